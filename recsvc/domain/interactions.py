@@ -1,0 +1,39 @@
+"""Interactions: clean facts of what a customer did, and how they fade."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from recsvc.domain.items import AttributeValue, Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """A customer did `type` (one of the policy's interaction types) to an item, at a time.
+
+    `item_id` is None where the type is not about an item (a survey, a complaint). `value` is money.
+    """
+
+    event_id: str
+    type: str
+    customer_id: str
+    item_id: str | None
+    occurred_at: datetime
+    channel: Channel | None = None
+    slate_id: str | None = None
+    position: int | None = None
+    placement: str | None = None
+    value: Decimal | None = None
+    currency: str | None = None
+    quantity: int | None = None
+    score: float | None = None
+    scale: float | None = None
+    properties: Mapping[str, AttributeValue] = field(default_factory=dict)
+
+
+def decay_weight(age_days: float, half_life_days: float) -> float:
+    """What is left of an interaction's strength after `age_days`: 0.5 ** (age / half-life), at most 1."""
+    return float(0.5 ** (max(age_days, 0.0) / half_life_days))

@@ -1,0 +1,128 @@
+"""Items: content worth reading and offers worth making, with validity and terms.
+
+Field names follow schema.org where it has one. `msgspec` reads and writes these values as JSON in
+files, in the store and in bundles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from recsvc.domain.identifiers import check_identifier
+
+AttributeValue = str | int | float | bool | None
+
+
+class ItemKind(StrEnum):
+    """What an item is: something to read, or something to accept."""
+
+    CONTENT = "content"
+    OFFER = "offer"
+
+
+class ItemStatus(StrEnum):
+    """Where an item stands in its life. Only a live one is served."""
+
+    DRAFT = "draft"
+    LIVE = "live"
+    PAUSED = "paused"
+    RETIRED = "retired"
+
+
+class Channel(StrEnum):
+    """Where a customer meets us."""
+
+    WEB = "web"
+    MOBILE = "mobile"
+    EMAIL = "email"
+    SMS = "sms"
+    PUSH = "push"
+    CALL_CENTRE = "call_centre"
+    BRANCH = "branch"
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """A text that must stand beside an offer, by locale, with its version."""
+
+    id: str
+    version: int
+    text: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class OfferTerms:
+    """What makes an item an offer. `risk_class` is 0 (none) to 7 (PRIIPs summary risk indicator)."""
+
+    value: Decimal = Decimal(0)
+    currency: str = "EUR"
+    priority: int = 0
+    weight: float = 1.0
+    risk_class: int = 0
+    jurisdictions: tuple[str, ...] = ()
+    exclusive_group: str | None = None
+    disclosures: tuple[Disclosure, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.risk_class <= 7:
+            raise ValueError("risk_class must be 0 to 7")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Anything that can be recommended.
+
+    `title` and `summary` map a locale to a text. Empty `channels` means every channel. An item is
+    valid from `valid_from` (inclusive) to `valid_to` (exclusive); an absent end is open.
+    """
+
+    item_id: str
+    kind: ItemKind = ItemKind.CONTENT
+    title: Mapping[str, str] = field(default_factory=dict)
+    summary: Mapping[str, str] = field(default_factory=dict)
+    category: str | None = None
+    tags: tuple[str, ...] = ()
+    url: str | None = None
+    published_at: datetime | None = None
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    channels: tuple[Channel, ...] = ()
+    status: ItemStatus = ItemStatus.LIVE
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
+    terms: OfferTerms | None = None
+
+    def __post_init__(self) -> None:
+        check_identifier(self.item_id, "item_id")
+        for name in ("published_at", "valid_from", "valid_to"):
+            moment: datetime | None = getattr(self, name)
+            if moment is not None and moment.tzinfo is None:
+                raise ValueError(f"{name} must carry an offset from UTC, for example 2026-01-31T09:00:00Z")
+        if self.valid_from and self.valid_to and self.valid_from >= self.valid_to:
+            raise ValueError("valid_from must be before valid_to")
+        if self.terms is not None and self.kind is not ItemKind.OFFER:
+            raise ValueError("only an offer has terms")
+
+    @property
+    def offer_terms(self) -> OfferTerms:
+        """The terms of an offer; the plainest ones where none were given."""
+        return self.terms or _PLAIN_TERMS
+
+    def is_valid_at(self, moment: datetime) -> bool:
+        """Whether the moment lies in the validity window."""
+        return (self.valid_from is None or self.valid_from <= moment) and (
+            self.valid_to is None or moment < self.valid_to
+        )
+
+    def text_in(self, texts: Mapping[str, str], locale: str) -> str | None:
+        """The text in the locale, else in its language, else in English, else in any."""
+        for wanted in (locale, locale.split("-")[0], "en"):
+            if wanted in texts:
+                return texts[wanted]
+        return next(iter(texts.values()), None)
+
+
+_PLAIN_TERMS = OfferTerms()

@@ -1,0 +1,106 @@
+"""A slate: the ordered list that answers one request, and the request itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from recsvc.domain.items import Channel, ItemKind
+
+
+class Source(StrEnum):
+    """The rung of the fallback ladder that answered, highest first."""
+
+    PERSONALISED = "personalised"
+    FOLDED_IN = "folded_in"
+    SEGMENT_POPULAR = "segment_popular"
+    POPULAR = "popular"
+    EDITORIAL = "editorial"
+
+
+@dataclass(frozen=True, slots=True)
+class SlateRequest:
+    """What a front end asks for. `locale` None means the customer's own."""
+
+    kind: ItemKind
+    customer_id: str
+    limit: int = 10
+    channel: Channel = Channel.WEB
+    placement: str = "default"
+    locale: str | None = None
+    categories: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    diversity: float = 0.0
+    explain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an item is on a slate: a code, a text for the customer, and the history items behind it."""
+
+    code: str
+    text: str
+    because: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Priority:
+    """What an offer's place was computed from: the product of the four."""
+
+    propensity: float
+    context: float
+    value: float
+    lever: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShownDisclosure:
+    """A disclosure in the locale of the slate."""
+
+    id: str
+    version: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlateItem:
+    """One item at its 1-based position.
+
+    `propensity` is the probability that this policy put this item at this position: 1 for a
+    deterministic list, None where it cannot be computed. The last three fields are for offers only.
+    """
+
+    item_id: str
+    position: int
+    score: float
+    title: str | None
+    category: str | None
+    url: str | None
+    reason: Reason | None
+    propensity: float | None
+    explored: bool = False
+    priority: Priority | None = None
+    disclosures: tuple[ShownDisclosure, ...] = ()
+    valid_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slate:
+    """The answer to one request. `degraded` names the parts that could not be asked."""
+
+    slate_id: str
+    customer_id: str
+    kind: ItemKind
+    channel: Channel
+    placement: str
+    locale: str
+    items: tuple[SlateItem, ...]
+    source: Source
+    model_version: str | None
+    policy_version: str
+    generated_at: datetime
+    expires_at: datetime
+    experiment: Mapping[str, str] | None = None
+    degraded: tuple[str, ...] = ()

