@@ -1,0 +1,60 @@
+"""What serving hands to the API: slates as ready bytes, browsing lists, and the state of health."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from recsvc.domain.slates import SlateItem, Source
+
+
+class CacheStatus(StrEnum):
+    """What the slate cache had to say."""
+
+    HIT = "hit"
+    MISS = "miss"
+    BYPASSED = "bypassed"
+
+
+@dataclass(frozen=True, slots=True)
+class ServedSlate:
+    """A slate serialised once, when it was made, with what the headers need. `body` is its JSON."""
+
+    body: bytes
+    etag: str
+    source: Source
+    model_version: str | None
+    expires_at: datetime
+    cache: CacheStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ItemList:
+    """Items that are like one item, or that everybody reads now."""
+
+    items: tuple[SlateItem, ...]
+    source: Source
+    model_version: str | None
+    generated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedBundle:
+    """A bundle that failed its checks, and why."""
+
+    version: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """Whether this worker can answer, and what it has to do without."""
+
+    ready: bool
+    degraded: tuple[str, ...]
+    model_version: str | None
+    refused_bundles: tuple[RefusedBundle, ...]
+    n_items: int
+    redis: bool
+    store: bool
