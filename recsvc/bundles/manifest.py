@@ -1,0 +1,107 @@
+"""The facts of a bundle: what it holds, where it came from, how good it was.
+
+A version is `<time>-<family>-<digest>`: sortable by time, and bound by its last part to every other
+fact of the manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import msgspec
+
+FORMAT = 1
+SUPPORTED_FORMATS = (1,)
+
+Parameter = int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayFact:
+    """What an array file must be: numpy dtype, shape, and the SHA-256 of the file's bytes."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A metric's mean over customers with its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenQuery:
+    """A history of items and the answer at training: the best items, with their scores."""
+
+    history: tuple[str, ...]
+    best: tuple[str, ...]
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DataWindow:
+    """The times of the first and the last interaction. None where the source had no times."""
+
+    since: datetime | None
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """How much went into the bundle."""
+
+    customers: int
+    items: int
+    interactions: int
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything about a bundle but its arrays. `metrics` is by family, then by metric (`ndcg@20`)."""
+
+    version: str
+    family: str
+    parameters: Mapping[str, Parameter]
+    created_at: datetime
+    seed: int
+    data_window: DataWindow
+    rows: RowCounts
+    policy_version: str
+    categories: tuple[str, ...]
+    segments: tuple[str, ...]
+    channels: tuple[str, ...]
+    libraries: Mapping[str, str]
+    metrics: Mapping[str, Mapping[str, Measured]]
+    holdout: str
+    arrays: Mapping[str, ArrayFact]
+    golden_queries: tuple[GoldenQuery, ...]
+    name: str = ""
+    format: int = FORMAT
+
+    def with_version(self) -> Manifest:
+        """The same facts under the version that they determine."""
+        moment = self.created_at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+        return replace(self, version=f"{moment}-{self.family}-{self.digest()[:6]}")
+
+    def digest(self) -> str:
+        """SHA-256 over every fact but the version."""
+        return hashlib.sha256(encode_manifest(replace(self, version=""))).hexdigest()
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """The manifest as indented JSON with sorted keys."""
+    return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1) + b"\n"
+
+
+def decode_manifest(raw: bytes) -> Manifest:
+    """Read a manifest. Raises msgspec.ValidationError or msgspec.DecodeError."""
+    return msgspec.json.decode(raw, type=Manifest)

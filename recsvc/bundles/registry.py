@@ -1,0 +1,193 @@
+"""The shelf of bundles. In: a folder of models. Out: bundles published, listed, promoted, rolled back.
+
+A bundle becomes visible by one rename and an alias moves by one atomic write, so a reader sees the old
+state or the new one and never half of either.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from recsvc.bundles.bundle import MANIFEST_FILE, AnyArray, read_manifest
+from recsvc.bundles.manifest import ArrayFact, Manifest, encode_manifest
+from recsvc.errors import BundleError, BundleNotFoundError, RegistryError
+
+ALIASES_FILE = "aliases.json"
+_LOCK_FILE = ".lock"
+_STAGING_PREFIX = ".staging-"
+_KEPT_HISTORY = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Aliases:
+    """Where the aliases point. `former_champions` is newest first: what a roll-back returns to."""
+
+    champion: str | None = None
+    challenger: str | None = None
+    former_champions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """One entry of the registry: a readable manifest, or the reason why it cannot be read."""
+
+    version: str
+    manifest: Manifest | None
+    problem: str | None
+
+
+class Registry:
+    """The bundles in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path_of(self, version: str) -> Path:
+        """Where a version's bundle is. Raises BundleNotFoundError for what cannot be a version."""
+        if not version or version.startswith(".") or Path(version).name != version:
+            raise BundleNotFoundError(f"{version!r} is not a model version; see recsvc models list")
+        return self.folder / version
+
+    def versions(self) -> tuple[str, ...]:
+        """Every published version, newest first."""
+        if not self.folder.is_dir():
+            return ()
+        found = (entry.name for entry in self.folder.iterdir() if entry.is_dir())
+        return tuple(sorted((name for name in found if not name.startswith(".")), reverse=True))
+
+    def shelved(self) -> Iterator[Shelved]:
+        """Every published version with its manifest, newest first."""
+        for version in self.versions():
+            try:
+                yield Shelved(version, read_manifest(self.folder / version), None)
+            except BundleError as error:
+                yield Shelved(version, None, str(error))
+
+    def aliases(self) -> Aliases:
+        """Where the aliases point now. Raises RegistryError."""
+        try:
+            return msgspec.json.decode((self.folder / ALIASES_FILE).read_bytes(), type=Aliases)
+        except FileNotFoundError:
+            return Aliases()
+        except (OSError, msgspec.DecodeError) as error:
+            raise RegistryError(
+                f"{self.folder / ALIASES_FILE} cannot be read ({error}); "
+                "mend it, or delete it and promote again"
+            ) from error
+
+    def check_writable(self) -> None:
+        """Raise RegistryError, with the remedy, when nothing can be published here."""
+        with self._locked():
+            pass
+
+    def publish(self, manifest: Manifest, arrays: Mapping[str, AnyArray]) -> Manifest:
+        """Write a bundle and put it on the shelf; its manifest under its final version.
+
+        Raises:
+            RegistryError: the folder cannot be written to; nothing of the bundle is left then.
+        """
+        with self._locked():
+            staging = self.folder / f"{_STAGING_PREFIX}{os.getpid()}"
+            try:
+                staging.mkdir()
+                facts = {name: _write_array(staging, name, array) for name, array in arrays.items()}
+                complete = replace(manifest, arrays=facts).with_version()
+                _write_durably(staging / MANIFEST_FILE, encode_manifest(complete))
+                target = self.folder / complete.version
+                if not target.exists():  # The same facts make the same version: it is there already.
+                    staging.rename(target)
+                    _sync_folder(self.folder)
+            except OSError as error:
+                raise self._unwritable(error) from error
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+        return complete
+
+    def promote(self, version: str) -> Aliases:
+        """Point `champion` at a version. The caller has checked the bundle. Raises RegistryError."""
+        read_manifest(self.path_of(version))
+        with self._locked():
+            now = self.aliases()
+            if now.champion == version:
+                return now
+            former = tuple(v for v in (now.champion, *now.former_champions) if v and v != version)
+            return self._point(replace(now, champion=version, former_champions=former[:_KEPT_HISTORY]))
+
+    def roll_back(self) -> Aliases:
+        """Point `champion` at what it was before. Raises BundleNotFoundError when there is nothing."""
+        with self._locked():
+            now = self.aliases()
+            standing = [v for v in now.former_champions if self.path_of(v).is_dir()]
+            if not standing:
+                raise BundleNotFoundError(
+                    "there is no former champion to roll back to; use recsvc models promote VERSION"
+                )
+            return self._point(replace(now, champion=standing[0], former_champions=tuple(standing[1:])))
+
+    def _point(self, aliases: Aliases) -> Aliases:
+        temporary = self.folder / f".{ALIASES_FILE}.{os.getpid()}"
+        try:
+            _write_durably(temporary, msgspec.json.encode(aliases) + b"\n")
+            temporary.replace(self.folder / ALIASES_FILE)
+            _sync_folder(self.folder)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise self._unwritable(error) from error
+        return aliases
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One writer at a time. What a killed writer left behind is swept away here."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / _LOCK_FILE).open("w")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for stale in self.folder.glob(f"{_STAGING_PREFIX}*"):
+                shutil.rmtree(stale, ignore_errors=True)
+            yield
+
+    def _unwritable(self, error: OSError) -> RegistryError:
+        return RegistryError(
+            f"the models folder {self.folder} cannot be written to ({error.strerror}); "
+            "give write access or choose another with --models"
+        )
+
+
+def _write_array(folder: Path, name: str, array: AnyArray) -> ArrayFact:
+    little_endian = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    file = folder / f"{name}.npy"
+    with file.open("wb") as stream:
+        np.save(stream, little_endian, allow_pickle=False)
+        stream.flush()
+        os.fsync(stream.fileno())
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return ArrayFact(dtype=little_endian.dtype.str, shape=little_endian.shape, sha256=digest)
+
+
+def _write_durably(file: Path, content: bytes) -> None:
+    with file.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

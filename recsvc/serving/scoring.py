@@ -1,0 +1,118 @@
+"""One number per item for a history. In: a bundle and a history. Out: scores, their parts, likenesses.
+
+Each family folds a customer in from history alone, with numpy only, and answers as it did at training:
+the golden queries of every bundle hold it to that.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsvc.bundles.bundle import Bundle, History
+
+FloatArray = NDArray[np.float32]
+RowArray = NDArray[np.int32]
+
+
+class Scorer(Protocol):
+    """How one model family scores."""
+
+    def score(self, history: History) -> FloatArray:
+        """A score for every item: (n_items,). The history is not empty."""
+        ...
+
+    def contributions(self, history: History, item_rows: RowArray) -> FloatArray:
+        """What each history item adds to each score: (n_item_rows, n_history)."""
+        ...
+
+    def similar(self, item_row: int) -> FloatArray:
+        """How like the item every other one is: (n_items,), at most 0 where nothing is known."""
+        ...
+
+
+class AlsScorer:
+    """Alternating least squares (Hu, Koren and Volinsky 2008): fold-in is one ridge solve, eq. 4."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._factors: FloatArray = bundle.arrays["als_item_factors"]  # (n_items, n_factors)
+        self._gram: FloatArray = bundle.arrays["als_gram"]  # (n_factors, n_factors), YᵀY + λI
+        self._alpha = float(bundle.manifest.parameters["confidence"])
+
+    def score(self, history: History) -> FloatArray:
+        factors, confidence = self._of(history)
+        customer = np.linalg.solve(self._system(factors, confidence), confidence @ factors)
+        scores: FloatArray = self._factors @ customer
+        return scores
+
+    def contributions(self, history: History, item_rows: RowArray) -> FloatArray:
+        factors, confidence = self._of(history)
+        smoothed = np.linalg.solve(self._system(factors, confidence), self._factors[item_rows].T)
+        parts: FloatArray = (smoothed.T @ factors.T) * confidence
+        return parts
+
+    def similar(self, item_row: int) -> FloatArray:
+        norms = np.linalg.norm(self._factors, axis=1)
+        likeness: FloatArray = self._factors @ self._factors[item_row]
+        return likeness / np.maximum(norms * norms[item_row], np.float32(1e-12))
+
+    def _of(self, history: History) -> tuple[FloatArray, FloatArray]:
+        return self._factors[history.item_rows], self._alpha * history.strengths
+
+    def _system(self, factors: FloatArray, confidence: FloatArray) -> FloatArray:
+        system: FloatArray = self._gram + (factors.T * (confidence - 1)) @ factors
+        return system
+
+
+class NeighbourScorer:
+    """Item neighbours: a score is the sum of the history's likenesses, weighted by strength."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._neighbours: RowArray = bundle.arrays[
+            "neighbour_items"
+        ]  # (n_items, k), -1 where there are fewer
+        self._likeness: FloatArray = bundle.arrays["neighbour_scores"]  # (n_items, k), 0 there
+
+    def score(self, history: History) -> FloatArray:
+        weighted = self._likeness[history.item_rows] * history.strengths[:, None]
+        return self._gathered(self._neighbours[history.item_rows], weighted)
+
+    def contributions(self, history: History, item_rows: RowArray) -> FloatArray:
+        one_by_one = (
+            self._gathered(self._neighbours[row], self._likeness[row] * strength)[item_rows]
+            for row, strength in zip(history.item_rows, history.strengths, strict=True)
+        )
+        return np.stack(list(one_by_one), axis=1)
+
+    def similar(self, item_row: int) -> FloatArray:
+        return self._gathered(self._neighbours[item_row], self._likeness[item_row])
+
+    def _gathered(self, rows: RowArray, weights: FloatArray) -> FloatArray:
+        n_items = len(self._neighbours)
+        padded = np.bincount(rows.ravel() + 1, weights=weights.ravel(), minlength=n_items + 1)
+        return padded[1:].astype(np.float32)  # Row -1, the padding, fell into the first place.
+
+
+class PopularityScorer:
+    """Everybody gets what most people take."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._popularity: FloatArray = bundle.popularity
+
+    def score(self, history: History) -> FloatArray:
+        return self._popularity
+
+    def contributions(self, history: History, item_rows: RowArray) -> FloatArray:
+        return np.zeros((len(item_rows), len(history)), dtype=np.float32)
+
+    def similar(self, item_row: int) -> FloatArray:
+        return np.zeros(len(self._popularity), dtype=np.float32)
+
+
+SCORERS: dict[str, type[AlsScorer | NeighbourScorer | PopularityScorer]] = {
+    "als": AlsScorer,
+    "neighbours": NeighbourScorer,
+    "popularity": PopularityScorer,
+}

@@ -1,0 +1,60 @@
+"""The full check of a bundle before it serves. In: a folder. Out: a model that is fit to serve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from recsvc.bundles.bundle import Bundle, History, open_bundle
+from recsvc.bundles.manifest import GoldenQuery
+from recsvc.errors import BundleCorruptError, GoldenQueryError
+from recsvc.serving.scoring import SCORERS, Scorer
+
+_TOLERANCE = 1e-3  # Relative; float32 sums in another order differ by less than a tenth of it.
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A bundle that passed its checks, with the scorer of its family."""
+
+    bundle: Bundle
+    scorer: Scorer
+
+    @property
+    def version(self) -> str:
+        return self.bundle.version
+
+
+def load_model(path: Path) -> Model:
+    """Open a bundle, check it whole, and ask it its golden queries.
+
+    Raises:
+        BundleError: the bundle is refused; the subclass and the sentence say why.
+    """
+    bundle = open_bundle(path)
+    family = bundle.manifest.family
+    if family not in SCORERS:
+        raise BundleCorruptError(bundle.version, "manifest.json", f"names an unknown family {family!r}")
+    try:
+        model = Model(bundle, SCORERS[family](bundle))
+        for number, query in enumerate(bundle.manifest.golden_queries, start=1):
+            if not _answers(model, query):
+                raise GoldenQueryError(bundle.version, number)
+    except (KeyError, IndexError, ValueError, np.linalg.LinAlgError) as error:
+        raise BundleCorruptError(bundle.version, "its arrays", f"do not fit together ({error})") from error
+    return model
+
+
+def _answers(model: Model, query: GoldenQuery) -> bool:
+    """Whether the best items score now what they scored at training."""
+    items = model.bundle.items
+    rows = [items.row_of(item_id) for item_id in (*query.history, *query.best)]
+    if any(row is None for row in rows):
+        return False
+    item_rows = np.array(rows, dtype=np.int32)
+    n_history = len(query.history)
+    history = History(item_rows[:n_history], np.ones(n_history, dtype=np.float32))
+    scores = model.scorer.score(history)[item_rows[n_history:]]
+    return bool(np.allclose(scores, query.scores, rtol=_TOLERANCE, atol=_TOLERANCE / 10))
