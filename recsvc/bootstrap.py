@@ -1,4 +1,4 @@
-"""Build the object graph of the service: the one place that knows every part. It constructs, and never decides."""
+"""Build the object graph: the one place that knows every part. It constructs, and never decides."""
 
 from __future__ import annotations
 
