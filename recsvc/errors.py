@@ -23,7 +23,9 @@
         ├── InvalidRequestError   parsed, but fields break rules; carries each field's place
         ├── UnauthenticatedError
         ├── ForbiddenError
-        └── NotFoundError
+        ├── NotFoundError
+        └── ConflictError         what is stored already says otherwise
+            └── EventConflictError
 
 Errors carry facts and know no HTTP: the API maps them to statuses in one table.
 """
@@ -186,3 +188,19 @@ class ForbiddenError(RequestError):
 
 class NotFoundError(RequestError):
     """What the request names does not exist."""
+
+
+class ConflictError(RequestError):
+    """The request contradicts what is stored."""
+
+
+class EventConflictError(ConflictError):
+    """Events were sent under ids that are taken by events with other bodies. Nothing was stored."""
+
+    def __init__(self, event_ids: Sequence[str]) -> None:
+        self.event_ids = tuple(event_ids)
+        shown = ", ".join(self.event_ids[:5])
+        super().__init__(
+            f"event ids already stored with another body: {shown}"
+            f"{' and others' if len(self.event_ids) > 5 else ''}; give every event an id of its own"
+        )

@@ -104,3 +104,22 @@ class Slate:
     expires_at: datetime
     experiment: Mapping[str, str] | None = None
     degraded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SlateKey:
+    """Where a slate is cached: whose it is, and everything else that it depends on."""
+
+    customer_id: str
+    variation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What one round trip to the slate cache brings: the customer's epoch, and a slate made in it.
+
+    Epochs are compared for equality only: a later one need not be the larger number.
+    """
+
+    epoch: int
+    value: bytes | None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from recsvc.domain.customers import Customer
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import Item
+from recsvc.domain.slates import Fetched, SlateKey
+
+__all__ = ["Catalogue", "CustomerDirectory", "Fetched", "RecentHistory", "SlateCache", "SlateKey"]
 
 
 class Catalogue(Protocol):
@@ -37,22 +39,6 @@ class RecentHistory(Protocol):
     def since(self, customer_id: str, moment: datetime, limit: int) -> tuple[Interaction, ...]:
         """The latest `limit` interactions after the moment, oldest first. Raises StoreError."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class SlateKey:
-    """Where a slate is cached: whose it is, and everything else that it depends on."""
-
-    customer_id: str
-    variation: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """What one round trip to the slate cache brings: the customer's epoch, and a slate made in it."""
-
-    epoch: int
-    value: bytes | None
 
 
 class SlateCache(Protocol):
