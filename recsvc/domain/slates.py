@@ -69,7 +69,7 @@ class SlateItem:
     """One item at its 1-based position.
 
     `propensity` is the probability that this policy put this item at this position: 1 for a
-    deterministic list, None where it cannot be computed. The last three fields are for offers only.
+    deterministic list, None where it cannot be computed.
     """
 
     item_id: str
@@ -81,6 +81,12 @@ class SlateItem:
     reason: Reason | None
     propensity: float | None
     explored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OfferItem(SlateItem):
+    """An offer at its position. `priority` is None where it was ranked by its score alone."""
+
     priority: Priority | None = None
     disclosures: tuple[ShownDisclosure, ...] = ()
     valid_to: datetime | None = None

@@ -44,26 +44,24 @@ class AlsScorer:
     def score(self, history: History) -> FloatArray:
         factors, confidence = self._of(history)
         customer = np.linalg.solve(self._system(factors, confidence), confidence @ factors)
-        scores: FloatArray = self._factors @ customer
-        return scores
+        return np.asarray(self._factors @ customer, dtype=np.float32)
 
     def contributions(self, history: History, item_rows: RowArray) -> FloatArray:
         factors, confidence = self._of(history)
         smoothed = np.linalg.solve(self._system(factors, confidence), self._factors[item_rows].T)
-        parts: FloatArray = (smoothed.T @ factors.T) * confidence
-        return parts
+        return np.asarray((smoothed.T @ factors.T) * confidence, dtype=np.float32)
 
     def similar(self, item_row: int) -> FloatArray:
         norms = np.linalg.norm(self._factors, axis=1)
-        likeness: FloatArray = self._factors @ self._factors[item_row]
-        return likeness / np.maximum(norms * norms[item_row], np.float32(1e-12))
+        likeness = self._factors @ self._factors[item_row] / np.maximum(norms * norms[item_row], 1e-12)
+        return np.asarray(likeness, dtype=np.float32)
 
     def _of(self, history: History) -> tuple[FloatArray, FloatArray]:
-        return self._factors[history.item_rows], self._alpha * history.strengths
+        confidence = np.asarray(self._alpha * history.strengths, dtype=np.float32)
+        return self._factors[history.item_rows], confidence
 
     def _system(self, factors: FloatArray, confidence: FloatArray) -> FloatArray:
-        system: FloatArray = self._gram + (factors.T * (confidence - 1)) @ factors
-        return system
+        return np.asarray(self._gram + (factors.T * (confidence - 1)) @ factors, dtype=np.float32)
 
 
 class NeighbourScorer:

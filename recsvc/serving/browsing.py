@@ -1,0 +1,116 @@
+"""Lists that belong to nobody. In: an item, or nothing. Out: what is like it, or what is popular now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import chain, islice
+
+from recsvc.domain.items import Channel, Item, ItemKind
+from recsvc.domain.slates import Source
+from recsvc.errors import NotFoundError
+from recsvc.serving.answers import ItemList
+from recsvc.serving.candidates import Candidate, ranked
+from recsvc.serving.engine import show_item
+from recsvc.serving.live_bundles import LiveBundles
+from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
+from recsvc.serving.verification import Model
+
+
+class Browser:
+    """Answers for items. Offers that carry risk are never on such a list: nobody was assessed."""
+
+    def __init__(
+        self,
+        bundles: LiveBundles,
+        catalogue: LiveCatalogue,
+        default_locale: str,
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._bundles = bundles
+        self._catalogue = catalogue
+        self._default_locale = default_locale
+        self._clock = clock
+
+    def similar(self, item_id: str, *, limit: int, channel: Channel, locale: str | None) -> ItemList:
+        """Items of the same kind that are like the item. Raises NotFoundError for an unknown one."""
+        model, view = self._bundles.model, self._catalogue.view
+        item = view.items.get(item_id)
+        if item is None:
+            raise NotFoundError("there is no such item, or it is not live")
+        candidates = chain(_like(item, model, view), _of_category(item, model, view))
+        others = (c for c in candidates if c.item.item_id != item_id)
+        return self._list(others, limit=limit, channel=channel, locale=locale, model=model)
+
+    def trending(
+        self,
+        *,
+        kind: ItemKind,
+        limit: int,
+        channel: Channel,
+        locale: str | None,
+        categories: tuple[str, ...],
+    ) -> ItemList:
+        """What most customers take now."""
+        model, view = self._bundles.model, self._catalogue.view
+        candidates = chain(_popular(kind, model, view), _fresh(kind, view))
+        wanted = (c for c in candidates if not categories or c.item.category in categories)
+        return self._list(wanted, limit=limit, channel=channel, locale=locale, model=model)
+
+    def _list(
+        self,
+        candidates: Iterator[Candidate],
+        *,
+        limit: int,
+        channel: Channel,
+        locale: str | None,
+        model: Model | None,
+    ) -> ItemList:
+        now = self._clock()
+        shown = list(islice(_presentable(candidates, channel, now), limit))
+        language = locale or self._default_locale
+        return ItemList(
+            items=tuple(show_item(c, position, None, language) for position, c in enumerate(shown, start=1)),
+            source=shown[0].source if shown else Source.EDITORIAL,
+            model_version=model.version if model else None,
+            generated_at=now,
+        )
+
+
+def _presentable(candidates: Iterator[Candidate], channel: Channel, now: datetime) -> Iterator[Candidate]:
+    seen: set[str] = set()
+    for candidate in candidates:
+        item = candidate.item
+        on_channel = not item.channels or channel in item.channels
+        if (
+            item.item_id not in seen
+            and on_channel
+            and item.is_valid_at(now)
+            and not item.offer_terms.risk_class
+        ):
+            seen.add(item.item_id)
+            yield candidate
+
+
+def _like(item: Item, model: Model | None, view: CatalogueView) -> Iterator[Candidate]:
+    row = model.bundle.items.row_of(item.item_id) if model else None
+    if model is None or row is None or view.model_version != model.version:
+        return
+    likeness = model.scorer.similar(row)
+    rows = view.trained_rows[item.kind]
+    yield from ranked(rows[likeness[rows] > 0], likeness, Source.PERSONALISED, view)
+
+
+def _popular(kind: ItemKind, model: Model | None, view: CatalogueView) -> Iterator[Candidate]:
+    if model is not None and view.model_version == model.version:
+        yield from ranked(view.trained_rows[kind], model.bundle.popularity, Source.POPULAR, view)
+
+
+def _of_category(item: Item, model: Model | None, view: CatalogueView) -> Iterator[Candidate]:
+    everything = chain(_popular(item.kind, model, view), _fresh(item.kind, view))
+    return (c for c in everything if item.category is not None and c.item.category == item.category)
+
+
+def _fresh(kind: ItemKind, view: CatalogueView) -> Iterator[Candidate]:
+    return (Candidate(item, 0.0, Source.EDITORIAL, None) for item in view.fresh[kind])

@@ -1,0 +1,80 @@
+"""Hard yes or no, with a reason code. In: an item, a customer, a request. Out: the first gate that shuts.
+
+The gates stand before the ranking and fail closed: what is not known to be allowed is not shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from recsvc.domain.items import Item, ItemKind, ItemStatus
+from recsvc.domain.slates import SlateRequest
+from recsvc.serving.customers import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a gate may look at beside the item."""
+
+    request: SlateRequest
+    subject: Subject
+    now: datetime
+
+
+def refusal_of(item: Item, circumstances: Circumstances) -> str | None:
+    """The reason code of the first gate that refuses the item; None when all let it pass."""
+    gates = OFFER_GATES if item.kind is ItemKind.OFFER else CONTENT_GATES
+    return next((code for code, passes in gates if not passes(item, circumstances)), None)
+
+
+def _is_consented(item: Item, at: Circumstances) -> bool:
+    return at.subject.may_market
+
+
+def _is_suitable(item: Item, at: Circumstances) -> bool:
+    """Risk class 0 needs no assessment; any other needs a limit that is known and not exceeded."""
+    risk_class, limit = item.offer_terms.risk_class, at.subject.risk_limit
+    return risk_class == 0 or (limit is not None and risk_class <= limit)
+
+
+def _is_live(item: Item, at: Circumstances) -> bool:
+    return item.status is ItemStatus.LIVE
+
+
+def _is_valid(item: Item, at: Circumstances) -> bool:
+    return item.is_valid_at(at.now)
+
+
+def _is_on_channel(item: Item, at: Circumstances) -> bool:
+    return not item.channels or at.request.channel in item.channels
+
+
+def _is_of_category(item: Item, at: Circumstances) -> bool:
+    return not at.request.categories or item.category in at.request.categories
+
+
+def _is_not_excluded(item: Item, at: Circumstances) -> bool:
+    return item.item_id not in at.request.exclude
+
+
+def _is_not_suppressed(item: Item, at: Circumstances) -> bool:
+    return item.item_id not in at.subject.suppressed
+
+
+Gate = tuple[str, Callable[[Item, Circumstances], bool]]
+
+CONTENT_GATES: tuple[Gate, ...] = (
+    ("not_live", _is_live),
+    ("not_valid_now", _is_valid),
+    ("suppressed", _is_not_suppressed),
+    ("wrong_channel", _is_on_channel),
+    ("wrong_category", _is_of_category),
+    ("excluded", _is_not_excluded),
+)
+OFFER_GATES: tuple[Gate, ...] = (
+    ("no_consent", _is_consented),
+    ("not_suitable", _is_suitable),
+    *CONTENT_GATES,
+)

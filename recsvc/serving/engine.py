@@ -1,0 +1,129 @@
+"""The engine: from a request to a slate. Candidates → eligibility → re-ranking → reasons, rung by rung.
+
+It knows neither the cache nor experiments. Whatever the model lacks, a lower rung answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+
+from recsvc.domain.items import Item, ItemKind
+from recsvc.domain.slates import OfferItem, Reason, ShownDisclosure, Slate, SlateItem, SlateRequest, Source
+from recsvc.policy import Policy
+from recsvc.serving.candidates import Candidate, climb_down
+from recsvc.serving.customers import Subject, SubjectReader
+from recsvc.serving.eligibility import Circumstances, refusal_of
+from recsvc.serving.live_bundles import LiveBundles
+from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
+from recsvc.serving.reasons import explain
+from recsvc.serving.reranking import choose, n_to_consider
+
+
+class Engine:
+    """Makes slates."""
+
+    def __init__(
+        self,
+        bundles: LiveBundles,
+        catalogue: LiveCatalogue,
+        subjects: SubjectReader,
+        policy: Policy,
+        *,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._bundles = bundles
+        self._catalogue = catalogue
+        self._subjects = subjects
+        self._policy = policy
+        self._clock = clock
+        self._new_id = new_id
+
+    def recommend(self, request: SlateRequest) -> Slate:
+        """The slate for this request, from one model and one state of the catalogue."""
+        now = self._clock()
+        model, view = self._bundles.model, self._catalogue.view
+        subject = self._subjects.read(request.customer_id, channel=request.channel, model=model, now=now)
+        locale = request.locale or subject.locale
+        candidates = climb_down(request.kind, subject, model, view, self._policy)
+        eligible = _eligible(candidates, Circumstances(request, subject, now))
+        considered = list(islice(eligible, n_to_consider(request.limit, request.diversity)))
+        chosen = choose(considered, request.limit, request.diversity)
+        reasons = explain(chosen, subject, model, view, locale=locale, in_detail=request.explain)
+        return Slate(
+            slate_id=f"s_{self._new_id()}",
+            customer_id=request.customer_id,
+            kind=request.kind,
+            channel=request.channel,
+            placement=request.placement,
+            locale=locale,
+            items=tuple(
+                show_item(candidate, position, reason, locale)
+                for position, (candidate, reason) in enumerate(zip(chosen, reasons, strict=True), start=1)
+            ),
+            source=chosen[0].source if chosen else Source.EDITORIAL,
+            model_version=model.version if model else None,
+            policy_version=self._policy.version,
+            generated_at=now,
+            expires_at=self._expiry(now, view, subject),
+            degraded=_degraded(subject, model_missing=model is None, stale=self._catalogue.is_stale),
+        )
+
+    def _expiry(self, now: datetime, view: CatalogueView, subject: Subject) -> datetime:
+        """No slate outlives the validity of an item or of a suitability assessment."""
+        ends = [now + timedelta(seconds=self._policy.serving.slate_ttl_seconds)]
+        ends += [moment for moment in (view.next_change(now), subject.suitability_ends) if moment]
+        return min(moment for moment in ends if moment > now)
+
+
+def show_item(candidate: Candidate, position: int, reason: Reason | None, locale: str) -> SlateItem:
+    """The item as it stands on a slate, in the locale."""
+    item = candidate.item
+    shown = SlateItem(
+        item_id=item.item_id,
+        position=position,
+        score=round(candidate.score, 6),
+        title=item.text_in(item.title, locale),
+        category=item.category,
+        url=item.url,
+        reason=reason,
+        propensity=1.0,  # The list is a pure function of its inputs: no other could have been shown.
+    )
+    if item.kind is ItemKind.CONTENT:
+        return shown
+    return OfferItem(
+        **{name: getattr(shown, name) for name in SlateItem.__slots__},
+        disclosures=_disclosures(item, locale),
+        valid_to=item.valid_to,
+    )
+
+
+def _eligible(candidates: Iterable[Candidate], circumstances: Circumstances) -> Iterator[Candidate]:
+    """The candidates that every gate lets pass, each item once: from the highest rung that names it."""
+    seen: set[str] = set()
+    for candidate in candidates:
+        item_id = candidate.item.item_id
+        if item_id in seen:
+            continue
+        seen.add(item_id)
+        if refusal_of(candidate.item, circumstances) is None:
+            yield candidate
+
+
+def _disclosures(item: Item, locale: str) -> tuple[ShownDisclosure, ...]:
+    return tuple(
+        ShownDisclosure(disclosure.id, disclosure.version, text)
+        for disclosure in item.offer_terms.disclosures
+        if (text := item.text_in(disclosure.text, locale)) is not None
+    )
+
+
+def _degraded(subject: Subject, *, model_missing: bool, stale: bool) -> tuple[str, ...]:
+    parts = [*subject.degraded]
+    if model_missing:
+        parts.append("model")
+    if stale and "store" not in parts:
+        parts.append("store")
+    return tuple(parts)

@@ -1,0 +1,42 @@
+"""Whether a worker can answer. In: the model, the catalogue, the cache. Out: one report."""
+
+from __future__ import annotations
+
+from recsvc.errors import RedisError
+from recsvc.serving.answers import HealthReport
+from recsvc.serving.live_bundles import LiveBundles
+from recsvc.serving.live_catalogue import LiveCatalogue
+from recsvc.serving.protocols import SlateCache
+
+
+class Health:
+    """Reports on one worker. It is ready as long as it has anything to show."""
+
+    def __init__(self, bundles: LiveBundles, catalogue: LiveCatalogue, cache: SlateCache) -> None:
+        self._bundles = bundles
+        self._catalogue = catalogue
+        self._cache = cache
+
+    def report(self) -> HealthReport:
+        """How things stand at this moment."""
+        model, view = self._bundles.model, self._catalogue.view
+        redis, store = self._redis_answers(), not self._catalogue.is_stale
+        parts = {"redis": redis, "store": store, "model": model is not None}
+        degraded = [part for part, stands in parts.items() if not stands]
+        degraded += ["bundle_refused"] if self._bundles.refused else []
+        return HealthReport(
+            ready=model is not None or bool(view.items),
+            degraded=tuple(degraded),
+            model_version=model.version if model else None,
+            refused_bundles=self._bundles.refused,
+            n_items=len(view.items),
+            redis=redis,
+            store=store,
+        )
+
+    def _redis_answers(self) -> bool:
+        try:
+            self._cache.ping()
+        except RedisError:
+            return False
+        return True
