@@ -1,0 +1,49 @@
+"""The clock and randomness are arguments: only the rooms that build and start things may reach for them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+
+MAY_REACH = ("recsvc/bootstrap.py", "recsvc/cli/", "recsvc/stores/redis_server.py")
+
+# Timers such as time.monotonic measure how long something took and are not the clock.
+CLOCK_AND_CHANCE = {
+    *("datetime.now", "datetime.utcnow", "datetime.today", "date.today"),
+    *("time.time", "time.time_ns", "time.localtime", "time.gmtime"),
+    *("uuid.uuid1", "uuid.uuid4", "os.urandom"),
+}
+CHANCE_MODULES = {"random", "secrets"}
+# A generator made from a seed is as good as an argument; a global or unseeded one is chance.
+SEEDED = {"Generator", "SeedSequence", "PCG64", "default_rng"}
+
+
+def is_out_of_bounds(node: ast.AST) -> bool:
+    """Whether the code reaches for the clock or for chance."""
+    match node:
+        case ast.Import(names=names):
+            return any(alias.name in CHANCE_MODULES for alias in names)
+        case ast.ImportFrom(module=module, names=names):
+            imported = {f"{module}.{alias.name}" for alias in names}
+            return module in CHANCE_MODULES or not imported.isdisjoint(CLOCK_AND_CHANCE)
+        case ast.Attribute(value=ast.Attribute(attr="random"), attr=name):
+            return name not in SEEDED
+        case ast.Attribute(value=ast.Name(id=owner) | ast.Attribute(attr=owner), attr=name):
+            return f"{owner}.{name}" in CLOCK_AND_CHANCE
+        case ast.Call(
+            func=ast.Attribute(attr="default_rng") | ast.Name(id="default_rng"), args=[], keywords=[]
+        ):
+            return True
+        case _:
+            return False
+
+
+def test_the_clock_and_chance_are_arguments(modules: Mapping[str, ast.Module]) -> None:
+    found = [
+        f"{path}:{getattr(node, 'lineno', 0)}: {ast.unparse(node)}"
+        for path, tree in modules.items()
+        if not path.startswith(MAY_REACH)
+        for node in ast.walk(tree)
+        if is_out_of_bounds(node)
+    ]
+    assert found == []
