@@ -1,0 +1,1 @@
+"""Everything that remembers: catalogue, customers, events and keys in SQL; ready slates in Redis."""

@@ -1,0 +1,196 @@
+"""Open the store. In: a SQLAlchemy URL. Out: a `Database` whose every failure is a StoreError."""
+
+from __future__ import annotations
+
+import importlib.util
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, literal, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from recsvc.errors import StoreError
+from recsvc.stores import schema
+
+_BUSY_SECONDS = 10.0
+_CONNECT_SECONDS = 5
+_WRITES = "recsvc_writes"
+
+
+class Database:
+    """An open store: its connections, and what differs between SQLite and PostgreSQL.
+
+    Safe to share between threads. A process that forks must open its own.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        # A read is one statement: PostgreSQL is spared the round trip that begins a transaction for it.
+        self._reader = (
+            engine if self.dialect == "sqlite" else engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
+        self._writer = engine.execution_options(**{_WRITES: True})
+        self.where = _place_of(engine.url)
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._engine.dialect.name
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection to read from. Raises StoreError for whatever the database says."""
+        with self._translating(), self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction: committed at the end, rolled back on any error. Raises StoreError."""
+        with self._translating(), self._writer.begin() as connection:
+            yield connection
+
+    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """An INSERT that knows ON CONFLICT, in the database's own dialect."""
+        return sqlite.insert(table) if self.dialect == "sqlite" else postgresql.insert(table)
+
+    def insert_new(
+        self,
+        connection: Connection,
+        statement: sqlite.Insert | postgresql.Insert,
+        rows: Sequence[Mapping[str, Any]],
+    ) -> int:
+        """Run an INSERT that skips what is there already; how many rows were new."""
+        if self.dialect == "sqlite":
+            return connection.execute(statement, rows).rowcount
+        # psycopg cannot count the rows of many statements, so PostgreSQL names what it inserted.
+        return len(connection.execute(statement.returning(literal(1)), rows).all())
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise StoreError(self._sentence(error)) from error
+
+    def _sentence(self, error: SQLAlchemyError) -> str:
+        # Only the driver's own first line: SQLAlchemy adds the parameters, which are customers' data.
+        cause: object = error.orig if isinstance(error, DBAPIError) else error
+        lines = str(cause).strip().splitlines()
+        said = lines[0].strip() if lines else type(error).__name__
+        password = self._engine.url.password
+        if password:
+            said = said.replace(str(password), "***")
+        return f"the store at {self.where} cannot answer: {said}; {_remedy(self.dialect)}"
+
+
+def open_database(url: str) -> Database:
+    """Open the store at a SQLAlchemy URL, and bring its schema up to date.
+
+    Raises:
+        StoreError: the URL cannot be used, its driver is missing, the server does not answer, the file
+            cannot be opened, or the database was made by a newer release.
+    """
+    parsed = _parse(url)
+    database = Database(
+        _sqlite_engine(parsed) if parsed.get_backend_name() == "sqlite" else _postgresql_engine(parsed)
+    )
+    try:
+        with database.reading() as connection:
+            current = schema.is_current(connection)
+        if not current:
+            with database.writing() as connection:
+                schema.upgrade(connection)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _parse(url: str) -> URL:
+    try:
+        # `postgres` and a bare `postgresql` would ask for psycopg2.
+        scheme, colon, rest = url.partition("://")
+        if scheme in {"postgres", "postgresql"}:
+            scheme = "postgresql+psycopg"
+        parsed = make_url(scheme + colon + rest)
+    except (ArgumentError, ValueError):
+        # Nothing of the URL is repeated: what was taken for a port may be half a password.
+        parsed = None
+    if parsed is None or parsed.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
+        raise StoreError(
+            "DATABASE_URL is not a store that recsvc can use: "
+            "write sqlite:////absolute/path.sqlite3 or postgresql://user:password@host:5432/name"
+        ) from None
+    return parsed
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    path = url.database
+    if not path or path == ":memory:" or path.startswith("file:"):
+        raise StoreError(
+            "the SQLite store must be a file: write DATABASE_URL as sqlite:////absolute/path.sqlite3"
+        )
+    folder = Path(path).absolute().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"the folder {folder} of the store cannot be made ({error.strerror}): "
+            "choose another with RECSVC_DATA_DIR or DATABASE_URL"
+        ) from error
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    # Transactions are begun by hand: the driver begins too late to guard a read before a write.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")  # An acknowledged event survives a power cut.
+        cursor.execute("PRAGMA foreign_keys=ON")
+    finally:
+        cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes its lock at once: upgrading a reader to a writer fails at once when another was quicker.
+    # A reader begins nothing, so that each statement sees the newest state and none holds the log back.
+    if connection.get_execution_options().get(_WRITES):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _postgresql_engine(url: URL) -> Engine:
+    if importlib.util.find_spec("psycopg") is None:
+        raise StoreError(
+            "DATABASE_URL names PostgreSQL, but its driver is not installed: pip install 'recsvc[postgresql]'"
+        )
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": "recsvc"},
+    )
+
+
+def _place_of(url: URL) -> str:
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return f"{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
+
+
+def _remedy(dialect: str) -> str:
+    if dialect == "sqlite":
+        return "check that the file is a recsvc store, that it can be written, and that the disk is not full"
+    return "check DATABASE_URL and that PostgreSQL is running"

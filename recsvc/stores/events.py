@@ -1,0 +1,117 @@
+"""The event log in SQL. In: interactions. Out: the same, by customer or by time, each id once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, select, tuple_
+
+from recsvc.domain.interactions import Interaction
+from recsvc.stores.database import Database
+from recsvc.stores.event_rows import Appended, check_same_bodies, distinct_rows, from_row
+from recsvc.stores.tables import events, from_micros, to_micros
+
+_PAGE = 5_000
+_CHUNK = 5_000
+_COLUMNS = (
+    events.c.event_id,
+    events.c.type,
+    events.c.customer_id,
+    events.c.item_id,
+    events.c.occurred_at,
+    events.c.channel,
+    events.c.document,
+)
+_LATEST_OF_CUSTOMER = (
+    select(*_COLUMNS)
+    .where(events.c.customer_id == bindparam("customer"), events.c.occurred_at > bindparam("moment"))
+    .order_by(events.c.occurred_at.desc(), events.c.event_id.desc())
+    .limit(bindparam("most"))
+)
+_NEXT_PAGE = (
+    select(*_COLUMNS)
+    .where(
+        tuple_(events.c.occurred_at, events.c.event_id) > tuple_(bindparam("time"), bindparam("id")),
+        events.c.occurred_at < bindparam("until"),
+    )
+    .order_by(events.c.occurred_at, events.c.event_id)
+    .limit(_PAGE)
+)
+_STORED = select(events.c.event_id, events.c.digest).where(
+    events.c.event_id.in_(bindparam("ids", expanding=True))
+)
+_COUNT = select(func.count()).select_from(events)
+_LATEST = select(func.max(events.c.occurred_at))
+_END_OF_TIME = 2**62
+
+
+class SqlEvents:
+    """Every interaction that was ever accepted."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._insert = database.insert(events).on_conflict_do_nothing(index_elements=["event_id"])
+
+    def append(self, interactions: Sequence[Interaction], *, received_at: datetime) -> Appended:
+        """Store interactions in one transaction, all or none; durable once this returns.
+
+        An id that is stored already with the same body counts as a duplicate.
+
+        Raises:
+            EventConflictError: an id is taken by an event with another body. Nothing was stored.
+            StoreError: nothing was stored.
+        """
+        rows = distinct_rows(interactions, received_at)
+        accepted = 0
+        if rows:
+            with self._database.writing() as connection:
+                for start in range(0, len(rows), _CHUNK):
+                    accepted += self._append(connection, rows[start : start + _CHUNK])
+        return Appended(accepted=accepted, duplicates=len(interactions) - accepted)
+
+    def since(self, customer_id: str, moment: datetime, limit: int) -> tuple[Interaction, ...]:
+        """The latest `limit` interactions after the moment, oldest first. Raises StoreError."""
+        wanted = {"customer": customer_id, "moment": to_micros(moment), "most": limit}
+        with self._database.reading() as connection:
+            rows = connection.execute(_LATEST_OF_CUSTOMER, wanted).all()
+        return tuple(from_row(row) for row in reversed(rows))
+
+    def each(self, since: datetime | None = None, until: datetime | None = None) -> Iterator[Interaction]:
+        """Interactions from `since` (inclusive) to `until` (exclusive) by time, then id, a page at a time.
+
+        No connection is held between pages: one stored meanwhile appears if its time is yet to come.
+        Raises StoreError.
+        """
+        place: dict[str, Any] = {
+            "time": -_END_OF_TIME if since is None else to_micros(since),
+            "id": "",
+            "until": _END_OF_TIME if until is None else to_micros(until),
+        }
+        while True:
+            with self._database.reading() as connection:
+                rows = connection.execute(_NEXT_PAGE, place).all()
+            yield from map(from_row, rows)
+            if len(rows) < _PAGE:
+                return
+            place |= {"time": rows[-1].occurred_at, "id": rows[-1].event_id}
+
+    def count(self) -> int:
+        """How many interactions are stored. Raises StoreError."""
+        with self._database.reading() as connection:
+            return int(connection.execute(_COUNT).scalar_one())
+
+    def latest_at(self) -> datetime | None:
+        """When the latest interaction occurred; None while there is none. Raises StoreError."""
+        with self._database.reading() as connection:
+            micros = connection.execute(_LATEST).scalar_one_or_none()
+        return None if micros is None else from_micros(micros)
+
+    def _append(self, connection: Connection, rows: list[dict[str, Any]]) -> int:
+        accepted = self._database.insert_new(connection, self._insert, rows)
+        if accepted < len(rows):
+            ids = [row["event_id"] for row in rows]
+            stored = connection.execute(_STORED, {"ids": ids})
+            check_same_bodies(rows, {row.event_id: row.digest for row in stored})
+        return accepted

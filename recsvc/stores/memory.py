@@ -1,0 +1,203 @@
+"""The stores in memory: for tests and trials. Same behaviour as the real ones, nothing kept."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import count
+
+from recsvc.domain.access import ApiKey, NewApiKey, Scope
+from recsvc.domain.customers import Customer
+from recsvc.domain.interactions import Interaction
+from recsvc.domain.items import Item, ItemStatus
+from recsvc.domain.slates import Fetched, SlateKey
+from recsvc.stores.api_keys import TokenSource, new_key
+from recsvc.stores.event_rows import Appended, check_same_bodies, distinct_rows
+from recsvc.stores.tables import to_micros
+
+Place = tuple[int, str]
+"""Where an event stands in time: microseconds, then its id."""
+
+
+class MemoryCatalogue:
+    """The items as marketers keep them."""
+
+    def __init__(self, items: Iterable[Item] = ()) -> None:
+        self._items = {item.item_id: item for item in items}
+        self._revision = 1 if self._items else 0
+        self._lock = threading.Lock()
+
+    def revision(self) -> int:
+        """A number that moves with every change; 0 while nothing was ever put."""
+        return self._revision
+
+    def items(self) -> tuple[Item, ...]:
+        """Every item, the retired ones included, by id."""
+        with self._lock:
+            return tuple(item for _, item in sorted(self._items.items()))
+
+    def find(self, item_id: str) -> Item | None:
+        """The item; None when there is none of that id."""
+        return self._items.get(item_id)
+
+    def put_many(self, changed: Sequence[Item]) -> int:
+        """Insert or replace items; of two with one id the later holds. The revision after it."""
+        with self._lock:
+            self._items.update({item.item_id: item for item in changed})
+            self._revision += bool(changed)
+            return self._revision
+
+    def retire(self, item_id: str) -> bool:
+        """Give an item the status retired; False when there is none of that id."""
+        with self._lock:
+            item = self._items.get(item_id)
+            if item is not None and item.status is not ItemStatus.RETIRED:
+                self._items[item_id] = replace(item, status=ItemStatus.RETIRED)
+                self._revision += 1
+        return item is not None
+
+
+class MemoryCustomers:
+    """What is recorded about customers."""
+
+    def __init__(self, customers: Iterable[Customer] = ()) -> None:
+        self._customers = {customer.customer_id: customer for customer in customers}
+        self._lock = threading.Lock()
+
+    def find(self, customer_id: str) -> Customer | None:
+        """The customer's record; None when there is none."""
+        return self._customers.get(customer_id)
+
+    def put_many(self, changed: Sequence[Customer], *, now: datetime) -> None:
+        """Insert or replace records; of two with one id the later holds."""
+        with self._lock:
+            self._customers.update({customer.customer_id: customer for customer in changed})
+
+    def each(self) -> Iterator[Customer]:
+        """Every record by id."""
+        with self._lock:
+            return iter([customer for _, customer in sorted(self._customers.items())])
+
+    def count(self) -> int:
+        """How many customers are recorded."""
+        return len(self._customers)
+
+
+class MemoryEvents:
+    """Every interaction that was ever accepted."""
+
+    def __init__(self) -> None:
+        self._digests: dict[str, bytes] = {}
+        self._by_place: dict[Place, Interaction] = {}
+        self._all: list[Place] = []
+        self._of_customer: dict[str, list[Place]] = {}
+        self._lock = threading.Lock()
+
+    def append(self, interactions: Sequence[Interaction], *, received_at: datetime) -> Appended:
+        """Store interactions, all or none. Raises EventConflictError where an id has another body."""
+        rows = distinct_rows(interactions, received_at)
+        by_id = {interaction.event_id: interaction for interaction in reversed(interactions)}
+        with self._lock:
+            check_same_bodies(rows, self._digests)
+            new = [row for row in rows if row["event_id"] not in self._digests]
+            for row in new:
+                place = (row["occurred_at"], row["event_id"])
+                interaction = by_id[row["event_id"]]
+                self._digests[row["event_id"]] = row["digest"]
+                self._by_place[place] = replace(
+                    interaction, occurred_at=interaction.occurred_at.astimezone(UTC)
+                )
+                insort(self._all, place)
+                insort(self._of_customer.setdefault(interaction.customer_id, []), place)
+        return Appended(accepted=len(new), duplicates=len(interactions) - len(new))
+
+    def since(self, customer_id: str, moment: datetime, limit: int) -> tuple[Interaction, ...]:
+        """The latest `limit` interactions after the moment, oldest first."""
+        with self._lock:
+            places = self._of_customer.get(customer_id, [])
+            first = bisect_left(places, (to_micros(moment) + 1, ""))
+            wanted = places[max(first, len(places) - limit) :]
+            return tuple(self._by_place[place] for place in wanted)
+
+    def each(self, since: datetime | None = None, until: datetime | None = None) -> Iterator[Interaction]:
+        """Interactions from `since` (inclusive) to `until` (exclusive) by time, then id."""
+        with self._lock:
+            first = 0 if since is None else bisect_left(self._all, (to_micros(since), ""))
+            last = len(self._all) if until is None else bisect_left(self._all, (to_micros(until), ""))
+            return iter([self._by_place[place] for place in self._all[first:last]])
+
+    def count(self) -> int:
+        """How many interactions are stored."""
+        return len(self._all)
+
+    def latest_at(self) -> datetime | None:
+        """When the latest interaction occurred; None while there is none."""
+        with self._lock:
+            return self._by_place[self._all[-1]].occurred_at if self._all else None
+
+
+class MemoryApiKeys:
+    """Who may call, by key."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, ApiKey] = {}
+
+    def create(self, label: str, scopes: Iterable[Scope], *, now: datetime, tokens: TokenSource) -> NewApiKey:
+        """Make a key and store its digest: the only moment when its text is known."""
+        shown, stored = new_key(label, scopes, now, tokens)
+        self._keys[stored.key_id] = stored
+        return shown
+
+    def find(self, key_id: str) -> ApiKey | None:
+        """The key, revoked or not; None when there is none of that id."""
+        return self._keys.get(key_id)
+
+    def each(self) -> Iterator[ApiKey]:
+        """Every key, the revoked ones included, oldest first."""
+        return iter(sorted(self._keys.values(), key=lambda key: (key.created_at, key.key_id)))
+
+    def revoke(self, key_id: str, now: datetime) -> bool:
+        """End a key; False when there is none of that id. A second time changes nothing."""
+        key = self._keys.get(key_id)
+        if key is not None and key.revoked_at is None:
+            self._keys[key_id] = replace(key, revoked_at=now)
+        return key is not None
+
+
+class MemorySlateCache:
+    """Ready slates of this process only."""
+
+    def __init__(self, *, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._fresh_epochs = count(1)
+        self._epochs: dict[str, int] = {}
+        self._slates: dict[SlateKey, tuple[int, float, bytes]] = {}
+        self._lock = threading.Lock()
+
+    def fetch(self, key: SlateKey) -> Fetched:
+        """The epoch, and the slate if one was kept in that epoch."""
+        with self._lock:
+            epoch = self._epochs.get(key.customer_id) or self._draw(key.customer_id)
+            made_in, ends_at, value = self._slates.get(key, (0, 0.0, b""))
+            is_current = made_in == epoch and self._monotonic() < ends_at
+            return Fetched(epoch, value if is_current else None)
+
+    def keep(self, key: SlateKey, epoch: int, value: bytes, ttl_seconds: float) -> None:
+        """Keep a slate that was made in the epoch."""
+        with self._lock:
+            self._slates[key] = (epoch, self._monotonic() + ttl_seconds, value)
+
+    def move_epoch(self, customer_id: str) -> int:
+        """Outdate every slate of the customer; the new epoch."""
+        with self._lock:
+            return self._draw(customer_id)
+
+    def ping(self) -> None:
+        """Return at once."""
+
+    def _draw(self, customer_id: str) -> int:
+        self._epochs[customer_id] = next(self._fresh_epochs)
+        return self._epochs[customer_id]

@@ -1,0 +1,159 @@
+"""Speak with Redis without ever waiting long. In: a URL, a timeout. Out: a client that rests after a failure.
+
+redis-py would wait 5 seconds and try ten more times; on a request there is time for one short try.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import redis
+from redis.backoff import NoBackoff
+from redis.connection import BlockingConnectionPool, parse_url
+from redis.maint_notifications import MaintNotificationsConfig
+from redis.retry import Retry
+
+from recsvc.errors import RedisError
+
+COOL_DOWN_SECONDS = 1.0
+_MAX_CONNECTIONS = 64  # More than a worker has threads.
+
+T = TypeVar("T")
+Word = str | bytes | int
+
+
+def make_client(url: str, timeout_seconds: float) -> Any:
+    """A `redis.Redis`, safe between threads, that waits at most the timeout to connect and again to read.
+
+    Raises:
+        RedisError: the URL cannot be used. It is not repeated, for it may hold a password.
+    """
+    options = {
+        # Options of the URL come first: none may bring retries or long waits back.
+        **_parse(url),
+        "max_connections": _MAX_CONNECTIONS,
+        "timeout": timeout_seconds,
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": timeout_seconds,
+        "retry": Retry(NoBackoff(), 0),
+        "retry_on_error": [],
+        "health_check_interval": 0,
+        "decode_responses": False,
+        # RESP2 and no driver name: a new connection sends no HELLO and no CLIENT SETINFO before its work.
+        "protocol": 2,
+        "driver_info": None,
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
+    try:
+        make_pool: Any = BlockingConnectionPool  # redis-py leaves its constructor untyped.
+        return redis.Redis.from_pool(make_pool(**options))
+    except (TypeError, ValueError, redis.RedisError):
+        pass
+    raise _unusable_url()
+
+
+def place_of(url: str) -> str:
+    """Where a Redis URL points, without user and password: fit for texts and logs. Raises RedisError."""
+    options = _parse(url)
+    return str(options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}")
+
+
+class RestingRedis:
+    """A client that leaves a failing Redis alone for a moment.
+
+    After a failure to connect or to answer, every call is refused at once for `cool_down_seconds`; then one
+    call tries, while the others go on being refused. So a Redis that hangs costs one timeout a second.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        timeout_seconds: float,
+        *,
+        monotonic: Callable[[], float],
+        cool_down_seconds: float = COOL_DOWN_SECONDS,
+    ) -> None:
+        """Connects to nothing yet. Raises RedisError where the URL cannot be used."""
+        self._client = make_client(url, timeout_seconds)
+        self._place = place_of(url)
+        self._monotonic = monotonic
+        self._cool_down_seconds = cool_down_seconds
+        self._rests_until: float | None = None
+        self._lock = threading.Lock()
+
+    def command(self, *words: Word) -> Any:
+        """The answer to one command.
+
+        Raises:
+            RedisError: Redis failed, refused, or rests after a failure.
+        """
+        return self._ask(lambda: self._client.execute_command(*words))
+
+    def transaction(self, *commands: tuple[Word, ...]) -> list[Any]:
+        """The answers to commands that run together, with nothing between them, in one round trip.
+
+        Raises:
+            RedisError: Redis failed, refused one of them, or rests after a failure.
+        """
+
+        def run() -> list[Any]:
+            with self._client.pipeline(transaction=True) as pipeline:
+                for words in commands:
+                    pipeline.execute_command(*words)
+                return list(pipeline.execute())
+
+        return self._ask(run)
+
+    def ping(self) -> None:
+        """Return when Redis answers. Raises RedisError."""
+        self.command("PING")
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._client.close()
+
+    def _ask(self, call: Callable[[], T]) -> T:
+        self._refuse_while_resting()
+        try:
+            answer = call()
+        except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+            self._rests_until = self._monotonic() + self._cool_down_seconds
+            raise RedisError(
+                f"Redis at {self._place} does not answer ({type(error).__name__}): "
+                "check that it runs and that REDIS_URL is right"
+            ) from error
+        except redis.RedisError as error:
+            # It answered, if only to refuse (out of memory, read-only): nothing to wait for.
+            self._rests_until = None
+            raise RedisError(
+                f"Redis at {self._place} refuses ({error}): check its memory limit, role and rights"
+            ) from error
+        self._rests_until = None
+        return answer
+
+    def _refuse_while_resting(self) -> None:
+        if self._rests_until is None:
+            return
+        with self._lock:
+            now = self._monotonic()
+            until = self._rests_until
+            if until is not None and now < until:
+                raise RedisError(f"Redis at {self._place} did not answer a moment ago: asked again soon")
+            self._rests_until = now + self._cool_down_seconds
+
+
+def _parse(url: str) -> dict[str, object]:
+    try:
+        parse: Any = parse_url
+        return dict(parse(url))
+    except (ValueError, TypeError):
+        pass
+    raise _unusable_url()
+
+
+def _unusable_url() -> RedisError:
+    return RedisError(
+        "REDIS_URL cannot be used: write redis://host:6379/0, rediss://host:6379/0 or unix:///path/to.sock"
+    )

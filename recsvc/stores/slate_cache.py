@@ -1,0 +1,98 @@
+"""Ready slates in Redis. In: keys and bytes. Out: the bytes, if nothing has outdated them.
+
+Each customer has an epoch, a random number under a key of its own, and each slate begins with the epoch in
+which it was made. A slate counts only while the two are equal. Moving the epoch draws a new number, so one
+command outdates every slate of the customer, wherever they are.
+
+A lost epoch (flushed, evicted, expired) is replaced by a new random number, never by a count that starts
+over: an old slate that survived the loss can never look current again. What a loss costs is one miss.
+
+Every key of a customer carries the hash tag `{customer_id}`, so that a cluster keeps them together and one
+MGET reads both. Every key has a time to live, so that each may be evicted and none stays for ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+
+from recsvc.domain.slates import Fetched, SlateKey
+from recsvc.errors import RedisError
+from recsvc.stores.redis_client import RestingRedis
+
+PREFIX = "recsvc:"
+EPOCH_TTL_SECONDS = 86_400.0  # Far longer than a slate lives: a customer who is active keeps their epoch.
+_EPOCH_BYTES = 8
+_EPOCH_BITS = 62
+_JITTER_RATIO = 0.1
+
+
+class RedisSlateCache:
+    """Ready slates by key, shared by every worker."""
+
+    def __init__(self, client: RestingRedis, *, rng: random.Random, prefix: str = PREFIX) -> None:
+        """`rng` draws epochs and jitter.
+
+        It must be the operating system's (`random.SystemRandom()`): workers that were forked with one
+        seeded generator would draw the same epochs, and an epoch must never come twice.
+        """
+        self._redis = client
+        self._rng = rng
+        self._prefix = prefix
+
+    def fetch(self, key: SlateKey) -> Fetched:
+        """The epoch, and the slate if one was kept in that epoch. Raises RedisError."""
+        epoch_key, slate_key = self._epoch_key(key.customer_id), self._slate_key(key)
+        stored, slate = self._redis.command("MGET", epoch_key, slate_key)
+        if stored is None:
+            return Fetched(self._begin_epoch(epoch_key), None)
+        epoch = _epoch_of(stored)
+        if slate is None or int.from_bytes(slate[:_EPOCH_BYTES], "big") != epoch:
+            return Fetched(epoch, None)
+        return Fetched(epoch, slate[_EPOCH_BYTES:])
+
+    def keep(self, key: SlateKey, epoch: int, value: bytes, ttl_seconds: float) -> None:
+        """Keep a slate that was made in the epoch, for the time to live less up to a tenth of it.
+
+        The jitter keeps slates that were made together from ending together. It only ever shortens: a slate
+        is never served after its time. Raises RedisError.
+        """
+        ttl_ms = int(ttl_seconds * 1000 * (1 - _JITTER_RATIO * self._rng.random()))
+        if ttl_ms < 1:
+            return
+        slate_key, slate = self._slate_key(key), epoch.to_bytes(_EPOCH_BYTES, "big") + value
+        self._redis.command("SET", slate_key, slate, "PX", ttl_ms)
+
+    def move_epoch(self, customer_id: str) -> int:
+        """Outdate every slate of the customer; the new epoch. Raises RedisError."""
+        # A fresh draw and not INCR: on a lost key, INCR would begin at 1 again and revive what was old.
+        epoch = self._rng.getrandbits(_EPOCH_BITS)
+        epoch_key, ttl_ms = self._epoch_key(customer_id), int(EPOCH_TTL_SECONDS * 1000)
+        self._redis.command("SET", epoch_key, epoch, "PX", ttl_ms)
+        return epoch
+
+    def ping(self) -> None:
+        """Return when the cache answers. Raises RedisError."""
+        self._redis.ping()
+
+    def _begin_epoch(self, epoch_key: str) -> int:
+        drawn, ttl_ms = self._rng.getrandbits(_EPOCH_BITS), int(EPOCH_TTL_SECONDS * 1000)
+        # Another worker may begin it at the same moment: the first draw holds, and both read it.
+        _, stored = self._redis.transaction(("SET", epoch_key, drawn, "PX", ttl_ms, "NX"), ("GET", epoch_key))
+        return _epoch_of(stored)
+
+    def _epoch_key(self, customer_id: str) -> str:
+        return f"{self._prefix}{{{customer_id}}}:epoch"
+
+    def _slate_key(self, key: SlateKey) -> str:
+        # A variation can be long (two hundred excluded ids) and hold anything; its digest is neither.
+        digest = hashlib.blake2b(key.variation.encode(), digest_size=16).hexdigest()
+        return f"{self._prefix}{{{key.customer_id}}}:slate:{digest}"
+
+
+def _epoch_of(stored: bytes | None) -> int:
+    try:
+        return int(stored or b"")
+    except ValueError:
+        pass
+    raise RedisError("Redis holds an epoch that recsvc did not write: give recsvc a database of its own")

@@ -1,0 +1,82 @@
+"""The tables of the store. In: nothing. Out: SQLAlchemy Core tables, and how moments are kept in them.
+
+A row keeps the columns that are searched by; everything else stands in `document` as JSON, so that a new
+field of a domain value needs no migration. Portable over SQLite and PostgreSQL: moments are whole
+microseconds since 1970 in UTC, and text that is ordered compares byte by byte on both.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+
+METADATA = MetaData()
+
+# SQLite compares bytes by default; PostgreSQL would otherwise use the database's own language.
+BYTEWISE = Text().with_variant(Text(collation="C"), "postgresql")
+
+items = Table(
+    "items",
+    METADATA,
+    Column("item_id", BYTEWISE, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+)
+
+catalogue_revision = Table(
+    "catalogue_revision",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False),
+)
+
+customers = Table(
+    "customers",
+    METADATA,
+    Column("customer_id", BYTEWISE, primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+events = Table(
+    "events",
+    METADATA,
+    Column("event_id", BYTEWISE, primary_key=True),
+    Column("customer_id", BYTEWISE, nullable=False),
+    Column("item_id", BYTEWISE),
+    Column("type", Text, nullable=False),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("channel", Text),
+    Column("document", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Index("events_by_customer", "customer_id", "occurred_at", "event_id"),
+    Index("events_by_time", "occurred_at", "event_id"),
+)
+
+api_keys = Table(
+    "api_keys",
+    METADATA,
+    Column("key_id", BYTEWISE, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_micros(moment: datetime) -> int:
+    """Whole microseconds since 1970 in UTC. The moment must carry an offset."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """The moment in UTC."""
+    return _EPOCH + timedelta(microseconds=micros)
