@@ -1,0 +1,46 @@
+"""Build the web application. In: services. Out: a Flask app, which is a plain WSGI callable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flask_smorest
+from flask import Flask
+from werkzeug.exceptions import HTTPException
+
+from recsvc import __version__
+from recsvc.api.boundary import Boundary
+from recsvc.api.browsing import browsing
+from recsvc.api.documentation import documentation, publish
+from recsvc.api.documents import describe
+from recsvc.api.endpoints import attach_services
+from recsvc.api.health import health
+from recsvc.api.limits import MAX_BODY_BYTES
+from recsvc.api.problems import answer_error
+from recsvc.api.recommendations import recommendations
+from recsvc.bootstrap import Services
+
+AUDIENCES = (recommendations, browsing, health, documentation)
+
+
+def create_app(services: Services) -> Flask:
+    """The whole application, its outermost layer included."""
+    app = Flask("recsvc.api", static_folder=None)
+    app.config.update(
+        API_TITLE="recsvc",
+        API_VERSION=__version__,
+        OPENAPI_VERSION="3.1.0",
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        PROVIDE_AUTOMATIC_OPTIONS=False,
+    )
+    app.url_map.merge_slashes = False  # Else a doubled slash is answered by a redirect in HTML.
+    attach_services(app, services)
+    api: Any = flask_smorest.Api(app)
+    describe(api.spec)
+    for audience in AUDIENCES:
+        audience.register(api)
+    publish(app, api.spec.to_dict())
+    for error in (HTTPException, Exception):
+        app.register_error_handler(error, answer_error)
+    app.wsgi_app = Boundary(app.wsgi_app, services.new_id)  # type: ignore[method-assign]
+    return app

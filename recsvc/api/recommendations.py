@@ -1,0 +1,77 @@
+"""For front ends: a customer's two lists. In: a customer and a query. Out: the slate's ready bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+
+from recsvc.api.documents import SLATE_EXAMPLES, SLATE_HEADERS
+from recsvc.api.endpoints import Endpoints, request_record, services
+from recsvc.api.schemas import SlateQuery, SlateSchema
+from recsvc.domain.access import Scope
+from recsvc.domain.items import ItemKind
+from recsvc.domain.slates import SlateRequest
+from recsvc.serving.answers import ServedSlate
+
+recommendations = Endpoints("recommendations", "A customer's two lists: content and offers.")
+
+_NOT_CHANGED = {304: "The list whose ETag was sent as If-None-Match is still the answer."}
+
+
+@recommendations.get(
+    "/v1/customers/<customer_id>/recommendations/content",
+    requires=Scope.RECS_READ,
+    query=SlateQuery,
+    answers=SlateSchema,
+    headers=SLATE_HEADERS,
+    example=SLATE_EXAMPLES[ItemKind.CONTENT],
+    more_answers=_NOT_CHANGED,
+)
+def content(customer_id: str, query: dict[str, Any]) -> Response:
+    """What the customer should read next.
+
+    A customer whom nobody knows gets a list too, from a lower rung of the ladder: `source` says which.
+    """
+    wanted = SlateRequest(ItemKind.CONTENT, customer_id, **query)
+    return _slate_response(services().engine.recommend(wanted))
+
+
+@recommendations.get(
+    "/v1/customers/<customer_id>/recommendations/offers",
+    requires=Scope.RECS_READ,
+    query=SlateQuery,
+    answers=SlateSchema,
+    headers=SLATE_HEADERS,
+    example=SLATE_EXAMPLES[ItemKind.OFFER],
+    more_answers=_NOT_CHANGED,
+)
+def offers(customer_id: str, query: dict[str, Any]) -> Response:
+    """The offers that the customer may and should see.
+
+    Only what is valid now, open on the channel and within the customer's risk limit; each with its
+    disclosures.
+    """
+    wanted = SlateRequest(ItemKind.OFFER, customer_id, **query)
+    return _slate_response(services().engine.recommend(wanted))
+
+
+def _slate_response(served: ServedSlate) -> Response:
+    record = request_record()
+    record.source, record.cache = served.source.value, served.cache.value
+    remaining = (served.expires_at - services().clock()).total_seconds()
+    headers = {
+        "ETag": served.etag,
+        "Cache-Control": f"private, max-age={max(0, int(remaining))}",
+        "X-Recs-Source": served.source.value,
+        "X-Model-Version": served.model_version or "none",
+    }
+    if _is_known(served.etag):
+        return Response(status=304, headers=headers)
+    return Response(served.body, mimetype="application/json", headers=headers)
+
+
+def _is_known(etag: str) -> bool:
+    # werkzeug's own parser takes seconds for a header of 30,000 spaces.
+    known = request.headers.get("If-None-Match", "").split(",")
+    return any(tag.strip().removeprefix("W/") in (etag, "*") for tag in known)

@@ -1,0 +1,17 @@
+"""The factory that the web server calls in each worker. In: the environment. Out: a WSGI callable."""
+
+from __future__ import annotations
+
+from wsgiref.types import WSGIApplication
+
+from recsvc.api.app import create_app
+from recsvc.bootstrap import build_services
+from recsvc.observability import configure_logging
+from recsvc.settings import load_settings
+
+
+def create() -> WSGIApplication:
+    """Build everything that one worker needs."""
+    settings = load_settings()
+    configure_logging(settings.log_level)
+    return create_app(build_services(settings))

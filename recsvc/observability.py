@@ -1,0 +1,118 @@
+"""Say what happens, one JSON line at a time, on standard error. In: facts of a request. Out: log lines.
+
+A line names the route's template and never the path, so no customer id, no query and no key can stand
+in it; JSON escapes line ends, so no input can make a second line.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TextIO
+
+import structlog
+
+# Where the WSGI environment of a request carries its record, from the outermost layer inwards.
+RECORD_KEY = "recsvc.request_record"
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_MAX_FRAMES = 8
+_MAX_CAUSES = 5
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """What is told of one request. The layers that it passes fill it in on the way."""
+
+    request_id: str
+    method: str
+    started: float  # perf_counter seconds
+    route: str = "none"
+    source: str | None = None
+    cache: str | None = None
+
+    @property
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the request came in."""
+        return (perf_counter() - self.started) * 1000
+
+
+def configure_logging(level: str, stream: TextIO | None = None) -> None:
+    """Send every log line, the libraries' ones included, to the stream (standard error) as JSON."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    stamp: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    render = structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[*stamp, render],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *stamp],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                # Local variables stay out of the log: they hold ids and keys.
+                structlog.processors.ExceptionRenderer(
+                    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+                ),
+                render,
+            ],
+        )
+    )
+    logging.basicConfig(level=threshold, handlers=[handler], force=True)
+
+
+def log_access(record: RequestRecord, status: int) -> None:
+    """One line per answered request."""
+    _logger().info(
+        "request",
+        request_id=record.request_id,
+        method=record.method if record.method in _METHODS else "other",
+        route=record.route,
+        status=status,
+        duration_ms=round(record.elapsed_ms, 3),
+        source=record.source,
+        cache=record.cache,
+    )
+
+
+def log_failure(record: RequestRecord, error: BaseException, *, expected: bool) -> None:
+    """One line about a request that could not be answered as it should.
+
+    The error's text is left out, since it may quote an id: its type, its causes and the place where it
+    was raised are enough to find it.
+    """
+    log = _logger().warning if expected else _logger().error
+    log(
+        "unavailable" if expected else "unexpected_error",
+        request_id=record.request_id,
+        route=record.route,
+        error=_names_of_causes(error),
+        frames=[
+            f"{frame.filename}:{frame.lineno} {frame.name}"
+            for frame in traceback.extract_tb(error.__traceback__)[-_MAX_FRAMES:]
+        ],
+    )
+
+
+def _names_of_causes(error: BaseException) -> list[str]:
+    names: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None and len(names) < _MAX_CAUSES:
+        names.append(type(cause).__name__)
+        cause = cause.__cause__ or cause.__context__
+    return names
+
+
+def _logger() -> structlog.typing.FilteringBoundLogger:
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    return logger

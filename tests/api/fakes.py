@@ -1,0 +1,235 @@
+"""Small stand-ins for what the API calls, and callers that send requests as the wire would."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from flask import Flask
+
+from recsvc.bootstrap import Services
+from recsvc.domain.access import ROLE_SCOPES, ApiKey, Role, Scope
+from recsvc.domain.items import Channel, ItemKind
+from recsvc.domain.slates import OfferItem, Reason, ShownDisclosure, Slate, SlateItem, SlateRequest, Source
+from recsvc.errors import NotFoundError, StoreError
+from recsvc.policy import load_policy
+from recsvc.serving.answers import CacheStatus, HealthReport, ItemList, ServedSlate
+from recsvc.serving.caching import render_slate
+from recsvc.settings import Settings
+
+NOW = datetime(2026, 11, 22, 10, 20, tzinfo=UTC)
+CONTENT = "/v1/customers/c1/recommendations/content"
+OFFERS = "/v1/customers/c1/recommendations/offers"
+
+READER = "rs_reader"
+KEYS: dict[str, frozenset[Scope]] = {
+    READER: frozenset({Scope.RECS_READ}),
+    "rs_ingest": frozenset({Scope.EVENTS_WRITE}),
+    "rs_nothing": frozenset(),
+    **{f"rs_{role.value}": ROLE_SCOPES[role] for role in Role},
+}
+
+
+def a_slate(request: SlateRequest) -> Slate:
+    item = SlateItem(
+        item_id="a7",
+        position=1,
+        score=0.83,
+        title="Three months of reserves",
+        category="saving",
+        url="/articles/a7",
+        reason=Reason("because_you_read", "因为您看过“第一份预算”", ("a2",)),
+        propensity=1.0,
+    )
+    offer = OfferItem(
+        **{name: getattr(item, name) for name in SlateItem.__slots__},
+        disclosures=(ShownDisclosure("rate", 2, "The rate may change."),),
+        valid_to=NOW + timedelta(days=30),
+    )
+    return Slate(
+        slate_id="s_1",
+        customer_id=request.customer_id,
+        kind=request.kind,
+        channel=request.channel,
+        placement=request.placement,
+        locale=request.locale or "en",
+        items=(item if request.kind is ItemKind.CONTENT else offer,),
+        source=Source.PERSONALISED,
+        model_version="20261122T101500Z-als-3f9a1c",
+        policy_version="0d7be3a4c512",
+        generated_at=NOW,
+        expires_at=NOW + timedelta(seconds=300),
+    )
+
+
+@dataclass
+class FakeEngine:
+    """Answers every request, keeps what it was asked, and fails when told to."""
+
+    asked: list[SlateRequest] = field(default_factory=list)
+    failure: Exception | None = None
+
+    def recommend(self, request: SlateRequest) -> ServedSlate:
+        self.asked.append(request)
+        if self.failure is not None:
+            raise self.failure
+        slate = a_slate(request)
+        return ServedSlate(
+            render_slate(slate),
+            '"9d2f61"',
+            slate.source,
+            slate.model_version,
+            slate.expires_at,
+            CacheStatus.HIT,
+        )
+
+
+@dataclass
+class FakeBrowser:
+    """Knows the item a7."""
+
+    asked: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def similar(self, item_id: str, *, limit: int, channel: Channel, locale: str | None) -> ItemList:
+        if item_id != "a7":
+            raise NotFoundError("there is no such item, or it is not live")
+        return self._list(limit=limit, channel=channel, locale=locale)
+
+    def trending(
+        self, *, kind: ItemKind, limit: int, channel: Channel, locale: str | None, categories: tuple[str, ...]
+    ) -> ItemList:
+        return self._list(kind=kind, limit=limit, channel=channel, locale=locale, categories=categories)
+
+    def _list(self, **asked: Any) -> ItemList:
+        self.asked.append(asked)
+        items = a_slate(SlateRequest(asked.get("kind", ItemKind.CONTENT), "c1")).items
+        return ItemList(items, Source.POPULAR, "20261122T101500Z-als-3f9a1c", NOW)
+
+
+@dataclass
+class FakeKeys:
+    """Knows `KEYS`; every text that it is asked for is kept."""
+
+    asked: list[str] = field(default_factory=list)
+    down: bool = False
+
+    def authenticate(self, key_text: str) -> ApiKey | None:
+        self.asked.append(key_text)
+        if self.down:
+            raise StoreError("the store does not answer")
+        scopes = KEYS.get(key_text)
+        return None if scopes is None else ApiKey("k1", "0" * 64, "test", scopes, NOW)
+
+
+@dataclass
+class FakeHealth:
+    """Reports what it is told to."""
+
+    current: HealthReport = field(
+        default_factory=lambda: HealthReport(
+            ready=True,
+            degraded=(),
+            model_version="20261122T101500Z-als-3f9a1c",
+            refused_bundles=(),
+            n_items=640,
+            redis=True,
+            store=True,
+        )
+    )
+
+    def report(self) -> HealthReport:
+        return self.current
+
+
+def fake_services(**settings: Any) -> Services:
+    """Services made of fakes; `settings` are those that differ from the defaults."""
+    ids = (f"{number:032x}" for number in itertools.count(1))
+    defaults = {f.name: f.metadata["default"] for f in Settings.__dataclass_fields__.values()}
+    return Services(
+        settings=Settings(**{**defaults, **settings}),
+        policy=load_policy(),
+        engine=FakeEngine(),
+        browser=FakeBrowser(),
+        keys=FakeKeys(),
+        health=FakeHealth(),
+        clock=lambda: NOW,
+        new_id=lambda: next(ids),
+    )
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer as the server would send it."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        values = [value for given, value in self.headers if given.lower() == name.lower()]
+        assert len(values) <= 1, f"{name} is sent {len(values)} times"
+        return values[0] if values else None
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def pointers(self) -> list[str]:
+        return [error["pointer"] for error in self.json.get("errors", ())]
+
+
+def send(
+    app: Flask,
+    target: str,
+    *,
+    method: str = "GET",
+    key: str | None = READER,
+    headers: Iterable[tuple[str, str]] = (),
+    body: bytes = b"",
+    environ: Mapping[str, Any] | None = None,
+) -> Reply:
+    """Send a request whose target is taken as it would stand on the wire, percent-encoding and all."""
+    path, _, query = target.encode("utf-8").decode("latin-1").partition("?")
+    sent: dict[str, Any] = {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(path.encode("latin-1")).decode("latin-1"),
+        "QUERY_STRING": query,
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "8000",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": "127.0.0.1:8000",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    if body:
+        sent["CONTENT_LENGTH"] = str(len(body))
+    if key is not None:
+        sent["HTTP_AUTHORIZATION"] = f"Bearer {key}"
+    for name, value in headers:
+        variable = name.upper().replace("-", "_")
+        is_plain = variable in {"CONTENT_TYPE", "CONTENT_LENGTH"}
+        sent[variable if is_plain else f"HTTP_{variable}"] = value
+    sent.update(environ or {})
+    started: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start_response(status: str, given: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        started.append((status, given))
+
+    chunks = app(sent, start_response)
+    content = b"".join(chunks)
+    (status, given) = started[-1]
+    return Reply(int(status[:3]), given, content)
