@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, literal, make_url
+from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
@@ -58,17 +59,15 @@ class Database:
         """An INSERT that knows ON CONFLICT, in the database's own dialect."""
         return sqlite.insert(table) if self.dialect == "sqlite" else postgresql.insert(table)
 
-    def insert_new(
-        self,
-        connection: Connection,
-        statement: sqlite.Insert | postgresql.Insert,
-        rows: Sequence[Mapping[str, Any]],
-    ) -> int:
-        """Run an INSERT that skips what is there already; how many rows were new."""
+    def insert_new(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Insert rows, in the order of the table's columns, but those whose key is there; how many were new.
+
+        Goes straight to the driver: SQLAlchemy's handling of each row would cost as much as storing it.
+        """
         if self.dialect == "sqlite":
-            return connection.execute(statement, rows).rowcount
-        # psycopg cannot count the rows of many statements, so PostgreSQL names what it inserted.
-        return len(connection.execute(statement.returning(literal(1)), rows).all())
+            return connection.exec_driver_sql(_insert_new_sqlite(table), list(rows)).rowcount
+        columns = tuple(map(list, zip(*rows, strict=True)))
+        return connection.exec_driver_sql(_insert_new_postgresql(table), columns).rowcount
 
     def close(self) -> None:
         """Close every connection."""
@@ -182,6 +181,24 @@ def _postgresql_engine(url: URL) -> Engine:
         pool_pre_ping=True,
         connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": "recsvc"},
     )
+
+
+@cache
+def _insert_new_sqlite(table: Table) -> str:
+    places = ", ".join("?" for _ in table.columns)
+    return f"INSERT INTO {table.name} ({_names(table)}) VALUES ({places}) ON CONFLICT DO NOTHING"
+
+
+@cache
+def _insert_new_postgresql(table: Table) -> str:
+    # One statement over an array per column: a row at a time is eight times slower and is not counted.
+    types = {int: "bigint", bytes: "bytea"}
+    arrays = ", ".join(f"%s::{types.get(column.type.python_type, 'text')}[]" for column in table.columns)
+    return f"INSERT INTO {table.name} ({_names(table)}) SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING"
+
+
+def _names(table: Table) -> str:
+    return ", ".join(column.name for column in table.columns)
 
 
 def _place_of(url: URL) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -27,6 +27,20 @@ class Appended:
 
     accepted: int
     duplicates: int
+
+
+class EventRow(NamedTuple):
+    """A row of the table `events`, in the order of its columns."""
+
+    event_id: str
+    customer_id: str
+    item_id: str | None
+    type: str
+    occurred_at: int
+    channel: str | None
+    document: str
+    digest: bytes
+    received_at: int
 
 
 class _Rest(msgspec.Struct, omit_defaults=True):
@@ -48,8 +62,8 @@ _DECODER = msgspec.json.Decoder(_Rest)
 _CHANNELS = {channel.value: channel for channel in Channel}
 
 
-def to_row(interaction: Interaction) -> dict[str, Any]:
-    """The row of an interaction, but for the moment when it was received."""
+def to_row(interaction: Interaction, received_at: int) -> EventRow:
+    """The row of an interaction that was received at the moment, in microseconds."""
     rest = _ENCODER.encode(
         _Rest(
             interaction.slate_id,
@@ -68,16 +82,17 @@ def to_row(interaction: Interaction) -> dict[str, Any]:
     body = _ENCODER.encode(
         (interaction.type, interaction.customer_id, interaction.item_id, occurred_at, channel)
     )
-    return {
-        "event_id": interaction.event_id,
-        "customer_id": interaction.customer_id,
-        "item_id": interaction.item_id,
-        "type": interaction.type,
-        "occurred_at": occurred_at,
-        "channel": channel,
-        "document": rest.decode(),
-        "digest": hashlib.blake2b(body + rest, digest_size=16).digest(),
-    }
+    return EventRow(
+        interaction.event_id,
+        interaction.customer_id,
+        interaction.item_id,
+        interaction.type,
+        occurred_at,
+        channel,
+        rest.decode(),
+        hashlib.blake2b(body + rest, digest_size=16).digest(),
+        received_at,
+    )
 
 
 def from_row(row: Any) -> Interaction:
@@ -111,29 +126,28 @@ def from_row(row: Any) -> Interaction:
     )
 
 
-def distinct_rows(interactions: Sequence[Interaction], received_at: datetime) -> list[dict[str, Any]]:
+def distinct_rows(interactions: Sequence[Interaction], received_at: datetime) -> list[EventRow]:
     """One row per event id, by id; a repetition of the same body is dropped.
 
     Raises:
         EventConflictError: two of them share an id but not a body.
     """
     received = to_micros(received_at)
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, EventRow] = {}
     for interaction in interactions:
-        row = to_row(interaction)
-        row["received_at"] = received
-        if rows.setdefault(interaction.event_id, row)["digest"] != row["digest"]:
-            raise EventConflictError([interaction.event_id])
+        row = to_row(interaction, received)
+        if rows.setdefault(row.event_id, row).digest != row.digest:
+            raise EventConflictError([row.event_id])
     # By id, so that two batches which overlap take their locks in the same order.
-    return [rows[event_id] for event_id in sorted(rows)]
+    return sorted(rows.values())
 
 
-def check_same_bodies(rows: Sequence[Mapping[str, Any]], stored: Mapping[str, bytes]) -> None:
+def check_same_bodies(rows: Sequence[EventRow], stored: Mapping[str, bytes]) -> None:
     """Compare rows with the digests that are stored under their ids.
 
     Raises:
         EventConflictError: names every id that is stored with another body.
     """
-    taken = [row["event_id"] for row in rows if stored.get(row["event_id"], row["digest"]) != row["digest"]]
+    taken = [row.event_id for row in rows if stored.get(row.event_id, row.digest) != row.digest]
     if taken:
         raise EventConflictError(taken)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, func, select, tuple_
 
 from recsvc.domain.interactions import Interaction
 from recsvc.stores.database import Database
-from recsvc.stores.event_rows import Appended, check_same_bodies, distinct_rows, from_row
+from recsvc.stores.event_rows import Appended, EventRow, check_same_bodies, distinct_rows, from_row
 from recsvc.stores.tables import events, from_micros, to_micros
 
 _PAGE = 5_000
@@ -52,7 +52,6 @@ class SqlEvents:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._insert = database.insert(events).on_conflict_do_nothing(index_elements=["event_id"])
 
     def append(self, interactions: Sequence[Interaction], *, received_at: datetime) -> Appended:
         """Store interactions in one transaction, all or none; durable once this returns.
@@ -108,10 +107,10 @@ class SqlEvents:
             micros = connection.execute(_LATEST).scalar_one_or_none()
         return None if micros is None else from_micros(micros)
 
-    def _append(self, connection: Connection, rows: list[dict[str, Any]]) -> int:
-        accepted = self._database.insert_new(connection, self._insert, rows)
+    def _append(self, connection: Connection, rows: list[EventRow]) -> int:
+        accepted = self._database.insert_new(connection, events, rows)
         if accepted < len(rows):
-            ids = [row["event_id"] for row in rows]
+            ids = [row.event_id for row in rows]
             stored = connection.execute(_STORED, {"ids": ids})
             check_same_bodies(rows, {row.event_id: row.digest for row in stored})
         return accepted

@@ -102,11 +102,11 @@ class MemoryEvents:
         by_id = {interaction.event_id: interaction for interaction in reversed(interactions)}
         with self._lock:
             check_same_bodies(rows, self._digests)
-            new = [row for row in rows if row["event_id"] not in self._digests]
+            new = [row for row in rows if row.event_id not in self._digests]
             for row in new:
-                place = (row["occurred_at"], row["event_id"])
-                interaction = by_id[row["event_id"]]
-                self._digests[row["event_id"]] = row["digest"]
+                place = (row.occurred_at, row.event_id)
+                interaction = by_id[row.event_id]
+                self._digests[row.event_id] = row.digest
                 self._by_place[place] = replace(
                     interaction, occurred_at=interaction.occurred_at.astimezone(UTC)
                 )
