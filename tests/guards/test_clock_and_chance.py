@@ -13,27 +13,27 @@ CLOCK_AND_CHANCE = {
     *("time.time", "time.time_ns", "time.localtime", "time.gmtime"),
     *("uuid.uuid1", "uuid.uuid4", "os.urandom"),
 }
-CHANCE_MODULES = {"random", "secrets"}
-# A generator made from a seed is as good as an argument; a global or unseeded one is chance.
-SEEDED = {"Generator", "SeedSequence", "PCG64", "default_rng"}
+# A generator that is an argument, or made from a seed, is no chance; a global or unseeded one is.
+GENERATORS = {"Random", "Generator", "SeedSequence", "PCG64", "default_rng"}
 
 
 def is_out_of_bounds(node: ast.AST) -> bool:
     """Whether the code reaches for the clock or for chance."""
     match node:
         case ast.Import(names=names):
-            return any(alias.name in CHANCE_MODULES for alias in names)
+            return any(alias.name == "secrets" for alias in names)
+        case ast.ImportFrom(module="secrets"):
+            return True
+        case ast.ImportFrom(module="random" | "numpy.random", names=names):
+            return any(alias.name not in GENERATORS for alias in names)
         case ast.ImportFrom(module=module, names=names):
-            imported = {f"{module}.{alias.name}" for alias in names}
-            return module in CHANCE_MODULES or not imported.isdisjoint(CLOCK_AND_CHANCE)
-        case ast.Attribute(value=ast.Attribute(attr="random"), attr=name):
-            return name not in SEEDED
+            return any(f"{module}.{alias.name}" in CLOCK_AND_CHANCE for alias in names)
+        case ast.Attribute(value=ast.Name(id="random") | ast.Attribute(attr="random"), attr=name):
+            return name not in GENERATORS
         case ast.Attribute(value=ast.Name(id=owner) | ast.Attribute(attr=owner), attr=name):
             return f"{owner}.{name}" in CLOCK_AND_CHANCE
-        case ast.Call(
-            func=ast.Attribute(attr="default_rng") | ast.Name(id="default_rng"), args=[], keywords=[]
-        ):
-            return True
+        case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name), args=[], keywords=[]):
+            return name in GENERATORS
         case _:
             return False
 
