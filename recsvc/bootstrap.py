@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import random
+import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
+from threadpoolctl import threadpool_limits
+
+from recsvc.bundles.registry import Registry
 from recsvc.domain.access import ApiKey
 from recsvc.domain.items import Channel, ItemKind
 from recsvc.domain.slates import SlateRequest
-from recsvc.policy import Policy
+from recsvc.policy import Policy, load_policy
 from recsvc.serving.answers import HealthReport, ItemList, ServedSlate
+from recsvc.serving.browsing import Browser as CatalogueBrowser
+from recsvc.serving.caching import CachedEngine
+from recsvc.serving.customers import SubjectReader
+from recsvc.serving.engine import Engine as SlateEngine
+from recsvc.serving.health import Health as WorkerHealth
+from recsvc.serving.live_bundles import LiveBundles
+from recsvc.serving.live_catalogue import LiveCatalogue
+from recsvc.serving.refreshing import Refresher
 from recsvc.settings import Settings
+from recsvc.stores.api_keys import SqlApiKeys
+from recsvc.stores.catalogue import SqlCatalogue
+from recsvc.stores.customers import SqlCustomers
+from recsvc.stores.database import open_database
+from recsvc.stores.events import SqlEvents
+from recsvc.stores.key_ring import KeyRing
+from recsvc.stores.redis_client import RestingRedis
+from recsvc.stores.redis_server import open_redis
+from recsvc.stores.slate_cache import RedisSlateCache
 
 
 class Engine(Protocol):
@@ -65,11 +88,50 @@ class Services:
     health: Health
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
+    closers: tuple[Callable[[], None], ...] = ()
 
     def close(self) -> None:
         """Let go of what the process holds."""
+        for close in self.closers:
+            close()
 
 
 def build_services(settings: Settings) -> Services:
-    """Build every part from the settings."""
-    raise NotImplementedError
+    """Build every part from the settings.
+
+    Raises:
+        RecsvcError: the policy, the store or Redis cannot be used.
+    """
+    threadpool_limits(1, user_api="blas")  # Workers share the cores; threads within a request only fight.
+    policy = load_policy(settings.policy_file)
+    database = open_database(settings.store_url)
+    redis_url, server = (settings.redis_url, None) if settings.redis_url else open_redis(settings)
+    redis = RestingRedis(redis_url, settings.redis_timeout_seconds, monotonic=time.monotonic)
+    cache = RedisSlateCache(redis, rng=random.SystemRandom())
+    bundles = LiveBundles(Registry(settings.models_dir))
+    catalogue = LiveCatalogue(SqlCatalogue(database), bundles)
+    subjects = SubjectReader(SqlCustomers(database), SqlEvents(database), policy)
+    engine = SlateEngine(bundles, catalogue, subjects, policy, clock=now, new_id=new_id)
+    refresher = Refresher((bundles.refresh, catalogue.refresh), settings.refresh_seconds)
+    refresher.start()
+    return Services(
+        settings=settings,
+        policy=policy,
+        engine=CachedEngine(engine, cache, catalogue, policy.version, clock=now),
+        browser=CatalogueBrowser(bundles, catalogue, policy.serving.default_locale, clock=now),
+        keys=KeyRing(SqlApiKeys(database), monotonic=time.monotonic),
+        health=WorkerHealth(bundles, catalogue, cache),
+        clock=now,
+        new_id=new_id,
+        closers=(refresher.stop, redis.close, *([server.stop] if server else []), database.close),
+    )
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """An id that nobody had before: 32 hexadecimal digits."""
+    return uuid.uuid4().hex

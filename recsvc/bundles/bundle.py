@@ -92,7 +92,7 @@ class Bundle:
         )
 
     def catalogue(self) -> tuple[Item, ...]:
-        """The items as they were known at training, in row order."""
+        """The items as they were known at training: those with a row in row order, then the others."""
         return msgspec.json.decode(self.arrays["catalogue"].tobytes(), type=tuple[Item, ...])
 
 

@@ -88,8 +88,9 @@ def make_view(stored: Sequence[Item], bundle: Bundle | None, *, revision: int) -
     snapshot = bundle.catalogue() if bundle else ()
     known = {item.item_id: item for item in snapshot} | {item.item_id: item for item in stored}
     live = {item_id: item for item_id, item in known.items() if item.status is ItemStatus.LIVE}
-    by_row = {row: live[item.item_id] for row, item in enumerate(snapshot) if item.item_id in live}
-    trained = {item.item_id for item in snapshot}
+    with_row = snapshot[: len(bundle.items)] if bundle else ()
+    by_row = {row: live[item.item_id] for row, item in enumerate(with_row) if item.item_id in live}
+    trained = {item.item_id for item in with_row}
     fresh = [item for item_id, item in live.items() if item_id not in trained]
     moments = {moment for item in live.values() for moment in (item.valid_from, item.valid_to) if moment}
     return CatalogueView(

@@ -109,8 +109,38 @@ class PopularityScorer:
         return np.zeros(len(self._popularity), dtype=np.float32)
 
 
-SCORERS: dict[str, type[AlsScorer | NeighbourScorer | PopularityScorer]] = {
+class PopularityBlend:
+    """A personal scorer with popularity beside it: the sum of both, each with mean 0 and deviation 1."""
+
+    def __init__(self, personal: Scorer, popularity: FloatArray, weight: float) -> None:
+        self._personal = personal
+        self._popular = np.float32(weight) * _standardised(np.log1p(popularity))
+
+    def score(self, history: History) -> FloatArray:
+        return np.asarray(_standardised(self._personal.score(history)) + self._popular, dtype=np.float32)
+
+    def contributions(self, history: History, item_rows: RowArray) -> FloatArray:
+        deviation = self._personal.score(history).std() or 1.0
+        return np.asarray(self._personal.contributions(history, item_rows) / deviation, dtype=np.float32)
+
+    def similar(self, item_row: int) -> FloatArray:
+        return self._personal.similar(item_row)
+
+
+_FAMILIES: dict[str, type[AlsScorer | NeighbourScorer | PopularityScorer]] = {
     "als": AlsScorer,
     "neighbours": NeighbourScorer,
     "popularity": PopularityScorer,
 }
+
+
+def make_scorer(bundle: Bundle) -> Scorer:
+    """The scorer of the bundle's family. Raises KeyError for a family that this release does not know."""
+    scorer = _FAMILIES[bundle.manifest.family](bundle)
+    weight = float(bundle.manifest.parameters.get("popularity_weight", 0))
+    return PopularityBlend(scorer, bundle.popularity, weight) if weight else scorer
+
+
+def _standardised(scores: FloatArray) -> FloatArray:
+    deviation = scores.std() or 1.0
+    return np.asarray((scores - scores.mean()) / deviation, dtype=np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 from recsvc.bundles.bundle import Bundle, History, open_bundle
 from recsvc.bundles.manifest import GoldenQuery
 from recsvc.errors import BundleCorruptError, GoldenQueryError
-from recsvc.serving.scoring import SCORERS, Scorer
+from recsvc.serving.scoring import Scorer, make_scorer
 
 _TOLERANCE = 1e-3  # Relative; float32 sums in another order differ by less than a tenth of it.
 
@@ -34,11 +34,8 @@ def load_model(path: Path) -> Model:
         BundleError: the bundle is refused; the subclass and the sentence say why.
     """
     bundle = open_bundle(path)
-    family = bundle.manifest.family
-    if family not in SCORERS:
-        raise BundleCorruptError(bundle.version, "manifest.json", f"names an unknown family {family!r}")
     try:
-        model = Model(bundle, SCORERS[family](bundle))
+        model = Model(bundle, make_scorer(bundle))
         for number, query in enumerate(bundle.manifest.golden_queries, start=1):
             if not _answers(model, query):
                 raise GoldenQueryError(bundle.version, number)

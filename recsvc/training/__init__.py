@@ -1,0 +1,1 @@
+"""Interactions become a bundle: fitting, evaluation, selection, profiles, publication."""

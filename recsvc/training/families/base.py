@@ -1,0 +1,76 @@
+"""What every model family can do. In: strengths of customers for items. Out: scores from histories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from recsvc.bundles.manifest import Parameter
+from recsvc.history.matrix import InteractionMatrix
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What a family learns from.
+
+    `strengths` is (n_customers, n_items), sparse, positive, with a mean of 1 over its entries, so that a
+    parameter means the same on every data set; `strength_scale` is what it was multiplied by.
+    `popularity` is (n_items,), decayed; `customer_counts` (n_items,) is how many customers took an item.
+    """
+
+    strengths: csr_matrix
+    strength_scale: float
+    popularity: FloatArray
+    customer_counts: NDArray[np.int64]
+
+
+def training_data(matrix: InteractionMatrix) -> TrainingData:
+    """The matrix in the scale that the families learn from."""
+    strengths = matrix.strengths
+    scale = float(1 / strengths.data.mean(dtype=np.float64)) if strengths.nnz else 1.0
+    return TrainingData(
+        strengths=(strengths * np.float32(scale)).tocsr(),
+        strength_scale=scale,
+        popularity=matrix.popularity,
+        customer_counts=np.bincount(strengths.indices, minlength=strengths.shape[1]),
+    )
+
+
+class Fitted(Protocol):
+    """A family after its fit. It scores from history alone, as serving will."""
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """What it was fitted with."""
+        ...
+
+    def score(self, histories: csr_matrix) -> FloatArray:
+        """Scores of every item for every history: (n_histories, n_items)."""
+        ...
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """What serving needs of it."""
+        ...
+
+
+class Family(Protocol):
+    """One way to model. `name` is its name in manifests, reports and commands."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether two customers may get different scores."""
+        ...
+
+    def fit(self, data: TrainingData, *, seed: int) -> Fitted:
+        """Learn from the data. The same data and seed give the same result."""
+        ...

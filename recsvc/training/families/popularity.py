@@ -1,0 +1,42 @@
+"""Popularity: everybody gets what most people took lately. The floor that every other family must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from recsvc.bundles.manifest import Parameter
+from recsvc.training.families.base import FloatArray, TrainingData
+
+
+@dataclass(frozen=True, slots=True)
+class Popularity:
+    """Items by decayed count."""
+
+    name: str = "popularity"
+    is_personal: bool = False
+
+    def fit(self, data: TrainingData, *, seed: int) -> FittedPopularity:
+        return FittedPopularity(data.popularity)
+
+
+@dataclass(frozen=True, slots=True)
+class FittedPopularity:
+    """The counts. They stand in every bundle, so the family adds no arrays of its own."""
+
+    popularity: FloatArray
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        return {}
+
+    def score(self, histories: csr_matrix) -> FloatArray:
+        return np.tile(self.popularity, (histories.shape[0], 1))
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        return {}

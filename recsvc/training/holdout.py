@@ -1,0 +1,116 @@
+"""What is held out to judge by. In: a history. Out: a part to learn from, a part to be judged on.
+
+With times, the last tenth of the history is the test, as it will be in service. Without times, a fifth
+of every customer's items is, which ranks the families as a real test does; a share of all interactions
+at random does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from recsvc.history.interactions import InteractionTable
+from recsvc.history.matrix import InteractionMatrix, build_matrix
+from recsvc.policy import Policy
+from recsvc.training.evaluation import HeldOut
+
+TEST_SHARE_OF_TIME = 0.1
+TEST_SHARE_OF_ITEMS = 0.2
+MIN_CUSTOMERS = 20  # Fewer cannot tell one family from another.
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A matrix to learn from, and what it is judged on; None when too few customers are left."""
+
+    train: InteractionMatrix
+    held_out: HeldOut | None
+
+
+def split(table: InteractionTable, policy: Policy, rng: np.random.Generator) -> Split:
+    """Hold out by time where that leaves enough customers to judge by, else by customer."""
+    by_time = _split_by_time(table, policy) if table.has_times else None
+    if by_time is not None and by_time.held_out is not None:
+        return by_time
+    return _split_by_customer(build_matrix(table, policy, as_of=None), rng)
+
+
+def held_out_from(train: InteractionMatrix, test: InteractionMatrix, description: str) -> HeldOut | None:
+    """What the customers of `train` took for the first time in `test`; None for too few of them.
+
+    Items that `train` does not know stay in the count of what could have been found.
+    """
+    item_rows = _rows_in(train.item_ids, test.item_ids)
+    customer_rows = _rows_in(train.customer_ids, test.customer_ids)
+    pairs = test.strengths.tocoo()
+    customers, items = customer_rows[pairs.row], item_rows[pairs.col]
+    is_known = customers >= 0
+    customers, items = customers[is_known], items[is_known]
+    is_first = (items < 0) | ~_contains(train.strengths, customers, np.maximum(items, 0))
+    customers, items = customers[is_first], items[is_first]
+    judged, n_relevant = np.unique(customers, return_counts=True)
+    if len(judged) < MIN_CUSTOMERS:
+        return None
+    findable = items >= 0
+    relevant = csr_matrix(
+        (
+            np.ones(int(findable.sum()), dtype=np.float32),
+            (np.searchsorted(judged, customers[findable]), items[findable]),
+        ),
+        shape=(len(judged), len(train.item_ids)),
+    )
+    return HeldOut(judged, relevant, n_relevant, description)
+
+
+def _split_by_time(table: InteractionTable, policy: Policy) -> Split | None:
+    cut = table.frame.select(pl.col("occurred_at").quantile(1 - TEST_SHARE_OF_TIME, "lower")).item()
+    before, after = table.between(None, cut), table.between(cut, None)
+    if before.frame.is_empty() or after.frame.is_empty():
+        return None
+    train, test = build_matrix(before, policy, as_of=cut), build_matrix(after, policy, as_of=None)
+    if not train.strengths.nnz or not test.strengths.nnz:
+        return None
+    description = f"first-time interactions from {cut:%Y-%m-%d %H:%M} on"
+    return Split(train, held_out_from(train, test, description))
+
+
+def _split_by_customer(matrix: InteractionMatrix, rng: np.random.Generator) -> Split:
+    pairs = matrix.strengths.tocoo()
+    n_items = np.bincount(pairs.row, minlength=matrix.strengths.shape[0])
+    n_held = np.floor(n_items * TEST_SHARE_OF_ITEMS).astype(np.int64)
+    lottery = rng.random(len(pairs.row))
+    order = np.lexsort((lottery, pairs.row))
+    place = np.arange(len(order)) - np.repeat(np.cumsum(n_items) - n_items, n_items)
+    is_test = np.zeros(len(order), dtype=bool)
+    is_test[order] = place < np.repeat(n_held, n_items)
+    train = _with_pairs(matrix, ~is_test)
+    description = f"{TEST_SHARE_OF_ITEMS:.0%} of every customer's items, drawn at random"
+    return Split(train, held_out_from(train, _with_pairs(matrix, is_test), description))
+
+
+def _with_pairs(matrix: InteractionMatrix, kept: NDArray[np.bool_]) -> InteractionMatrix:
+    """The matrix with some of its pairs only; popularity is counted anew from those."""
+    pairs = matrix.strengths.tocoo()
+    strengths = csr_matrix(
+        (pairs.data[kept], (pairs.row[kept], pairs.col[kept])), shape=matrix.strengths.shape
+    )
+    popularity = np.bincount(pairs.col[kept], minlength=len(matrix.item_ids)).astype(np.float32)
+    return InteractionMatrix(matrix.customer_ids, matrix.item_ids, strengths, popularity)
+
+
+def _rows_in(ids: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.int64]:
+    """The row of each wanted id; -1 for one that is not there."""
+    rows = {identifier: row for row, identifier in enumerate(ids)}
+    return np.fromiter((rows.get(one, -1) for one in wanted), dtype=np.int64, count=len(wanted))
+
+
+def _contains(matrix: csr_matrix, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each (row, column) is an entry of the matrix."""
+    n_columns = matrix.shape[1]
+    entry_rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    return np.isin(rows * n_columns + columns, entry_rows * n_columns + matrix.indices)

@@ -1,0 +1,188 @@
+"""The offline training run. In: a clean history, items, customers. Out: a published bundle and a report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from recsvc.bundles.manifest import DataWindow, Manifest, RowCounts
+from recsvc.bundles.registry import Registry
+from recsvc.domain.customers import Customer
+from recsvc.domain.items import Item, ItemKind
+from recsvc.errors import TrainingError
+from recsvc.history.interactions import InteractionTable
+from recsvc.history.matrix import InteractionMatrix, build_matrix
+from recsvc.policy import Policy
+from recsvc.training.bundling import (
+    catalogue_array,
+    category_rows,
+    complete_catalogue,
+    golden_queries,
+    library_versions,
+    model_arrays,
+    segment_popularity,
+    segment_rows,
+)
+from recsvc.training.families.base import Family, training_data
+from recsvc.training.holdout import split
+from recsvc.training.profiles import CHANNELS, build_profiles
+from recsvc.training.selection import Progress, Selection, select_model
+
+MIN_CUSTOMERS = 2
+MIN_ITEMS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What there is to train on. `kind` is taken for items of which nothing but the id is known."""
+
+    table: InteractionTable
+    items: Sequence[Item] = ()
+    customers: Sequence[Customer] = ()
+    kind: ItemKind = ItemKind.CONTENT
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingReport:
+    """What a run did. `seconds` is wall time by stage."""
+
+    manifest: Manifest
+    selection: Selection
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stopwatch:
+    progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.progress(name, 0.0)
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - started, 3)
+        self.progress(name, 1.0)
+
+
+def train(
+    source: Source,
+    policy: Policy,
+    registry: Registry,
+    *,
+    families: Sequence[Family],
+    seed: int,
+    created_at: datetime,
+    name: str = "",
+    progress: Progress = lambda stage, share: None,
+) -> TrainingReport:
+    """Judge the families, fit the best on everything, and publish it.
+
+    Raises:
+        TrainingError: there is too little to learn from.
+        RegistryError: the bundle cannot be written.
+    """
+    watch = _Stopwatch(progress)
+    registry.check_writable()
+    table = _with_consent(source)
+    categories = tuple(sorted({item.category for item in source.items if item.category}))
+    with watch.stage("prepare"):
+        matrix = build_matrix(table, policy, as_of=None)
+        _demand_enough(matrix)
+    with watch.stage("select"):
+        selection = select_model(
+            families,
+            split(table, policy, np.random.default_rng(seed)),
+            item_categories=lambda part: (
+                category_rows(complete_catalogue(part.item_ids, source.items, source.kind), categories)
+                if categories
+                else None
+            ),
+            seed=seed,
+            progress=progress,
+        )
+    with watch.stage("fit"):
+        data = training_data(matrix)
+        fitted = selection.chosen.fit(data, seed=seed)
+    window = _window(table)
+    with watch.stage("profiles"):
+        segments = segment_rows(matrix.customer_ids, source.customers, policy)
+        profiles = build_profiles(
+            table,
+            matrix.customer_ids,
+            category_of={item.item_id: item.category for item in source.items if item.category},
+            categories=categories,
+            segment_rows=segments,
+            policy=policy,
+            as_of=window.until,
+        )
+    with watch.stage("publish"):
+        catalogue = complete_catalogue(matrix.item_ids, source.items, source.kind)
+        manifest = registry.publish(
+            Manifest(
+                version="",
+                family=selection.chosen.family.name,
+                parameters={**fitted.parameters, "strength_scale": data.strength_scale},
+                created_at=created_at,
+                seed=seed,
+                data_window=window,
+                rows=_row_counts(table, matrix),
+                policy_version=policy.version,
+                categories=categories,
+                segments=tuple(rule.name for rule in policy.segments),
+                channels=CHANNELS,
+                libraries=library_versions(),
+                metrics={one.name: one.evaluation.accuracy for one in selection.tried},
+                holdout=selection.holdout,
+                arrays={},
+                golden_queries=golden_queries(matrix, data, fitted),
+                name=name,
+            ),
+            {
+                **model_arrays(matrix, data, fitted),
+                **profiles.arrays(),
+                "segment_popularity": segment_popularity(table, matrix, segments, policy, window.until),
+                "catalogue": catalogue_array(catalogue),
+            },
+        )
+    return TrainingReport(manifest, selection, watch.seconds)
+
+
+def _with_consent(source: Source) -> InteractionTable:
+    """The history without the customers who did not agree to personalisation."""
+    refused = [c.customer_id for c in source.customers if c.consents and not c.consents.personalisation]
+    return source.table.without_customers(refused) if refused else source.table
+
+
+def _demand_enough(matrix: InteractionMatrix) -> None:
+    n_customers, n_items = matrix.strengths.shape
+    if n_customers < MIN_CUSTOMERS or n_items < MIN_ITEMS:
+        raise TrainingError(
+            f"there is too little to learn from: {n_customers} customers and {n_items} items with a positive "
+            f"interaction, at least {MIN_CUSTOMERS} and {MIN_ITEMS} are needed; give more events, or check "
+            "the types in the mapping"
+        )
+
+
+def _window(table: InteractionTable) -> DataWindow:
+    if not table.has_times:
+        return DataWindow(None, None)
+    since, until = table.frame.select(
+        since=pl.col("occurred_at").min(), until=pl.col("occurred_at").max()
+    ).row(0)
+    return DataWindow(since, until)
+
+
+def _row_counts(table: InteractionTable, matrix: InteractionMatrix) -> RowCounts:
+    return RowCounts(
+        customers=len(matrix.customer_ids),
+        items=len(matrix.item_ids),
+        interactions=len(table.frame),
+        pairs=int(matrix.strengths.nnz),
+    )
