@@ -12,13 +12,15 @@ import numpy as np
 
 from recsvc.domain.items import Item, ItemKind
 from recsvc.sample_bank.timeline import DAY_MS, HOUR_MS, FloatArray, IntArray, Window, at_waking_hours, moment
-from recsvc.sample_bank.words import CATEGORIES, LOCALES, Angle, compose, load_words
+from recsvc.sample_bank.words import CATEGORIES, LOCALES, Angle, Topic, compose, load_words
 
 SITE = "https://specimen-bank.example"
 
+Draft = tuple[Topic, Angle]
+
 _EARLIER_SHARE = 0.14
 _EARLIER_DAYS = 45
-_POPULARITY_EXPONENT = 1.3
+_POPULARITY_EXPONENT = 1.1
 _HALF_LIFE_DAYS = {"news": 1.5, "story": 2.5, "opinion": 2.5, "guide": 7.0}
 _MINUTES = {"news": 3, "story": 6, "opinion": 5, "guide": 9}
 
@@ -42,7 +44,7 @@ def write_magazine(n_articles: int, window: Window, rng: np.random.Generator) ->
     """
     n_earlier = max(len(CATEGORIES), round(_EARLIER_SHARE * n_articles))
     if n_articles <= n_earlier:
-        raise ValueError(f"n_articles must be more than {len(CATEGORIES)}, so that every category has some")
+        raise ValueError(f"n_articles must be more than {n_earlier}, so that every category has some")
     published_ms = _publication_times(n_earlier, n_articles - n_earlier, window, rng)
     category = _categories(n_articles, rng)
     texts = _texts(category, rng)
@@ -80,22 +82,20 @@ def _categories(n_articles: int, rng: np.random.Generator) -> IntArray:
     return runs.ravel()[:n_articles].astype(np.int64)
 
 
-def _texts(category: IntArray, rng: np.random.Generator) -> list[tuple[tuple[str, str, str, str], Angle]]:
+def _texts(category: IntArray, rng: np.random.Generator) -> list[Draft]:
     """A topic and an angle for every article, no pair twice."""
     stock = [_pairs(row, rng) for row in range(len(CATEGORIES))]
     n_most = int(np.bincount(category).max())
     if n_most > min(map(len, stock)):
-        raise ValueError(
-            f"n_articles asks for {n_most} titles in one category, more than there are words for"
-        )
+        raise ValueError(f"n_articles asks for {n_most} titles in a category, more than there are words for")
     return [stock[row].pop() for row in category.tolist()]
 
 
-def _pairs(category_row: int, rng: np.random.Generator) -> list[tuple[tuple[str, str, str, str], Angle]]:
-    """All pairs of a category, in rounds that use each topic once, so that a topic rarely comes twice in a row."""
+def _pairs(category_row: int, rng: np.random.Generator) -> list[Draft]:
+    """All pairs of a category, in rounds that use each topic once: a topic seldom comes twice in a row."""
     words = load_words()
     topics = words.categories[CATEGORIES[category_row]].topics
-    rounds: list[list[tuple[tuple[str, str, str, str], Angle]]] = []
+    rounds: list[list[Draft]] = []
     for topic in topics:
         fitting = [angle for angle in words.angles if topic[3] in angle.fits]
         for turn, angle in enumerate(rng.permutation(len(fitting)).tolist()):
@@ -105,9 +105,7 @@ def _pairs(category_row: int, rng: np.random.Generator) -> list[tuple[tuple[str,
     return [one[row] for one in reversed(rounds) for row in rng.permutation(len(one)).tolist()]
 
 
-def _article(
-    row: int, category_row: int, topic: tuple[str, str, str, str], angle: Angle, published_ms: int
-) -> Item:
+def _article(row: int, category_row: int, topic: Topic, angle: Angle, published_ms: int) -> Item:
     item_id = f"a{row + 1:04d}"
     phrases = dict(zip(LOCALES, topic[:2], strict=True))
     return Item(

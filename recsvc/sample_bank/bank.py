@@ -1,4 +1,4 @@
-"""Make the sample bank. In: a seed, the end of the window, counts. Out: items, customers, events and the truth.
+"""Make the sample bank. In: a seed, the end of the window, counts. Out: items, customers, events, truth.
 
 The same arguments make the same bank, to the byte: every part draws from its own stream of the seed, and
 there is no clock inside.
@@ -24,7 +24,7 @@ from recsvc.sample_bank.people import N_SHOW, draw_demographics, register_people
 from recsvc.sample_bank.reading import draw_reading
 from recsvc.sample_bank.rhythm import STAGES, Stage, draw_stages, draw_visits
 from recsvc.sample_bank.tastes import Tastes, draw_tastes
-from recsvc.sample_bank.timeline import IntArray, Window
+from recsvc.sample_bank.timeline import BoolArray, IntArray, Window
 from recsvc.sample_bank.words import CATEGORIES
 
 _EVENTS_PER_VISIT = 5.5
@@ -68,7 +68,7 @@ def make_sample_bank(
     n_days: int = 90,
     n_events: int = 200_000,
 ) -> SampleBank:
-    """Make a bank whose last event lies within hours before `end`. `n_events` is met to within a few per cent.
+    """Make a bank whose last event lies within hours before `end`; `n_events` is met closely.
 
     Raises:
         ValueError: `end` has no offset from UTC, or a count is too small or too large.
@@ -77,17 +77,15 @@ def make_sample_bank(
     window = Window.ending(end, n_days)
     streams = _streams(seed)
     magazine = write_magazine(n_articles, window, streams["articles"])
-    stock = stock_offers(n_offers, window)
+    stock = stock_offers(n_offers, window, first_row=n_articles)
     stage = draw_stages(n_customers, N_SHOW, streams["stages"])
     known = draw_demographics(n_customers, streams["people"])
-    tastes = draw_tastes(known.age, _may_drift(stage), streams["tastes"])
+    tastes = draw_tastes(known.age, _may_drift(stage), window, streams["tastes"])
     people = register_people(known, stage, window, streams["people"])
     visits = draw_visits(stage, N_SHOW, round(n_events / _EVENTS_PER_VISIT), window, streams["visits"])
     reading, impressions = draw_reading(visits, tastes, magazine, window, n_events, streams["reading"])
-    dealing = draw_dealing(
-        visits, people, tastes, stock, window, n_events, len(magazine.items), streams["offers"]
-    )
-    everyday = draw_everyday(visits, people, stage, n_events, streams["everyday"])
+    dealing = draw_dealing(visits, people, tastes, stock, n_events, streams["offers"])
+    everyday = draw_everyday(visits, people, stage, reading, n_events, streams["everyday"])
     filler = impressions.head(max(n_events - len(reading) - len(dealing) - len(everyday), 0))
     items = magazine.items + stock.items
     customer_ids = [customer.customer_id for customer in people.customers]
@@ -118,7 +116,7 @@ def _streams(seed: int) -> dict[str, np.random.Generator]:
     return {name: np.random.default_rng(child) for name, child in zip(names, children, strict=True)}
 
 
-def _may_drift(stage: IntArray) -> np.typing.NDArray[np.bool_]:
+def _may_drift(stage: IntArray) -> BoolArray:
     """Tastes drift only in customers who are there to show it."""
     return np.isin(stage, [STAGES.index(Stage.ACTIVE), STAGES.index(Stage.AT_RISK)])
 

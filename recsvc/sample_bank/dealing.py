@@ -1,4 +1,4 @@
-"""Let customers meet offers. In: visits, people, tastes, offers. Out: impressions, views, clicks, deals, refusals.
+"""Let customers meet offers. In: visits, people, tastes, offers. Out: impressions, clicks, deals, refusals.
 
 An offer is shown only where it was allowed: valid and live then, on its channels, in its countries, within
 the customer's risk class, and with consent to marketing on the channel. Among those, taste, season and
@@ -6,6 +6,8 @@ priority decide; what the customer makes of it depends on taste.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -16,9 +18,9 @@ from recsvc.sample_bank.offers import Stock
 from recsvc.sample_bank.people import COUNTRIES, People
 from recsvc.sample_bank.rhythm import CHANNELS, Visits
 from recsvc.sample_bank.tastes import Tastes
-from recsvc.sample_bank.timeline import DAY_MS, BoolArray, FloatArray, IntArray, Window
+from recsvc.sample_bank.timeline import DAY_MS, HOUR_MS, BoolArray, FloatArray, IntArray
 
-_SHOWN_PER_EVENT = 0.05  # of all events asked for
+_SHOWN_PER_EVENT = 0.07  # of all events asked for
 _PERSONAL_CHANNELS = (Channel.CALL_CENTRE, Channel.BRANCH)
 _LONGEST_SEASON_MS = 150 * DAY_MS
 
@@ -28,21 +30,19 @@ def draw_dealing(
     people: People,
     tastes: Tastes,
     stock: Stock,
-    window: Window,
     n_events: int,
-    n_articles: int,
     rng: np.random.Generator,
 ) -> pl.DataFrame:
-    """What customers did with offers. Item rows start at `n_articles`, after the articles."""
+    """What customers did with offers, when `n_events` of all kinds are asked for."""
     visit_row = np.sort(rng.choice(len(visits.at_ms), round(_SHOWN_PER_EVENT * n_events)))
     allowed = _allowed(visits, visit_row, people, stock)
-    taste = tastes.at(visits.customer_row[visit_row], visits.at_ms[visit_row], window)[:, stock.category]
+    taste = tastes.at(visits.customer_row[visit_row], visits.at_ms[visit_row])[:, stock.category]
     appeal = (taste + 0.02) * _season(visits.at_ms[visit_row], stock) * _pull(stock)
     lot = np.where(allowed, np.log(appeal) + rng.gumbel(size=appeal.shape), -np.inf)
     offer = lot.argmax(axis=1)
     kept = allowed[np.arange(len(offer)), offer]
     visit_row, offer, liking = visit_row[kept], offer[kept], taste[np.arange(len(offer)), offer][kept]
-    return _responses(visits, visit_row, offer, liking, stock, n_articles, rng)
+    return _responses(visits, visit_row, offer, liking, stock, rng)
 
 
 def _allowed(visits: Visits, visit_row: IntArray, people: People, stock: Stock) -> BoolArray:
@@ -50,22 +50,25 @@ def _allowed(visits: Visits, visit_row: IntArray, people: People, stock: Stock) 
     customer, channel = visits.customer_row[visit_row], visits.channel_row[visit_row]
     at_ms = visits.at_ms[visit_row][:, None]
     is_live = np.array([item.status is ItemStatus.LIVE for item in stock.items])
-    on_channel = np.array([[not i.channels or c in i.channels for c in CHANNELS] for i in stock.items])
-    in_country = np.array(
-        [[not t.jurisdictions or c in t.jurisdictions for c in COUNTRIES] for t in stock.terms]
-    )
+    on_channel = _memberships([item.channels for item in stock.items], CHANNELS)
+    in_country = _memberships([terms.jurisdictions for terms in stock.terms], COUNTRIES)
     risk_class = np.array([terms.risk_class for terms in stock.terms])
     limit = np.where(at_ms[:, 0] < people.risk_limit_until_ms[customer], people.risk_limit[customer], 0)
     allowed: BoolArray = (
         is_live
         & (stock.valid_from_ms <= at_ms)
-        & (at_ms < stock.valid_to_ms - DAY_MS // 24)  # A visit lasts; what it starts must still be valid.
+        & (at_ms < stock.valid_to_ms - HOUR_MS)  # A visit lasts; what it starts must still be valid.
         & on_channel.T[channel]
         & in_country.T[people.country_row[customer]]
         & (risk_class <= limit[:, None])
         & people.may_market[customer, channel][:, None]
     )
     return allowed
+
+
+def _memberships(lists: Sequence[Sequence[str]], names: Sequence[str]) -> BoolArray:
+    """(n_lists, n_names): whether the list holds the name; an empty list holds every name."""
+    return np.array([[not one or name in one for name in names] for one in lists])
 
 
 def _season(at_ms: IntArray, stock: Stock) -> FloatArray:
@@ -85,7 +88,6 @@ def _responses(
     offer: IntArray,
     liking: FloatArray,
     stock: Stock,
-    n_articles: int,
     rng: np.random.Generator,
 ) -> pl.DataFrame:
     n = len(visit_row)
@@ -122,7 +124,7 @@ def _responses(
             visits,
             visit_row[rows],
             shown_ms[rows] + delay_ms,
-            item_row=n_articles + offer[rows],
+            item_row=stock.first_row + offer[rows],
             euros=euros[rows] if is_deal else None,
             position=position[rows],
             placement=placement.filter(chosen),

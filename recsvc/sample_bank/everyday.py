@@ -1,4 +1,4 @@
-"""Let customers do what they do anyway: pay, answer surveys, complain, unsubscribe. In: visits. Out: happenings."""
+"""Let customers do what they do anyway. In: visits. Out: payments, surveys, complaints, unsubscribes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,18 @@ _LETTER_CHANNELS = (Channel.EMAIL, Channel.SMS, Channel.PUSH)
 
 
 def draw_everyday(
-    visits: Visits, people: People, stage: IntArray, n_events: int, rng: np.random.Generator
+    visits: Visits,
+    people: People,
+    stage: IntArray,
+    reading: pl.DataFrame,
+    n_events: int,
+    rng: np.random.Generator,
 ) -> pl.DataFrame:
     """Transactions, surveys, complaints and unsubscribes."""
     mood = _moods(stage, rng)
     return gather(
         [
-            _transactions(visits, round(_TRANSACTIONS * n_events), rng),
+            _transactions(visits, reading, round(_TRANSACTIONS * n_events), rng),
             _surveys(visits, mood, round(_SURVEYS * n_events), rng),
             _complaints(visits, mood, round(_COMPLAINTS * n_events), rng),
             _unsubscribes(visits, people, round(_UNSUBSCRIBES * n_events), rng),
@@ -45,9 +50,9 @@ def _moods(stage: IntArray, rng: np.random.Generator) -> FloatArray:
     return np.clip(rng.normal(mean, 0.15), 0.02, 0.98)
 
 
-def _transactions(visits: Visits, n: int, rng: np.random.Generator) -> pl.DataFrame:
-    """Payments; where a visit has nothing to read, there is at least one."""
-    silent = visits.on(Channel.SMS, Channel.CALL_CENTRE, Channel.BRANCH)
+def _transactions(visits: Visits, reading: pl.DataFrame, n: int, rng: np.random.Generator) -> pl.DataFrame:
+    """Payments, first of all on visits when nothing was read: every visit leaves a trace."""
+    silent = np.setdiff1d(np.arange(len(visits.at_ms)), reading["visit_row"].to_numpy())
     others = rng.choice(visits.on(Channel.WEB, Channel.MOBILE), max(n - len(silent), 0))
     visit_row = np.concatenate([spread(min(n, len(silent)), silent, rng), others])
     at_ms = visits.at_ms[visit_row] + rng.integers(30_000, 15 * 60_000, len(visit_row))

@@ -1,4 +1,4 @@
-"""Gather what happened and write it down as events. In: arrays by visit. Out: one frame with the event fields.
+"""Gather what happened and write it down as events. In: arrays by visit. Out: one frame of events.
 
 While drawing, a happening names its customer, item and channel by row and its moment in milliseconds;
 here, at the end, rows become ids.
@@ -46,6 +46,7 @@ def happened(
     """Happenings of one type during these visits. `columns` are event fields; `euros` becomes the value."""
     frame = pl.DataFrame(
         {
+            "visit_row": visit_row,
             "customer_row": visits.customer_row[visit_row],
             "channel_row": visits.channel_row[visit_row],
             "at_ms": at_ms,

@@ -55,6 +55,7 @@ class Stock:
     """The offers. The arrays run along them; `usual_amount` is in euros."""
 
     items: tuple[Item, ...]
+    first_row: int  # where the offers start among all items
     category: IntArray  # row in CATEGORIES
     valid_from_ms: IntArray
     valid_to_ms: IntArray
@@ -62,6 +63,7 @@ class Stock:
 
     @property
     def terms(self) -> list[OfferTerms]:
+        """The terms of each offer."""
         return [item.offer_terms for item in self.items]
 
 
@@ -71,13 +73,14 @@ def _load_stock() -> _Stock:
     return msgspec.convert(tomllib.loads(raw), type=_Stock)
 
 
-def stock_offers(n_offers: int, window: Window) -> Stock:
+def stock_offers(n_offers: int, window: Window, *, first_row: int) -> Stock:
     """The first `n_offers` of the stock, spread over its categories, dated around the end of the window."""
     written = _load_stock()
     entries = [written.offers[row] for row in _spread_rows(n_offers, len(written.offers))]
     items = tuple(_offer(row, entry, written.disclosures, window) for row, entry in enumerate(entries))
     return Stock(
         items=items,
+        first_row=first_row,
         category=np.array([CATEGORIES.index(entry.category) for entry in entries], np.int64),
         valid_from_ms=np.array([_valid_ms(entry, window)[0] for entry in entries], np.int64),
         valid_to_ms=np.array([_valid_ms(entry, window)[1] for entry in entries], np.int64),

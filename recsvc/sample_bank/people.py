@@ -1,4 +1,4 @@
-"""Invent the customers. In: stages, the window. Out: `Customer` records, and the arrays that the generator needs.
+"""Invent the customers. In: stages, the window. Out: `Customer` records, and arrays for the generator.
 
 Ids are "c0001" and so on, but for a few of other legal shapes: 32 hexadecimal digits, a signed 64-bit
 number, a number behind a prefix. Whoever handles ids as numbers will stumble here.

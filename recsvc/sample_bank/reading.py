@@ -7,6 +7,7 @@ What the page shows besides is drawn half by taste and half by chance; it is loo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -21,7 +22,7 @@ from recsvc.sample_bank.words import CATEGORIES
 
 READING_CHANNELS = (Channel.WEB, Channel.MOBILE, Channel.EMAIL, Channel.PUSH)
 
-_READS_PER_EVENT, _GLANCES_PER_EVENT = 0.30, 0.32  # of all events asked for
+_READS_PER_EVENT, _GLANCES_PER_EVENT = 0.36, 0.30  # of all events asked for
 _REREAD_SHARE = 0.06
 _EDITION_MS = 3 * HOUR_MS  # The shelf is restocked this often.
 _FADED = 1e-4  # What is left of an article's freshness when it is long gone.
@@ -41,9 +42,9 @@ class Shown:
     placement: pl.Series
     slate_id: pl.Series
 
-    def where(self, chosen: BoolArray) -> tuple[IntArray, IntArray, dict[str, object]]:
+    def where(self, chosen: BoolArray) -> tuple[IntArray, IntArray, dict[str, Any]]:
         """Visit rows, item rows and slate columns of the chosen ones."""
-        columns: dict[str, object] = {
+        columns: dict[str, Any] = {
             "position": self.position[chosen],
             "placement": self.placement.filter(pl.Series(chosen)),
             "slate_id": self.slate_id.filter(pl.Series(chosen)),
@@ -59,7 +60,7 @@ def draw_reading(
     n_events: int,
     rng: np.random.Generator,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What customers did with articles, and, apart, the impressions that may fill up the count of events."""
+    """What customers did with articles and, apart, impressions to fill up the count of events with."""
     shown = _show(visits, tastes, magazine, window, n_events, rng)
     return _responses(shown, visits, rng), _impressions(shown, visits, rng)
 
@@ -77,7 +78,7 @@ def _show(
     glanced = rng.choice(readers, round(_GLANCES_PER_EVENT * n_events))
     visit_row = np.concatenate([read, glanced])
     is_read = np.arange(len(visit_row)) < len(read)
-    shares = tastes.at(visits.customer_row[visit_row], visits.at_ms[visit_row], window)
+    shares = tastes.at(visits.customer_row[visit_row], visits.at_ms[visit_row])
     shares[~is_read] = 0.5 * shares[~is_read] + 0.5 / len(CATEGORIES)
     category = _pick(shares, rng)
     item_row = _articles_on_shelf(category, visits.at_ms[visit_row], magazine, window, rng)
@@ -88,7 +89,8 @@ def _show(
 def _pick(shares: FloatArray, rng: np.random.Generator) -> IntArray:
     """One column per row, with the row's shares as probabilities."""
     column = (np.cumsum(shares, axis=1) < rng.random((len(shares), 1))).sum(axis=1)
-    return np.minimum(column, shares.shape[1] - 1)
+    picked: IntArray = np.minimum(column, shares.shape[1] - 1)
+    return picked
 
 
 def _articles_on_shelf(
@@ -151,7 +153,7 @@ def _as_slates(
 
 
 def _responses(shown: Shown, visits: Visits, rng: np.random.Generator) -> pl.DataFrame:
-    """A read article is clicked or viewed, often dwelt on, sometimes more; a glance is sometimes dismissed."""
+    """A read article is clicked or viewed, often dwelt on, at times more; a glance is at times dismissed."""
     n = len(shown.visit_row)
     opened_ms = visits.at_ms[shown.visit_row] + rng.integers(5_000, 14 * 60_000, n)
     is_clicked = shown.is_read & (rng.random(n) < 0.55)

@@ -1,7 +1,7 @@
 """Decide when customers come by. In: how many, how busy. Out: each one's lifecycle stage, and all visits.
 
-A visit is a customer on a channel at a moment. Each customer has a rhythm of their own, from one visit in weeks
-to one a day; a stage shows in how long the customer has been silent, measured by that rhythm.
+A visit is a customer on a channel at a moment. Each customer has a rhythm of their own, from one visit in
+weeks to one a day; a stage shows in how long the customer has been silent, measured by that rhythm.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def draw_visits(
 
 
 def _first_days(stage: IntArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """The day of the window on which each customer may first come, and the share of it they are around for."""
+    """The first day that each customer may come on, and the share of the window they are around for."""
     first = np.where(stage == STAGES.index(Stage.NEW), rng.uniform(66, 84, len(stage)), 0.0)
     last = np.array([90.0, 90.0, 75.0, 47.0, 20.0])[stage]
     return first, (last - first) / _REFERENCE_DAYS
@@ -143,7 +143,7 @@ def _silences(stage: IntArray, gap: FloatArray, rng: np.random.Generator) -> Flo
 def _renewals(
     gap: FloatArray, silence: FloatArray, first_ago: FloatArray, rng: np.random.Generator
 ) -> tuple[IntArray, FloatArray]:
-    """Walk back from each customer's last visit, gap by gap, to the first: (customer_row, days before the end)."""
+    """Walk back from each last visit, gap by gap, to the first: (customer_row, days before the end)."""
     n_steps = np.ceil(np.maximum(first_ago - silence, 0) / gap * 1.3).astype(np.int64) + 4
     customer_row = np.repeat(np.arange(len(gap)), n_steps)
     steps = rng.gamma(_REGULARITY, gap[customer_row] / _REGULARITY)
@@ -169,4 +169,5 @@ def _channels(n: int, customer_row: IntArray, rng: np.random.Generator) -> IntAr
     weights = np.array([_CHANNEL_WEIGHTS[channel] for channel in CHANNELS])
     preference = rng.dirichlet(weights, n).cumsum(axis=1)
     drawn = (preference[customer_row] < rng.random((len(customer_row), 1))).sum(axis=1)
-    return np.minimum(drawn, len(CHANNELS) - 1).astype(np.int64)
+    channel_row: IntArray = np.minimum(drawn, len(CHANNELS) - 1)
+    return channel_row

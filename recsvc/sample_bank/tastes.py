@@ -1,4 +1,4 @@
-"""Give customers their true tastes. In: ages, who may drift. Out: shares over categories, at both ends of the window.
+"""Give customers their true tastes. In: ages, who may drift. Out: shares over categories, and their drift.
 
 A customer has two or three top categories that hold about 85 % of the interest. Tops are spread evenly over
 the twelve categories, with a tilt by age, so that what is popular with everybody fits nobody in particular.
@@ -40,10 +40,11 @@ class Tastes:
     at_end: FloatArray  # (n_customers, n_categories)
     n_top: IntArray  # (n_customers,), 2 or 3
     is_drifting: BoolArray  # (n_customers,)
+    window: Window
 
-    def at(self, customer_row: IntArray, at_ms: IntArray, window: Window) -> FloatArray:
+    def at(self, customer_row: IntArray, at_ms: IntArray) -> FloatArray:
         """The tastes of these customers at these moments: (n, n_categories)."""
-        done = (window.progress(at_ms) - _DRIFT_FROM) / (_DRIFT_UNTIL - _DRIFT_FROM)
+        done = (self.window.progress(at_ms) - _DRIFT_FROM) / (_DRIFT_UNTIL - _DRIFT_FROM)
         done = np.clip(done, 0.0, 1.0)[:, None]
         return (1 - done) * self.at_start[customer_row] + done * self.at_end[customer_row]
 
@@ -56,7 +57,7 @@ class Tastes:
         ]
 
 
-def draw_tastes(age: IntArray, may_drift: BoolArray, rng: np.random.Generator) -> Tastes:
+def draw_tastes(age: IntArray, may_drift: BoolArray, window: Window, rng: np.random.Generator) -> Tastes:
     """Draw tastes for customers of these ages. The first five are the show customers."""
     n = len(age)
     order = np.argsort(-(np.log(_tilt_by_age(age)) + rng.gumbel(size=(n, len(CATEGORIES)))), axis=1)
@@ -72,6 +73,7 @@ def draw_tastes(age: IntArray, may_drift: BoolArray, rng: np.random.Generator) -
         at_end=_drifted(at_start, order, n_top, is_drifting, rng),
         n_top=n_top,
         is_drifting=is_drifting,
+        window=window,
     )
 
 

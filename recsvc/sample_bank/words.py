@@ -1,4 +1,4 @@
-"""The words of the magazine, read from words.toml. Out: categories, topics and angles, in English and Chinese."""
+"""The words of the magazine. In: words.toml. Out: categories, topics and angles, in English and Chinese."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from importlib.resources import files
 import msgspec
 
 LOCALES = ("en", "zh")
+
+Topic = tuple[str, str, str, str]  # English phrase, Chinese phrase, tag, nature
 
 
 class Angle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,10 +23,10 @@ class Angle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Category(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A section of the magazine. A topic is (English phrase, Chinese phrase, tag, nature)."""
+    """A section of the magazine."""
 
     name: dict[str, str]
-    topics: tuple[tuple[str, str, str, str], ...]
+    topics: tuple[Topic, ...]
 
 
 class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
