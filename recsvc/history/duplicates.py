@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 
@@ -30,9 +31,12 @@ def drop_duplicates(rows: pl.DataFrame, *, origin: Sequence[str]) -> Deduplicate
 
 def _firsts_of(rows: pl.DataFrame, content: Sequence[str]) -> pl.DataFrame:
     # Hashes find the few rows that may be duplicates; only those are compared in full.
-    suspects = rows.select(content).hash_rows().is_duplicated()
-    if not suspects.any():
+    hashes = rows.select(content).hash_rows()
+    ordered = np.sort(hashes.to_numpy())
+    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(repeated):
         return rows
+    suspects = hashes.is_in(pl.Series(repeated).implode())
     places = rows.select(pl.int_range(pl.len(), dtype=pl.UInt32)).to_series()
     compared = rows.select(content).filter(suspects)
     later = places.filter(suspects).filter(

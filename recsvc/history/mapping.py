@@ -136,12 +136,13 @@ class ItemConstants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ItemMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How rows become items. `locale` is that of title and summary; `lists` says what parts a list's text."""
+    """How rows become items. `locale` is that of title and summary; `lists` says what parts lists."""
 
     columns: dict[ItemField, str] = {}
     constants: ItemConstants = ItemConstants()
     attributes: dict[str, str] = {}
     missing: dict[str, tuple[AttributeValue, ...]] = {}
+    dates: dict[str, TimeUnit] = {}
     lists: dict[Literal["tags", "channels"], str] = {}
     channels: dict[str, str] = {}
     locale: str = "en"

@@ -80,7 +80,8 @@ def _without_refused_pairs(weighable: pl.DataFrame) -> pl.DataFrame:
     if negatives.is_empty():
         return positives
     last_no = negatives.group_by(pair).agg(pl.col("occurred_at").max().alias("last_no"))
-    last_yes = positives.group_by(pair).agg(pl.col("occurred_at").max().alias("last_yes"))
+    contested = positives.join(last_no, on=pair, how="semi")
+    last_yes = contested.group_by(pair).agg(pl.col("occurred_at").max().alias("last_yes"))
     # A pair without times has no "later": the comparison is null, and the pair is refused.
     taken_back = pl.col("last_yes") > pl.col("last_no")
     refused = last_no.join(last_yes, on=pair).filter(~taken_back.fill_null(False))

@@ -17,7 +17,7 @@ from recsvc.history.blocks import ROW, Batch, bad_lines_frame
 from recsvc.history.csv_lines import CsvSource
 from recsvc.history.json_lines import JsonLinesSource
 
-BATCH_ROWS = 262_144
+BATCH_ROWS = 65_536
 _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 KNOWN_SUFFIXES = ".csv, .jsonl, .ndjson, .json (each also with .gz) or .parquet"
 
