@@ -12,6 +12,8 @@ from time import perf_counter
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from werkzeug.exceptions import NotFound
+
 from recsvc.api.limits import check_limits
 from recsvc.api.problems import problem_response
 from recsvc.observability import RECORD_KEY, RequestRecord, log_access
@@ -38,6 +40,7 @@ class Boundary:
         answer = _Answer(record, start_response)
         try:
             check_limits(environ)
+            _refuse_doubled_slash(environ)
             body = self._application(environ, answer.start)
         except Exception as error:
             body = problem_response(error, environ)(environ, answer.start)
@@ -68,6 +71,12 @@ class _Answer:
             ("Server-Timing", timing),
         ]
         return self._start_response(status, headers + ours, exc_info)
+
+
+def _refuse_doubled_slash(environ: WSGIEnvironment) -> None:
+    # werkzeug's router strips leading slashes, which rules of a proxy by path would not.
+    if str(environ.get("PATH_INFO", "")).startswith("//"):
+        raise NotFound
 
 
 def _take_away_what_has_no_say(environ: WSGIEnvironment) -> None:

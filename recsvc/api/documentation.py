@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 from flask import Flask, Response, current_app, render_template
 
-from recsvc.api.documents import problem_types
 from recsvc.api.endpoints import Endpoints
+from recsvc.api.problems import problem_types
 from recsvc.api.reference_page import page_of
 
 documentation = Endpoints("documentation", "This description.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from recsvc.api.access import SECURITY_SCHEMES
-from recsvc.api.problems import INTERNAL_ERROR, PROBLEM_TYPE, PROBLEMS, ProblemType
+from recsvc.api.problems import PROBLEM_TYPE, ProblemType, problem_types
 from recsvc.api.schemas import ProblemSchema
 from recsvc.domain.items import ItemKind
 
@@ -111,12 +111,6 @@ READINESS_EXAMPLE = {
     "redis": "down",
     "store": "up",
 }
-
-
-def problem_types() -> list[ProblemType]:
-    """Every kind of problem, by status."""
-    kinds = {kind.slug: kind for kind in (*PROBLEMS.values(), INTERNAL_ERROR)}
-    return sorted(kinds.values(), key=lambda kind: (kind.status, kind.slug))
 
 
 def describe(spec: Any) -> None:

@@ -85,4 +85,13 @@ class Identifiers(DelimitedList):
         for place, text in enumerate(ids, start=1):
             if not is_identifier(text):
                 raise ValidationError(f"id number {place} must be {ID_RULE}")
-        return list(dict.fromkeys(ids))
+        return tuple(dict.fromkeys(ids))
+
+
+class Repeatable(fields.List[Any]):
+    """A parameter that may be given several times; each value counts once."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **options: Any
+    ) -> Any:
+        return tuple(dict.fromkeys(super()._deserialize(value, attr, data, **options)))

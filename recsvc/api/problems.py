@@ -25,6 +25,7 @@ MAX_BODY_BYTES = 16 * 1024
 RETRY_AFTER_SECONDS = 1
 
 _MAX_INSTANCE_CHARS = 256
+_MAX_DETAIL_CHARS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,12 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
 }
 
 
+def problem_types() -> list[ProblemType]:
+    """Every kind of problem, by status."""
+    kinds = {kind.slug: kind for kind in (*PROBLEMS.values(), INTERNAL_ERROR)}
+    return sorted(kinds.values(), key=lambda kind: (kind.status, kind.slug))
+
+
 def problem_type_of(error: Exception) -> ProblemType:
     """The kind of problem that an error is: that of its nearest ancestor in the table."""
     ancestors = type(error).__mro__
@@ -180,11 +187,11 @@ def _detail_of(error: Exception, kind: ProblemType) -> str:
     if isinstance(error, errors.InvalidRequestError):
         return kind.detail
     if isinstance(error, errors.RequestError):
-        return str(error)[:500] or kind.detail
-    # Only a sentence of ours goes out: werkzeug's own descriptions quote the request.
-    if type(error) in PROBLEMS and isinstance(error, http.HTTPException):
-        ours = error.description != type(error).description
-        return str(error.description)[:500] if ours else kind.detail
+        return str(error)[:_MAX_DETAIL_CHARS] or kind.detail
+    # Only a sentence of ours goes out: werkzeug's own descriptions may quote the request.
+    if isinstance(error, http.HTTPException) and type(error) in PROBLEMS:
+        sentence = error.description if error.description != type(error).description else None
+        return (sentence or kind.detail)[:_MAX_DETAIL_CHARS]
     return kind.detail
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from marshmallow import Schema, ValidationError, fields
-from webargs.fields import DelimitedList
 
+from recsvc.api.fields import Repeatable
 from recsvc.domain.identifiers import ID_RULE, is_identifier
 from recsvc.errors import FieldError, InvalidRequestError, UnparsableRequestError
 
@@ -97,7 +97,7 @@ def _repeated(given: Mapping[str, list[str]], known: Parameters) -> Iterator[Fie
 
 
 def _takes_many(field: fields.Field[Any]) -> bool:
-    return isinstance(field, fields.List) and not isinstance(field, DelimitedList)
+    return isinstance(field, Repeatable)
 
 
 def _pointer_token(name: str) -> str:

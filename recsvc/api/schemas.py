@@ -11,7 +11,7 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, fields, validate
 
-from recsvc.api.fields import Identifiers, PlainDecimal, TrueOrFalse, WholeNumber, WholeText
+from recsvc.api.fields import Identifiers, PlainDecimal, Repeatable, TrueOrFalse, WholeNumber, WholeText
 from recsvc.domain.items import Channel, ItemKind
 from recsvc.domain.slates import Source
 
@@ -62,7 +62,7 @@ class ListQuery(QuerySchema):
 
 
 class _CategoryQuery(QuerySchema):
-    category = fields.List(
+    category = Repeatable(
         fields.String(validate=WholeText(_CATEGORY, error="must be 1 to 100 characters, none a control")),
         attribute="categories",
         load_default=(),
