@@ -48,7 +48,10 @@ def make_client(url: str, timeout_seconds: float) -> Any:
     }
     try:
         make_pool: Any = BlockingConnectionPool  # redis-py leaves its constructor untyped.
-        return redis.Redis.from_pool(make_pool(**options))
+        pool = make_pool(**options)
+        # Connects to nothing, but refuses an option of the URL that would else only fail on a request.
+        pool.connection_class(**pool.connection_kwargs)
+        return redis.Redis.from_pool(pool)
     except (TypeError, ValueError, redis.RedisError):
         pass
     raise _unusable_url()
@@ -120,8 +123,9 @@ class RestingRedis:
             answer = call()
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
             self._rests_until = self._monotonic() + self._cool_down_seconds
+            said = error if isinstance(error, redis.AuthenticationError) else type(error).__name__
             raise RedisError(
-                f"Redis at {self._place} does not answer ({type(error).__name__}): "
+                f"Redis at {self._place} does not answer ({said}): "
                 "check that it runs and that REDIS_URL is right"
             ) from error
         except redis.RedisError as error:

@@ -13,8 +13,7 @@ MGET reads both. Every key has a time to live, so that each may be evicted and n
 
 from __future__ import annotations
 
-import hashlib
-import random
+from typing import Protocol
 
 from recsvc.domain.slates import Fetched, SlateKey
 from recsvc.errors import RedisError
@@ -27,15 +26,26 @@ _EPOCH_BITS = 62
 _JITTER_RATIO = 0.1
 
 
+class Chance(Protocol):
+    """A source of chance: `random.SystemRandom()`.
+
+    No seeded generator will do: workers that were forked with one would draw the same epochs, and an epoch
+    must never come twice.
+    """
+
+    def random(self) -> float:
+        """A number from 0 (inclusive) to 1 (exclusive)."""
+        ...
+
+    def getrandbits(self, k: int, /) -> int:
+        """A whole number of `k` random bits."""
+        ...
+
+
 class RedisSlateCache:
     """Ready slates by key, shared by every worker."""
 
-    def __init__(self, client: RestingRedis, *, rng: random.Random, prefix: str = PREFIX) -> None:
-        """`rng` draws epochs and jitter.
-
-        It must be the operating system's (`random.SystemRandom()`): workers that were forked with one
-        seeded generator would draw the same epochs, and an epoch must never come twice.
-        """
+    def __init__(self, client: RestingRedis, *, rng: Chance, prefix: str = PREFIX) -> None:
         self._redis = client
         self._rng = rng
         self._prefix = prefix
@@ -85,9 +95,7 @@ class RedisSlateCache:
         return f"{self._prefix}{{{customer_id}}}:epoch"
 
     def _slate_key(self, key: SlateKey) -> str:
-        # A variation can be long (two hundred excluded ids) and hold anything; its digest is neither.
-        digest = hashlib.blake2b(key.variation.encode(), digest_size=16).hexdigest()
-        return f"{self._prefix}{{{key.customer_id}}}:slate:{digest}"
+        return f"{self._prefix}{{{key.customer_id}}}:slate:{key.variation}"
 
 
 def _epoch_of(stored: bytes | None) -> int:

@@ -1,0 +1,143 @@
+"""Every store on every backend: memory and SQLite always, PostgreSQL and Redis where the environment says.
+
+RECSVC_TEST_DATABASE_URL names a PostgreSQL database; the suite works in a schema of its own and drops it.
+RECSVC_TEST_REDIS_URL names a Redis; the suite works under a prefix of its own and removes what it wrote.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+from recsvc.stores.api_keys import SqlApiKeys
+from recsvc.stores.catalogue import SqlCatalogue
+from recsvc.stores.customers import SqlCustomers
+from recsvc.stores.database import Database, open_database
+from recsvc.stores.events import SqlEvents
+from recsvc.stores.memory import (
+    MemoryApiKeys,
+    MemoryCatalogue,
+    MemoryCustomers,
+    MemoryEvents,
+    MemorySlateCache,
+)
+from recsvc.stores.redis_client import RestingRedis
+from recsvc.stores.redis_server import EmbeddedRedis, find_server_binary
+from recsvc.stores.slate_cache import RedisSlateCache
+from recsvc.stores.tables import METADATA, catalogue_revision
+
+POSTGRESQL_URL = os.environ.get("RECSVC_TEST_DATABASE_URL", "")
+REDIS_URL = os.environ.get("RECSVC_TEST_REDIS_URL", "")
+
+SQL_BACKENDS = [
+    "sqlite",
+    pytest.param(
+        "postgresql",
+        marks=pytest.mark.skipif(not POSTGRESQL_URL, reason="RECSVC_TEST_DATABASE_URL is not set"),
+    ),
+]
+CACHE_BACKENDS = [
+    "memory",
+    "embedded",
+    pytest.param(
+        "external", marks=pytest.mark.skipif(not REDIS_URL, reason="RECSVC_TEST_REDIS_URL is not set")
+    ),
+]
+
+
+@pytest.fixture(scope="session")
+def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite store with its schema and nothing in it, to copy from."""
+    path = tmp_path_factory.mktemp("sqlite") / "empty.sqlite3"
+    open_database(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Database]:
+    """A PostgreSQL store in a schema that ends with the run."""
+    schema = f"recsvc_test_{uuid.uuid4().hex}"
+    server = sqlalchemy.create_engine(POSTGRESQL_URL.replace("postgresql://", "postgresql+psycopg://"))
+    with server.begin() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+    database = open_database(
+        server.url.update_query_dict({"options": f"-csearch_path={schema}"}).render_as_string(False)
+    )
+    yield database
+    database.close()
+    with server.begin() as connection:
+        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
+    server.dispose()
+
+
+@pytest.fixture(params=["memory", *SQL_BACKENDS])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database | None]:
+    """An empty store; None stands for memory."""
+    if request.param == "memory":
+        yield None
+    elif request.param == "sqlite":
+        path = shutil.copy(request.getfixturevalue("empty_sqlite"), tmp_path / "store.sqlite3")
+        opened = open_database(f"sqlite:///{path}")
+        yield opened
+        opened.close()
+    else:
+        opened = request.getfixturevalue("postgresql")
+        yield opened
+        with opened.writing() as connection:
+            for table in METADATA.tables.values():
+                if table is not catalogue_revision:
+                    connection.execute(table.delete())
+            connection.execute(catalogue_revision.update().values(revision=0))
+
+
+@pytest.fixture
+def catalogue(database: Database | None) -> MemoryCatalogue | SqlCatalogue:
+    return SqlCatalogue(database) if database else MemoryCatalogue()
+
+
+@pytest.fixture
+def customers(database: Database | None) -> MemoryCustomers | SqlCustomers:
+    return SqlCustomers(database) if database else MemoryCustomers()
+
+
+@pytest.fixture
+def events(database: Database | None) -> MemoryEvents | SqlEvents:
+    return SqlEvents(database) if database else MemoryEvents()
+
+
+@pytest.fixture
+def api_keys(database: Database | None) -> MemoryApiKeys | SqlApiKeys:
+    return SqlApiKeys(database) if database else MemoryApiKeys()
+
+
+@pytest.fixture(scope="session")
+def embedded_redis() -> Iterator[str]:
+    with EmbeddedRedis(find_server_binary()) as server:
+        yield server.url
+
+
+@pytest.fixture(params=CACHE_BACKENDS)
+def slate_cache(request: pytest.FixtureRequest) -> Iterator[MemorySlateCache | RedisSlateCache]:
+    if request.param == "memory":
+        yield MemorySlateCache(monotonic=time.monotonic)
+        return
+    url = REDIS_URL if request.param == "external" else request.getfixturevalue("embedded_redis")
+    prefix = f"recsvc-test-{uuid.uuid4().hex}:"
+    client = RestingRedis(url, 2.0, monotonic=time.monotonic)
+    yield RedisSlateCache(client, rng=random.SystemRandom(), prefix=prefix)
+    place = 0
+    while True:
+        place, found = client.command("SCAN", place, "MATCH", f"{prefix}*", "COUNT", 1000)
+        if found:
+            client.command("DEL", *found)
+        if not int(place):
+            break
+    client.close()

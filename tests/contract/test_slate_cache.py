@@ -1,0 +1,87 @@
+"""What every slate cache does."""
+
+from __future__ import annotations
+
+import time
+
+from recsvc.domain.slates import SlateKey
+from recsvc.stores.memory import MemorySlateCache
+from recsvc.stores.slate_cache import RedisSlateCache
+
+Cache = MemorySlateCache | RedisSlateCache
+
+KEY = SlateKey("c1", "home")
+LONG = 60.0
+
+
+def keep_now(cache: Cache, key: SlateKey, value: bytes) -> None:
+    cache.keep(key, cache.fetch(key).epoch, value, LONG)
+
+
+def test_it_answers_a_ping(slate_cache: Cache) -> None:
+    slate_cache.ping()
+
+
+def test_an_unknown_customer_has_an_epoch_and_no_slate(slate_cache: Cache) -> None:
+    first = slate_cache.fetch(KEY)
+    assert first.value is None
+    assert slate_cache.fetch(KEY) == first
+
+
+def test_a_slate_that_was_kept_in_the_epoch_is_fetched_byte_for_byte(slate_cache: Cache) -> None:
+    for value in (b"", b"\x00\xff" * 10_000, b'{"slate_id": "s_1"}'):
+        keep_now(slate_cache, KEY, value)
+        assert slate_cache.fetch(KEY).value == value
+
+
+def test_another_variation_and_another_customer_have_slates_of_their_own(slate_cache: Cache) -> None:
+    keep_now(slate_cache, KEY, b"mine")
+    assert slate_cache.fetch(SlateKey("c1", "basket")).value is None
+    assert slate_cache.fetch(SlateKey("c2", "home")).value is None
+
+
+def test_moving_the_epoch_outdates_every_slate_of_the_customer_and_of_nobody_else(slate_cache: Cache) -> None:
+    other_variation, other_customer = SlateKey("c1", "basket"), SlateKey("c2", "home")
+    for key in (KEY, other_variation, other_customer):
+        keep_now(slate_cache, key, b"slate")
+    before = slate_cache.fetch(KEY).epoch
+    moved = slate_cache.move_epoch("c1")
+    assert moved != before
+    assert slate_cache.fetch(KEY).epoch == moved
+    assert slate_cache.fetch(KEY).value is None
+    assert slate_cache.fetch(other_variation).value is None
+    assert slate_cache.fetch(other_customer).value == b"slate"
+
+
+def test_a_slate_that_was_begun_before_the_epoch_moved_is_never_served(slate_cache: Cache) -> None:
+    begun_in = slate_cache.fetch(KEY).epoch
+    slate_cache.move_epoch("c1")
+    slate_cache.keep(KEY, begun_in, b"knows nothing of the event", LONG)
+    assert slate_cache.fetch(KEY).value is None
+
+
+def test_a_slate_of_the_new_epoch_is_served(slate_cache: Cache) -> None:
+    keep_now(slate_cache, KEY, b"old")
+    slate_cache.keep(KEY, slate_cache.move_epoch("c1"), b"new", LONG)
+    assert slate_cache.fetch(KEY).value == b"new"
+
+
+def test_epochs_never_come_twice(slate_cache: Cache) -> None:
+    epochs = [slate_cache.fetch(KEY).epoch, *(slate_cache.move_epoch("c1") for _ in range(50))]
+    assert len(set(epochs)) == 51
+
+
+def test_the_epoch_of_a_customer_can_move_before_anything_was_fetched(slate_cache: Cache) -> None:
+    assert slate_cache.move_epoch("c9") == slate_cache.fetch(SlateKey("c9", "home")).epoch
+
+
+def test_a_slate_ends_after_its_time_to_live(slate_cache: Cache) -> None:
+    slate_cache.keep(KEY, slate_cache.fetch(KEY).epoch, b"slate", 0.05)
+    time.sleep(0.06)
+    assert slate_cache.fetch(KEY).value is None
+
+
+def test_a_slate_without_time_to_live_is_not_kept(slate_cache: Cache) -> None:
+    for ttl_seconds in (0.0, -1.0):
+        slate_cache.keep(KEY, slate_cache.fetch(KEY).epoch, b"slate", ttl_seconds)
+        assert slate_cache.fetch(KEY).value is None

@@ -1,0 +1,275 @@
+"""Opening the store: schema, races, and every way in which it can go wrong."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from recsvc.domain.items import Item
+from recsvc.errors import StoreError
+from recsvc.stores import schema
+from recsvc.stores.catalogue import SqlCatalogue
+from recsvc.stores.database import open_database
+from recsvc.stores.tables import METADATA, from_micros, to_micros
+
+OPEN_AND_PUT = """
+import sys
+from recsvc.domain.items import Item
+from recsvc.stores.catalogue import SqlCatalogue
+from recsvc.stores.database import open_database
+database = open_database(sys.argv[1])
+SqlCatalogue(database).put_many([Item("i" + sys.argv[2])])
+database.close()
+"""
+
+PUT_AND_DIE = """
+import os, sys
+from datetime import UTC, datetime
+from recsvc.domain.interactions import Interaction
+from recsvc.stores.database import open_database
+from recsvc.stores.events import SqlEvents
+now = datetime(2026, 1, 31, tzinfo=UTC)
+SqlEvents(open_database(sys.argv[1])).append([Interaction("e1", "click", "c1", "i1", now)], received_at=now)
+os._exit(0)
+"""
+
+
+def url_of(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def test_a_new_store_is_made_with_the_folders_above_it(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "store.sqlite3"
+    open_database(url_of(path)).close()
+    assert path.is_file()
+
+
+def test_a_store_is_still_there_when_it_is_opened_again(tmp_path: Path) -> None:
+    for expected in (1, 2):
+        database = open_database(url_of(tmp_path / "store.sqlite3"))
+        assert SqlCatalogue(database).put_many([Item("a")]) == expected
+        database.close()
+
+
+def test_sqlite_writes_ahead_syncs_fully_and_keeps_foreign_keys(tmp_path: Path) -> None:
+    database = open_database(url_of(tmp_path / "store.sqlite3"))
+    with database.reading() as first, database.reading() as second:
+        for connection in (first, second):
+            found = {
+                name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+            }
+            assert found == {
+                "journal_mode": "wal",
+                "synchronous": 2,
+                "foreign_keys": 1,
+                "busy_timeout": 10_000,
+            }
+    database.close()
+
+
+def test_the_migrations_make_the_tables_that_the_code_uses(tmp_path: Path) -> None:
+    database = open_database(url_of(tmp_path / "store.sqlite3"))
+    with database.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+        assert (
+            connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one() == schema.HEAD
+        )
+    database.close()
+
+
+def test_the_newest_migration_is_the_one_that_the_code_expects() -> None:
+    names = sorted(path.name for path in (schema.MIGRATIONS / "versions").glob("*.py"))
+    assert names[-1].startswith(f"{schema.HEAD}_")
+
+
+def test_an_up_to_date_store_opens_without_loading_alembic(tmp_path: Path) -> None:
+    url = url_of(tmp_path / "store.sqlite3")
+    open_database(url).close()
+    code = (
+        "import sys; from recsvc.stores.database import open_database; "
+        f"open_database({url!r}).close(); assert 'alembic' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_many_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
+    url = url_of(tmp_path / "new" / "store.sqlite3")
+    opened = [
+        subprocess.Popen([sys.executable, "-W", "error", "-c", OPEN_AND_PUT, url, str(number)])
+        for number in range(8)
+    ]
+    assert [process.wait(60) for process in opened] == [0] * 8
+    database = open_database(url)
+    assert SqlCatalogue(database).revision() == 8
+    database.close()
+
+
+def test_what_was_acknowledged_survives_the_death_of_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    subprocess.run([sys.executable, "-c", PUT_AND_DIE, url_of(path)], check=True)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT event_id FROM events").fetchall() == [("e1",)]
+    connection.close()
+
+
+def test_a_store_of_a_newer_release_is_refused_and_left_alone(tmp_path: Path) -> None:
+    database = open_database(url_of(tmp_path / "store.sqlite3"))
+    with database.writing() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0999'")
+    database.close()
+    with pytest.raises(StoreError, match=r"schema 0999, which is newer .* install the release that made it"):
+        open_database(url_of(tmp_path / "store.sqlite3"))
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE api_keys (mine TEXT)")
+    connection.close()
+    with pytest.raises(StoreError, match="api_keys"):
+        open_database(url_of(path))
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("api_keys",)]
+    connection.close()
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    path.write_text("customers, and what they did\n" * 100)
+    with pytest.raises(StoreError, match=r"file is not a database; check that the file"):
+        open_database(url_of(path))
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match=r"file.* cannot be made .*RECSVC_DATA_DIR"):
+        open_database(url_of(tmp_path / "file" / "store.sqlite3"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "nonsense",
+        "mysql://root:secret@host/db",
+        "postgresql://me:secret@host:port/db",
+        "sqlite+aiosqlite:///x",
+    ],
+)
+def test_a_url_that_is_no_store_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(StoreError, match="DATABASE_URL is not a store") as caught:
+        open_database(url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_sqlite_in_memory_is_refused(url: str) -> None:
+    with pytest.raises(StoreError, match="must be a file"):
+        open_database(url)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_a_postgresql_that_does_not_answer_is_named_without_the_password(scheme: str) -> None:
+    with pytest.raises(StoreError, match=r"127.0.0.1:1/shop cannot answer.*check DATABASE_URL") as caught:
+        open_database(f"{scheme}://me:hush%40hush@127.0.0.1:1/shop")
+    assert "hush" not in str(caught.value)
+
+
+def test_postgresql_without_its_driver_says_what_to_install(tmp_path: Path) -> None:
+    # A package of this name that cannot be found stands in for one that is not installed.
+    code = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from recsvc.errors import StoreError\n"
+        "from recsvc.stores.database import open_database\n"
+        "try: open_database('postgresql://me:hush@127.0.0.1:1/shop')\n"
+        "except StoreError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'recsvc[postgresql]'" in done.stdout
+    assert "hush" not in done.stdout
+
+
+def test_an_error_says_nothing_of_the_data(tmp_path: Path) -> None:
+    database = open_database(url_of(tmp_path / "store.sqlite3"))
+    with pytest.raises(StoreError) as caught, database.writing() as connection:
+        connection.exec_driver_sql("INSERT INTO items VALUES (?, ?)", ("secret-item", "x"))
+    assert "secret-item" not in str(caught.value)
+    database.close()
+
+
+def test_a_writer_that_fails_half_way_changes_nothing(tmp_path: Path) -> None:
+    database = open_database(url_of(tmp_path / "store.sqlite3"))
+    with pytest.raises(ZeroDivisionError), database.writing() as connection:
+        connection.exec_driver_sql("UPDATE catalogue_revision SET revision = 7")
+        raise ZeroDivisionError
+    assert SqlCatalogue(database).revision() == 0
+    database.close()
+
+
+def test_a_full_disk_is_a_store_error_and_reading_goes_on(tmp_path: Path) -> None:
+    database = open_database(url_of(tmp_path / "store.sqlite3"))
+    catalogue = SqlCatalogue(database)
+    catalogue.put_many([Item("a")])
+    with database.reading() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreError, match="disk is full"):
+        catalogue.put_many([Item("b", title={"en": "x" * 100_000})])
+    assert [item.item_id for item in catalogue.items()] == ["a"]
+    database.close()
+
+
+def test_an_item_that_cannot_be_read_is_a_store_error(tmp_path: Path) -> None:
+    database = open_database(url_of(tmp_path / "store.sqlite3"))
+    catalogue = SqlCatalogue(database)
+    catalogue.put_many([Item("a")])
+    with database.writing() as connection:
+        connection.exec_driver_sql("UPDATE items SET document = '{\"item_id\": 3}'")
+    with pytest.raises(StoreError, match="cannot be read"):
+        catalogue.find("a")
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "moment", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, UTC)]
+)
+def test_any_moment_keeps_its_microseconds(moment: datetime) -> None:
+    assert from_micros(to_micros(moment)) == moment
+
+
+@pytest.mark.skipif(not os.environ.get("RECSVC_TEST_DATABASE_URL"), reason="needs PostgreSQL")
+def test_many_processes_may_open_a_new_postgresql_schema_at_once() -> None:
+    import uuid
+
+    import sqlalchemy
+
+    plain = os.environ["RECSVC_TEST_DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://")
+    name = f"recsvc_race_{uuid.uuid4().hex}"
+    server = sqlalchemy.create_engine(plain)
+    with server.begin() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {name}")
+    url = server.url.update_query_dict({"options": f"-csearch_path={name}"})
+    try:
+        opened = [
+            subprocess.Popen([sys.executable, "-c", OPEN_AND_PUT, url.render_as_string(False), str(number)])
+            for number in range(6)
+        ]
+        assert [process.wait(60) for process in opened] == [0] * 6
+        database = open_database(url.render_as_string(False))
+        assert SqlCatalogue(database).revision() == 6
+        with database.reading() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+        database.close()
+    finally:
+        with server.begin() as connection:
+            connection.exec_driver_sql(f"DROP SCHEMA {name} CASCADE")
+        server.dispose()

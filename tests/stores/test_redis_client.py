@@ -1,0 +1,190 @@
+"""A Redis that is away, slow, hung or cross costs little, and never a secret."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from recsvc.errors import RedisError
+from recsvc.stores.redis_client import RestingRedis, make_client, place_of
+from recsvc.stores.redis_server import EmbeddedRedis
+
+from .conftest import HandClock
+
+TIMEOUT = 0.05
+
+
+@pytest.fixture
+def hung_port() -> Iterator[int]:
+    """A server that accepts and never answers."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        yield listener.getsockname()[1]
+
+
+def seconds_of_a_refusal(client: RestingRedis) -> float:
+    start = time.perf_counter()
+    with pytest.raises(RedisError):
+        client.ping()
+    return time.perf_counter() - start
+
+
+def test_a_hung_redis_costs_one_timeout_and_then_nothing_for_a_while(
+    hung_port: int, clock: HandClock
+) -> None:
+    client = RestingRedis(f"redis://127.0.0.1:{hung_port}", TIMEOUT, monotonic=clock)
+    assert TIMEOUT <= seconds_of_a_refusal(client) < 4 * TIMEOUT
+    assert max(seconds_of_a_refusal(client) for _ in range(100)) < TIMEOUT
+    clock.seconds += 1.0
+    assert TIMEOUT <= seconds_of_a_refusal(client) < 4 * TIMEOUT
+    client.close()
+
+
+def test_options_in_the_url_cannot_bring_long_waits_or_retries_back(hung_port: int, clock: HandClock) -> None:
+    url = f"redis://127.0.0.1:{hung_port}?socket_timeout=5&socket_connect_timeout=5&retry_on_timeout=yes"
+    client = RestingRedis(url, TIMEOUT, monotonic=clock)
+    assert seconds_of_a_refusal(client) < 4 * TIMEOUT
+    client.close()
+
+
+def test_after_its_rest_one_call_tries_while_the_others_are_still_refused(clock: HandClock) -> None:
+    asked: list[float] = []
+
+    class Watched(RestingRedis):
+        def ping(self) -> None:
+            def try_and_let_another_ask() -> None:
+                asked.append(clock.seconds)
+                if len(asked) == 2:
+                    with pytest.raises(RedisError, match="a moment ago"):
+                        self.ping()
+                raise OSError
+
+            self._ask(try_and_let_another_ask)
+
+    client = Watched("redis://127.0.0.1:1", TIMEOUT, monotonic=clock)
+    for _ in range(2):
+        with pytest.raises(RedisError):
+            client.ping()
+        clock.seconds += 1.0
+    assert len(asked) == 2
+    client.close()
+
+
+def test_a_redis_that_comes_back_is_used_again_after_the_rest(
+    server: EmbeddedRedis, clock: HandClock
+) -> None:
+    url = server.url
+    client = RestingRedis(url, 1.0, monotonic=clock)
+    client.ping()
+    server.stop()
+    with pytest.raises(RedisError, match="does not answer"):
+        client.ping()
+    with pytest.raises(RedisError, match="a moment ago"):
+        client.ping()
+    clock.seconds += 1.0
+    with pytest.raises(RedisError, match="does not answer"):
+        client.ping()
+    client.close()
+
+
+def test_a_restarted_redis_is_used_at_once_by_a_client_that_did_not_notice(
+    server: EmbeddedRedis, clock: HandClock
+) -> None:
+    client = RestingRedis(server.url, 1.0, monotonic=clock)
+    client.ping()
+    client.command("SET", "recsvc:x", b"1")
+    kill_server(server)
+    assert server.ensure_running()
+    client.ping()
+    assert client.command("GET", "recsvc:x") is None
+    client.close()
+
+
+def test_a_redis_that_refuses_is_asked_again_at_once(server: EmbeddedRedis, clock: HandClock) -> None:
+    client = RestingRedis(server.url, 1.0, monotonic=clock)
+    client.command("CONFIG", "SET", "maxmemory", "1")
+    with pytest.raises(RedisError, match=r"refuses.*memory"):
+        client.command("SET", "recsvc:x", b"1")
+    client.ping()
+    client.close()
+
+
+def test_one_refused_command_of_a_transaction_is_an_error(server: EmbeddedRedis, clock: HandClock) -> None:
+    client = RestingRedis(server.url, 1.0, monotonic=clock)
+    with pytest.raises(RedisError, match="refuses"):
+        client.transaction(("SET", "recsvc:x", b"1"), ("LPUSH", "recsvc:x", b"1"))
+    client.close()
+
+
+def test_a_new_connection_sends_nothing_before_its_work(server: EmbeddedRedis) -> None:
+    client = make_client(server.url, 1.0)
+    client.ping()
+    calls = client.info("commandstats")
+    assert "cmdstat_hello" not in calls
+    assert not [name for name in calls if name.startswith("cmdstat_client")]
+    client.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost:6379",
+        "http://:hush@localhost",
+        "redis://:hush@host:port",
+        "redis://:hu/hush@host",
+        "redis://:hush@h?db=hush",
+        "redis://:hush@h?nonsense=hush",
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused_without_repeating_it(url: str, clock: HandClock) -> None:
+    with pytest.raises(RedisError) as caught:
+        RestingRedis(url, TIMEOUT, monotonic=clock).ping()
+    assert "REDIS_URL" in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+def test_no_text_holds_the_password(clock: HandClock) -> None:
+    client = RestingRedis("redis://me:hush@127.0.0.1:1/0", TIMEOUT, monotonic=clock)
+    for _ in range(2):
+        with pytest.raises(RedisError, match=r"127.0.0.1:1") as caught:
+            client.ping()
+        assert "hush" not in str(caught.value)
+    client.close()
+
+
+def test_a_wrong_password_is_said_to_be_one(server: EmbeddedRedis, clock: HandClock) -> None:
+    owner = RestingRedis(server.url, 1.0, monotonic=clock)
+    stranger = RestingRedis(f"{server.url}?password=hush", 1.0, monotonic=clock)
+    owner.command("CONFIG", "SET", "requirepass", "other")
+    with pytest.raises(RedisError, match=r"(?i)password") as caught:
+        stranger.ping()
+    assert "hush" not in str(caught.value)
+    owner.close()
+    stranger.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("redis://me:hush@cache.example:7000/2", "cache.example:7000"),
+        ("rediss://cache.example", "cache.example:6379"),
+        ("unix://me@/run/redis.sock?password=hush", "/run/redis.sock"),
+    ],
+)
+def test_a_place_is_an_address_without_secrets(url: str, place: str) -> None:
+    assert place_of(url) == place
+
+
+def kill_server(server: EmbeddedRedis) -> None:
+    """End the server from within, behind the client's back, and wait until it is gone."""
+    with closing(socket.socket(socket.AF_UNIX)) as other:
+        other.connect(server.url.removeprefix("unix://"))
+        other.sendall(b"SHUTDOWN NOSAVE\r\n")
+        while other.recv(64):
+            pass
+    while server.is_running:
+        time.sleep(0.005)
