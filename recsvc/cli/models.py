@@ -1,0 +1,130 @@
+"""`recsvc models`: what is on the shelf, and which bundle serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from recsvc.bundles.bundle import read_manifest
+from recsvc.bundles.manifest import Manifest
+from recsvc.bundles.registry import Aliases, Registry
+from recsvc.cli.terminal import json_option, models_option, print_json, say, settings_with, stdout
+from recsvc.serving.verification import load_model
+from recsvc.training.evaluation import PRIMARY_METRIC
+
+
+@click.group()
+def models() -> None:
+    """List, check, promote and roll back model versions."""
+
+
+@models.command("list", epilog="\b\nExample:\n  recsvc models list\n")
+@models_option
+@json_option
+def list_(models: Path | None, as_json: bool) -> None:
+    """List published versions, newest first."""
+    registry = Registry(settings_with(models=models).models_dir)
+    aliases = registry.aliases()
+    shelved = list(registry.shelved())
+    if as_json:
+        rows = [
+            {
+                "version": one.version,
+                "alias": _alias_of(one.version, aliases),
+                "family": one.manifest.family if one.manifest else None,
+                "created_at": one.manifest.created_at if one.manifest else None,
+                "problem": one.problem,
+            }
+            for one in shelved
+        ]
+        print_json({"models": rows, "champion": aliases.champion, "challenger": aliases.challenger})
+        return
+    if not shelved:
+        say(f"{registry.folder} holds no bundles yet; make one with recsvc train")
+        return
+    table = Table("version", "alias", "family", "customers", "items", PRIMARY_METRIC)
+    for one in shelved:
+        alias = _alias_of(one.version, aliases) or ""
+        table.add_row(one.version, alias, *(_facts(one.manifest) if one.manifest else (one.problem or "",)))
+    stdout.print(table)
+
+
+@models.command(epilog="\b\nExample:\n  recsvc models show champion --verify\n")
+@click.argument("version")
+@click.option("--verify", is_flag=True, help="Do the full check that a server does before it serves.")
+@models_option
+@json_option
+def show(version: str, verify: bool, models: Path | None, as_json: bool) -> None:
+    """Show the manifest of a version, or of an alias."""
+    registry = Registry(settings_with(models=models).models_dir)
+    path = registry.path_of(_resolve(version, registry.aliases()))
+    manifest = load_model(path).bundle.manifest if verify else read_manifest(path)
+    if as_json:
+        print_json(manifest)
+        return
+    stdout.print(_sheet(manifest, _alias_of(manifest.version, registry.aliases())))
+    if verify:
+        say("verified: every checksum, shape, value and golden query is as at training")
+
+
+@models.command(epilog="\b\nExample:\n  recsvc models promote 20261122T101500Z-als-3f9a1c\n")
+@click.argument("version")
+@models_option
+@json_option
+def promote(version: str, models: Path | None, as_json: bool) -> None:
+    """Point champion at a version, after the full check. Servers follow within seconds."""
+    registry = Registry(settings_with(models=models).models_dir)
+    load_model(registry.path_of(version))
+    _report(registry.promote(version), as_json)
+
+
+@models.command(epilog="\b\nExample:\n  recsvc models rollback\n")
+@models_option
+@json_option
+def rollback(models: Path | None, as_json: bool) -> None:
+    """Point champion back at the version before."""
+    registry = Registry(settings_with(models=models).models_dir)
+    _report(registry.roll_back(), as_json)
+
+
+def _report(aliases: Aliases, as_json: bool) -> None:
+    if as_json:
+        print_json(aliases)
+    else:
+        say(f"champion is {aliases.champion}")
+
+
+def _resolve(version: str, aliases: Aliases) -> str:
+    named = {"champion": aliases.champion, "challenger": aliases.challenger}
+    return named.get(version) or version
+
+
+def _alias_of(version: str, aliases: Aliases) -> str | None:
+    named = {aliases.champion: "champion", aliases.challenger: "challenger"}
+    return named.get(version)
+
+
+def _facts(manifest: Manifest) -> tuple[str, ...]:
+    rows = manifest.rows
+    scores = [metrics[PRIMARY_METRIC].value for metrics in manifest.metrics.values()]
+    best = f"{max(scores):.4f}" if scores else ""
+    return manifest.family, f"{rows.customers:,}", f"{rows.items:,}", best
+
+
+def _sheet(manifest: Manifest, alias: str | None) -> Table:
+    table = Table(show_header=False, title=manifest.version, title_justify="left", title_style="bold")
+    window = manifest.data_window
+    table.add_row("alias", alias or "")
+    table.add_row("name", manifest.name)
+    table.add_row("family", manifest.family)
+    table.add_row("parameters", ", ".join(f"{name} {value}" for name, value in manifest.parameters.items()))
+    table.add_row("trained", f"{manifest.created_at:%Y-%m-%d %H:%M} UTC, seed {manifest.seed}")
+    table.add_row("data", f"{window.since or 'no times'} to {window.until or 'no times'}")
+    table.add_row("customers, items", f"{manifest.rows.customers:,}, {manifest.rows.items:,}")
+    table.add_row("judged on", manifest.holdout)
+    for name, metrics in manifest.metrics.items():
+        one = metrics[PRIMARY_METRIC]
+        table.add_row(f"{PRIMARY_METRIC} {name}", f"{one.value:.4f} ({one.low:.4f} to {one.high:.4f})")
+    return table

@@ -1,0 +1,71 @@
+"""How runs are reported: tables for a person, one object for a program."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from recsvc.cli.terminal import say, stderr
+from recsvc.history.rejects import RejectionReport
+from recsvc.training.evaluation import Evaluation
+from recsvc.training.selection import Tried
+
+_SHOWN = ("recall@20", "ndcg@20", "mrr@20", "hit_rate@20")  # The rest is in the JSON.
+_SHOWN_OF_CATALOGUE = ("coverage@20",)
+
+
+def metrics_table(title: str, tried: Sequence[Tried], chosen: str) -> Table:
+    """One row a family; the chosen one is marked."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for name in ("model", *_SHOWN, *_SHOWN_OF_CATALOGUE, "seconds"):
+        table.add_column(name, justify="left" if name == "model" else "right", no_wrap=True)
+    for one in tried:
+        accuracy = [f"{one.evaluation.accuracy[name].value:.4f}" for name in _SHOWN]
+        of_catalogue = [f"{one.evaluation.catalogue[name]:.3f}" for name in _SHOWN_OF_CATALOGUE]
+        mark = "→ " if one.name == chosen else "  "
+        table.add_row(f"{mark}{one.name}", *accuracy, *of_catalogue, f"{one.seconds:.1f}")
+    return table
+
+
+def families_json(tried: Sequence[Tried]) -> Mapping[str, Mapping[str, object]]:
+    """Every metric of every family, with intervals under `intervals`."""
+    return {one.name: {**_plain(one.evaluation), "seconds": round(one.seconds, 3)} for one in tried}
+
+
+def rejects_json(reports: Sequence[RejectionReport]) -> Mapping[str, object]:
+    """What was rejected while reading, over all files."""
+    reasons: Counter[str] = Counter()
+    for report in reports:
+        reasons.update(dict(report.reasons))
+    paths = [str(report.path) for report in reports if report.path]
+    return {
+        "count": sum(report.n_rejected for report in reports),
+        "path": paths[-1] if paths else None,
+        "reasons": dict(reasons.most_common()),
+    }
+
+
+def tell_rejects(reports: Sequence[RejectionReport]) -> None:
+    """Say what was read, guessed, dropped and rejected."""
+    for report in reports:
+        parts = [f"read {report.n_rows:,} rows"]
+        parts += [f"{report.n_duplicates:,} duplicates dropped"] if report.n_duplicates else []
+        parts += [f"{report.n_rejected:,} rejected, see {report.path}"] if report.n_rejected else []
+        say(", ".join(parts))
+        for guess in report.guesses:
+            say(f"  {guess}")
+
+
+def tell_table(table: Table) -> None:
+    """Print a table on standard error."""
+    stderr.print(table)
+
+
+def _plain(evaluation: Evaluation) -> dict[str, object]:
+    accuracy = {name: round(one.value, 6) for name, one in evaluation.accuracy.items()}
+    intervals = {name: (round(one.low, 6), round(one.high, 6)) for name, one in evaluation.accuracy.items()}
+    catalogue = {name: round(value, 6) for name, value in evaluation.catalogue.items()}
+    return {**accuracy, **catalogue, "intervals": intervals}

@@ -1,0 +1,81 @@
+"""`recsvc serve`: the web service, with the embedded Redis beside it where none is given."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server import Server
+
+from recsvc.bundles.registry import Registry
+from recsvc.cli.terminal import models_option, say, settings_with
+from recsvc.errors import ServeError
+from recsvc.policy import load_policy
+from recsvc.settings import Settings, set_environment
+from recsvc.stores.database import open_database
+from recsvc.stores.redis_server import open_redis
+
+APPLICATION = "recsvc.api.wsgi:create"
+STOP_SECONDS = 5
+
+
+@click.command(epilog="\b\nExample:\n  recsvc serve --models models --port 8000 --workers 2\n")
+@models_option
+@click.option("--host", help="Address to listen on.  [default: RECSVC_HOST or 127.0.0.1]")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port.  [default: RECSVC_PORT or 8000]")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes.  [default: RECSVC_WORKERS or 2]")
+def serve(models: Path | None, host: str | None, port: int | None, workers: int | None) -> None:
+    """Serve recommendations over HTTP until interrupted."""
+    settings = settings_with(models=models, host=host, port=port, workers=workers)
+    load_policy(settings.policy_file)
+    open_database(settings.store_url).close()  # Made and migrated once, before the workers open it.
+    check_port_is_free(settings.host, settings.port)
+    redis_url, server = open_redis(settings)
+    with server or nullcontext():
+        set_environment({"REDIS_URL": redis_url})
+        _tell(settings, embedded=server is not None)
+        run_workers(settings)
+
+
+def run_workers(settings: Settings) -> None:
+    """Run the web workers until a signal ends them."""
+    Server(
+        APPLICATION,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=settings.workers,
+        blocking_threads=4,
+        factory=True,
+        websockets=False,
+        log_level=LogLevels.warning,
+        http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=65_536),
+        respawn_failed_workers=True,
+        workers_kill_timeout=STOP_SECONDS,
+    ).serve()
+
+
+def check_port_is_free(host: str, port: int) -> None:
+    """Raises ServeError, with the remedy, where somebody else listens."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ServeError(
+                f"cannot listen on {host}:{port} ({error.strerror}); "
+                "stop what listens there or choose another with --port"
+            ) from error
+
+
+def _tell(settings: Settings, *, embedded: bool) -> None:
+    champion = Registry(settings.models_dir).aliases().champion
+    say(f"recsvc on http://{settings.host}:{settings.port} with {settings.workers} workers")
+    say(f"  champion {champion}" if champion else "  no champion yet: popular and editorial lists only")
+    say("  Redis embedded, on a private socket" if embedded else "  Redis as REDIS_URL says")

@@ -1,0 +1,127 @@
+"""`recsvc train`: the offline training script."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from recsvc.bootstrap import now
+from recsvc.bundles.registry import Registry
+from recsvc.cli.reports import families_json, metrics_table, rejects_json, tell_rejects, tell_table
+from recsvc.cli.sources import Files, Parts, read_files, read_store, to_train_on
+from recsvc.cli.terminal import json_option, models_option, print_json, progress_bar, say, settings_with
+from recsvc.policy import load_policy
+from recsvc.serving.verification import load_model
+from recsvc.training.families import FAMILIES
+from recsvc.training.pipeline import TrainingReport
+from recsvc.training.pipeline import train as run_training
+
+EXISTING = click.Path(path_type=Path)
+
+
+@click.command(
+    epilog="\b\nExample:\n  recsvc train --events events.parquet --mapping scripts/mappings/deskdrop.toml\n"
+)
+@click.option(
+    "--events",
+    type=EXISTING,
+    multiple=True,
+    help="File of events; may be repeated. None: train on the store.",
+)
+@click.option("--mapping", type=EXISTING, help="TOML file that says which column is which field.")
+@click.option("--items", type=EXISTING, help="File of items.")
+@click.option("--customers", type=EXISTING, help="File of customers.")
+@models_option
+@click.option(
+    "--rejects", type=click.Path(path_type=Path), help="Where rejected rows go.  [default: data folder]"
+)
+@click.option(
+    "--reject-limit",
+    type=click.FloatRange(0, 1),
+    default=0.02,
+    show_default=True,
+    help="Share of bad rows at which the run stops.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Seed of chance."
+)
+@click.option("--name", default="", help="A name to remember the run by.")
+@click.option(
+    "--promote/--no-promote", default=True, show_default=True, help="Point champion at the new bundle."
+)
+@json_option
+def train(
+    events: tuple[Path, ...],
+    mapping: Path | None,
+    items: Path | None,
+    customers: Path | None,
+    models: Path | None,
+    rejects: Path | None,
+    reject_limit: float,
+    seed: int,
+    name: str,
+    promote: bool,
+    as_json: bool,
+) -> None:
+    """Train on a history and publish the best model as a bundle.
+
+    Tries every model family on held-out interactions, fits the best one on everything, and publishes it
+    to the models folder. Reads CSV, CSV.gz, JSON lines and Parquet, or the store.
+    """
+    settings = settings_with(models=models)
+    policy = load_policy(settings.policy_file)
+    registry = Registry(settings.models_dir)
+    started = now()
+    with progress_bar() as progress:
+        clock = time.perf_counter()
+        files = Files(events, mapping, items, customers, rejects, reject_limit)
+        parts = (
+            read_files(files, settings, policy, as_of=started, progress=progress)
+            if events
+            else read_store(settings)
+        )
+        seconds_reading = round(time.perf_counter() - clock, 3)
+        report = run_training(
+            to_train_on(parts, mapping),
+            policy,
+            registry,
+            families=FAMILIES,
+            seed=seed,
+            created_at=started,
+            name=name,
+            progress=progress,
+        )
+    load_model(registry.path_of(report.manifest.version))  # What cannot serve must not be promoted.
+    if promote:
+        registry.promote(report.manifest.version)
+    if as_json:
+        print_json(_as_json(report, parts, seconds_reading, promote))
+    else:
+        _tell(report, parts, promote)
+
+
+def _as_json(report: TrainingReport, parts: Parts, seconds_reading: float, promoted: bool) -> object:
+    return {
+        "version": report.manifest.version,
+        "chosen": report.selection.chosen.name,
+        "why": report.selection.why,
+        "holdout": report.selection.holdout,
+        "families": families_json(report.selection.tried),
+        "rows": report.manifest.rows,
+        "rejects": rejects_json(parts.reports),
+        "seconds": {"read": seconds_reading, **report.seconds},
+        "promoted": promoted,
+    }
+
+
+def _tell(report: TrainingReport, parts: Parts, promoted: bool) -> None:
+    tell_rejects(parts.reports)
+    if report.selection.tried:
+        title = f"Judged on {report.selection.holdout}"
+        tell_table(metrics_table(title, report.selection.tried, report.selection.chosen.name))
+    say(report.selection.why)
+    rows = report.manifest.rows
+    say(f"published {report.manifest.version}: {rows.customers:,} customers, {rows.items:,} items")
+    say("it is the champion now" if promoted else "not promoted; use recsvc models promote VERSION")
