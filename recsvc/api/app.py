@@ -12,12 +12,13 @@ from recsvc import __version__
 from recsvc.api.boundary import Boundary
 from recsvc.api.browsing import browsing
 from recsvc.api.documentation import documentation, publish
-from recsvc.api.documents import describe
+from recsvc.api.documents import ANY_PROBLEM, describe
 from recsvc.api.endpoints import attach_services
 from recsvc.api.health import health
 from recsvc.api.limits import MAX_BODY_BYTES
 from recsvc.api.problems import answer_error
 from recsvc.api.recommendations import recommendations
+from recsvc.api.schemas import ProblemSchema
 from recsvc.bootstrap import Services
 
 AUDIENCES = (recommendations, browsing, health, documentation)
@@ -35,7 +36,10 @@ def create_app(services: Services) -> Flask:
     )
     app.url_map.merge_slashes = False  # Else a doubled slash is answered by a redirect in HTML.
     attach_services(app, services)
-    api: Any = flask_smorest.Api(app)
+    api: Any = flask_smorest.Api()
+    api.ERROR_SCHEMA = ProblemSchema
+    api.init_app(app)
+    api.DEFAULT_ERROR_RESPONSE_NAME = ANY_PROBLEM
     describe(api.spec)
     for audience in AUDIENCES:
         audience.register(api)

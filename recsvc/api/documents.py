@@ -12,11 +12,13 @@ from recsvc.api.problems import PROBLEM_TYPE, ProblemType, problem_types
 from recsvc.api.schemas import ProblemSchema
 from recsvc.domain.items import ItemKind
 
-ABOUT = """\
-Personalised content and offers. Every call under `/v1` needs an API key with the scope that the call
-names, as `Authorization: Bearer <key>` or as `X-API-Key`. Unknown, repeated or ill-formed parameters are
-refused, never ignored. Every error is `application/problem+json` (RFC 9457).
-"""
+ANY_PROBLEM = "any-problem"
+
+ABOUT = (
+    "Personalised content and offers. Every call under /v1 needs an API key with the scope that the call "
+    "names, as Authorization: Bearer or as X-API-Key. Unknown, repeated or ill-formed parameters are "
+    "refused, never ignored. Every error is application/problem+json (RFC 9457)."
+)
 
 
 def _header(description: str, example: str) -> dict[str, Any]:
@@ -119,11 +121,21 @@ def describe(spec: Any) -> None:
         "description": ABOUT,
         "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
     }
+    spec.components.schemas.pop("PaginationMetadata")  # flask-smorest adds it to every document.
     spec.options["servers"] = [{"url": "/"}]
     for name, scheme in SECURITY_SCHEMES.items():
         spec.components.security_scheme(name, scheme)
     for kind in problem_types():
         spec.components.response(kind.slug, _documented(kind))
+    spec.components.response(ANY_PROBLEM, _any_problem())
+
+
+def _any_problem() -> dict[str, Any]:
+    return {
+        "description": "Any other problem.",
+        "headers": {"X-Request-ID": _REQUEST_ID},
+        "content": {PROBLEM_TYPE: {"schema": ProblemSchema}},
+    }
 
 
 def _documented(kind: ProblemType) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate
 from webargs.fields import DelimitedList
 
-from recsvc.domain.identifiers import ID_RULE, is_identifier
+from recsvc.domain.identifiers import ID_PATTERN, ID_RULE, is_identifier
 
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -74,7 +74,8 @@ class Identifiers(DelimitedList):
 
     def __init__(self, *, max_count: int, **options: Any) -> None:
         self._max_count = max_count
-        super().__init__(fields.String(), validate=validate.Length(1, max_count), **options)
+        each = fields.String(validate=WholeText(f"^{ID_PATTERN}$"))
+        super().__init__(each, validate=validate.Length(1, max_count), **options)
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **options: Any

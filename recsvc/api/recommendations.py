@@ -31,7 +31,7 @@ _NOT_CHANGED = {304: "The list whose ETag was sent as If-None-Match is still the
 def content(customer_id: str, query: dict[str, Any]) -> Response:
     """What the customer should read next.
 
-    A customer whom nobody knows gets a list too, from a lower rung of the ladder: `source` says which.
+    A customer whom nobody knows gets a list too, from a lower rung of the ladder; source says which.
     """
     wanted = SlateRequest(ItemKind.CONTENT, customer_id, **query)
     return _slate_response(services().engine.recommend(wanted))

@@ -102,7 +102,11 @@ def _operation(document: Node, path: str, method: str, item: Node) -> Operation:
             Row(p["name"], p["in"], shape_of(p["schema"]), p.get("required", False), _meaning(p))
             for p in parameters
         ),
-        answers=tuple(_answer(document, status, a) for status, a in sorted(found["responses"].items())),
+        answers=tuple(
+            _answer(document, status, answer)
+            for status, answer in sorted(found["responses"].items())
+            if status != "default"
+        ),
         curl=_curl(path, parameters, with_key=bool(scopes)),
     )
 
@@ -145,7 +149,7 @@ def shape_of(schema: Node) -> str:
     if "enum" in schema:
         words = "one of " + ", ".join("null" if v is None else str(v) for v in schema["enum"])
     if "minimum" in schema and "maximum" in schema:
-        words += f" from {schema['minimum']} to {schema['maximum']}"
+        words += f" from {schema['minimum']:g} to {schema['maximum']:g}"
     if "maxItems" in schema:
         words += f", at most {schema['maxItems']}"
     return words + (f" ({schema['format']})" if "format" in schema else "")
@@ -154,7 +158,7 @@ def shape_of(schema: Node) -> str:
 def _meaning(node: Node) -> str:
     text = str(node.get("description", ""))
     default = node.get("schema", node).get("default")
-    return f"{text} Without it: {default}." if default not in (None, [], ()) else text
+    return text if default in (None, "", []) else f"{text} Without it: {json.dumps(default)}."
 
 
 def _curl(path: str, parameters: list[Node], *, with_key: bool) -> str:

@@ -27,7 +27,7 @@ def _said(description: str, **more: Any) -> dict[str, Any]:
 def _choice(choices: type[StrEnum], default: StrEnum, description: str) -> fields.Enum[Any]:
     return fields.Enum(
         choices,
-        by_value=True,
+        by_value=fields.String,
         load_default=default,
         error_messages={"unknown": "must be one of {choices}"},
         metadata=_said(description, default=default.value),
@@ -52,7 +52,7 @@ class ListQuery(QuerySchema):
     )
     channel = _choice(Channel, Channel.WEB, "Where the list is shown. Items closed to it are left out.")
     locale = fields.String(
-        load_default=None,
+        load_default=lambda: None,  # As a plain None it would allow the text to be null.
         validate=[
             validate.Length(max=35, error="must be at most 35 characters"),
             WholeText(_LOCALE, error="must be a language tag such as en or zh-CN"),
@@ -71,13 +71,13 @@ class _CategoryQuery(QuerySchema):
     )
 
 
-class TrendingQuery(ListQuery, _CategoryQuery):
+class TrendingQuery(_CategoryQuery, ListQuery):
     """What the trending list can be asked."""
 
     kind = _choice(ItemKind, ItemKind.CONTENT, "Content or offers.")
 
 
-class SlateQuery(ListQuery, _CategoryQuery):
+class SlateQuery(_CategoryQuery, ListQuery):
     """What a customer's list can be asked."""
 
     placement = fields.String(
@@ -164,7 +164,7 @@ class ItemListSchema(AnswerSchema):
 
     items = fields.List(fields.Nested(ListedItemSchema), required=True)
     source = fields.Enum(
-        Source, by_value=True, required=True, metadata=_said("The rung of the ladder that answered.")
+        Source, by_value=fields.String, required=True, metadata=_said("The rung of the ladder that answered.")
     )
     model_version = fields.String(required=True, allow_none=True)
     generated_at = fields.AwareDateTime(required=True)
@@ -175,8 +175,8 @@ class SlateSchema(ItemListSchema):
 
     slate_id = fields.String(required=True, metadata=_said("Send it back with events about this list."))
     customer_id = fields.String(required=True)
-    kind = fields.Enum(ItemKind, by_value=True, required=True)
-    channel = fields.Enum(Channel, by_value=True, required=True)
+    kind = fields.Enum(ItemKind, by_value=fields.String, required=True)
+    channel = fields.Enum(Channel, by_value=fields.String, required=True)
     placement = fields.String(required=True)
     locale = fields.String(required=True)
     policy_version = fields.String(required=True)

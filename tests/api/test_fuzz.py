@@ -1,0 +1,118 @@
+"""Whatever comes over the wire, the answer is one of ours: never a 500, never HTML, never a flood."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from urllib.parse import urlencode
+
+import pytest
+import schemathesis
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recsvc.api.app import create_app
+from recsvc.api.schemas import ProblemSchema, SlateSchema
+from tests.api.fakes import CONTENT, OFFERS, READER, Reply, fake_services, send
+
+quickly = settings(
+    max_examples=300,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+NAMES = ("limit", "channel", "placement", "locale", "category", "exclude", "diversity", "explain", "kind")
+PATHS = (CONTENT, OFFERS, "/v1/trending", "/v1/items/a7/similar", "/healthz", "/docs", "/openapi.json")
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE")
+HEADERS = (
+    *("HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_X_REQUEST_ID", "HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH"),
+    *("HTTP_HOST", "HTTP_COOKIE", "HTTP_RANGE", "HTTP_ACCEPT", "HTTP_CONNECTION", "HTTP_UPGRADE"),
+    *("HTTP_TRANSFER_ENCODING", "HTTP_EXPECT", "HTTP_X_FORWARDED_FOR", "HTTP_X_HTTP_METHOD_OVERRIDE"),
+    *("HTTP_CONTENT_ENCODING", "CONTENT_TYPE", "CONTENT_LENGTH"),
+)
+ODD = ("%ED%A0%80", "%C0%AF", "%00", "%0d%0a", "..%2f", "1e309", "\xd9\xa3", "{}", "None", "x" * 3000)
+
+texts = st.one_of(
+    st.text(st.characters(max_codepoint=255), max_size=40),
+    st.text(st.sampled_from("%0aFf2/&=+,;?#<>\"' \t\r\n\x00\xff"), max_size=40),
+    st.sampled_from(ODD),
+)
+values = st.one_of(texts, st.integers(-(10**20), 10**20).map(str), st.floats().map(str))
+pairs = st.tuples(st.one_of(st.sampled_from(NAMES), texts), values)
+queries = st.lists(pairs, max_size=8).map(lambda found: "&".join(f"{name}={text}" for name, text in found))
+paths = st.one_of(
+    st.sampled_from(PATHS),
+    texts.map(lambda text: f"/v1/customers/{text}/recommendations/content"),
+    texts.map(lambda text: f"/v1/items/{text}/similar"),
+    st.lists(texts, max_size=6).map(lambda steps: "/" + "/".join(steps)),
+    texts,
+)
+methods = st.one_of(st.sampled_from(METHODS), texts)
+header_values = st.one_of(texts, st.sampled_from([f"Bearer {READER}", "websocket", "Upgrade"]))
+headers = st.dictionaries(st.sampled_from(HEADERS), header_values)
+
+
+@cache
+def the_app() -> Flask:
+    return create_app(fake_services())
+
+
+def assert_one_of_ours(reply: Reply, target: str) -> None:
+    assert reply.status < 500
+    assert reply.header("X-Request-ID")
+    assert all("\r" not in value and "\n" not in value for _, value in reply.headers)
+    if reply.status >= 400:
+        assert reply.header("Content-Type") == "application/problem+json"
+        assert len(reply.body) <= 16 * 1024
+        if reply.body:
+            assert ProblemSchema().validate(json.loads(reply.body.decode("ascii"))) == {}
+    elif reply.header("Content-Type") == "text/html; charset=utf-8":
+        assert target == "/docs"
+
+
+@quickly
+@given(path=paths, query=queries, method=methods, sent_headers=headers, with_key=st.booleans())
+def test_no_request_gets_an_answer_that_is_not_ours(
+    path: str, query: str, method: str, sent_headers: dict[str, str], with_key: bool
+) -> None:
+    sent = {"PATH_INFO": path, "QUERY_STRING": query, "REQUEST_METHOD": method, **sent_headers}
+    reply = send(the_app(), "/", key=READER if with_key else None, environ=sent)
+    assert_one_of_ours(reply, path)
+
+
+@quickly
+@given(path=st.sampled_from([CONTENT, OFFERS]), query=queries)
+def test_a_query_is_either_answered_with_a_slate_or_refused_with_its_places(path: str, query: str) -> None:
+    reply = send(the_app(), path, environ={"QUERY_STRING": query})
+    if reply.status == 200:
+        assert SlateSchema().validate(reply.json) == {}
+    else:
+        assert reply.status in (400, 414, 422)
+        assert (reply.status == 422) == bool(reply.pointers)
+
+
+@quickly
+@given(text=st.one_of(texts, st.text(max_size=300)))
+def test_no_made_up_key_opens_anything(text: str) -> None:
+    sent = {"HTTP_AUTHORIZATION": f"Bearer {text}"}
+    assert send(the_app(), CONTENT, key=None, environ=sent).status == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/customers/{customer_id}/recommendations/offers", "/v1/trending"])
+def test_what_the_document_allows_is_answered(path: str) -> None:
+    app = the_app()
+    document = schemathesis.openapi.from_dict(send(app, "/openapi.json").json)
+    allowed = document[path]["GET"].as_strategy(generation_mode=schemathesis.GenerationMode.POSITIVE)
+
+    @settings(quickly, max_examples=100)
+    @given(case=allowed)
+    def check(case: schemathesis.Case) -> None:
+        asked = case.query or {}
+        asked.pop("diversity", None)  # A client may write it with an exponent, which is refused.
+        target = f"{case.formatted_path}?{urlencode(asked, doseq=True)}"
+        assert send(app, target).status == 200, target
+
+    check()
