@@ -93,11 +93,16 @@ def plan_events(mapping: EventMapping | None, source: Source, policy: Policy) ->
 
 def require_column(column: str, source: Source, where: str) -> None:
     """Raise MappingError, with a hint and the columns that exist, when the file has no such column."""
-    if column not in source.schema:
+    if column not in source.schema and not _is_unknown(source):
         raise MappingError(
             f"{where} names the column '{column}', which {source.path} does not have"
             f"{did_you_mean(column, source.schema)} (its columns: {_listed(source.schema)})"
         )
+
+
+def _is_unknown(source: Source) -> bool:
+    """Whether the start of the file shows no column at all: then each row must speak for itself."""
+    return source.is_open_ended and not source.schema
 
 
 def _mapped_columns(rules: EventMapping, source: Source, notes: list[str]) -> dict[str, str]:
@@ -122,6 +127,8 @@ def _find(field: str, columns: dict[str, str], source: Source, notes: list[str])
             if names[known] != field:
                 notes.append(f"{field} was read from the column '{names[known]}'")
             return
+    if _is_unknown(source):
+        columns[field] = field
 
 
 def _find_type(rules: EventMapping, columns: dict[str, str], source: Source, notes: list[str]) -> str | None:
@@ -149,7 +156,8 @@ def _find_time(
 
 def _take_native(columns: dict[str, str], source: Source) -> None:
     for field in EVENT_FIELDS:
-        if field not in columns and (field in source.schema or source.is_open_ended):
+        may_come = source.is_open_ended and field not in _ALWAYS_NEEDED
+        if field not in columns and (field in source.schema or may_come):
             columns[field] = field
 
 
