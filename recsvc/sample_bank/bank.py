@@ -68,7 +68,9 @@ def make_sample_bank(
     n_days: int = 90,
     n_events: int = 200_000,
 ) -> SampleBank:
-    """Make a bank whose last event lies within hours before `end`; `n_events` is met closely.
+    """Make a bank whose last event lies within hours before `end`.
+
+    `n_events` is met, unless customers run out of articles that they have not read.
 
     Raises:
         ValueError: `end` has no offset from UTC, or a count is too small or too large.

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from recsvc.domain.items import Channel
-from recsvc.sample_bank.happenings import gather, happened, spread
+from recsvc.sample_bank.happenings import gather, happened
 from recsvc.sample_bank.people import People
 from recsvc.sample_bank.rhythm import CHANNELS, STAGES, Stage, Visits
 from recsvc.sample_bank.timeline import FloatArray, IntArray
@@ -51,10 +51,10 @@ def _moods(stage: IntArray, rng: np.random.Generator) -> FloatArray:
 
 
 def _transactions(visits: Visits, reading: pl.DataFrame, n: int, rng: np.random.Generator) -> pl.DataFrame:
-    """Payments, first of all on visits when nothing was read: every visit leaves a trace."""
+    """Payments, first of all on visits when nothing was read (the latest first): each leaves a trace."""
     silent = np.setdiff1d(np.arange(len(visits.at_ms)), reading["visit_row"].to_numpy())
     others = rng.choice(visits.on(Channel.WEB, Channel.MOBILE), max(n - len(silent), 0))
-    visit_row = np.concatenate([spread(min(n, len(silent)), silent, rng), others])
+    visit_row = np.concatenate([silent[::-1][:n], others])
     at_ms = visits.at_ms[visit_row] + rng.integers(30_000, 15 * 60_000, len(visit_row))
     usual = rng.lognormal(3.6, 0.6, int(visits.customer_row.max()) + 1)[visits.customer_row[visit_row]]
     euros = np.clip(usual * rng.lognormal(0, 0.9, len(visit_row)), 0.5, 25_000)

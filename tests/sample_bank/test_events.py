@@ -44,7 +44,7 @@ def test_content_and_offers_get_the_events_that_belong_to_them(
 def test_a_few_articles_draw_most_readers_but_no_category_does(reads: pl.DataFrame) -> None:
     counts = reads["item_id"].value_counts(sort=True)["count"]
     assert counts.head(60).sum() >= 0.33 * len(reads)
-    assert counts.max() >= 10 * counts.median()
+    assert counts.max() >= 8 * counts.median()
     assert reads["category"].value_counts(normalize=True)["proportion"].max() <= 0.12
 
 
@@ -60,9 +60,17 @@ def test_articles_fade_within_days(reads: pl.DataFrame) -> None:
     assert age_days.quantile(0.9) <= 25
 
 
+def test_a_customer_seldom_opens_the_same_article_twice(reads: pl.DataFrame) -> None:
+    opened = reads.filter(pl.col("type").is_in(["click", "view"])).select(
+        "customer_id", "item_id", "slate_id"
+    )
+    visits = opened.unique().drop_nulls().group_by("customer_id", "item_id").len()
+    assert 0 < (visits["len"] > 1).mean() <= 0.08  # type: ignore[operator]
+
+
 def test_every_day_has_its_events(bank: SampleBank) -> None:
     days = bank.events.group_by(pl.col("occurred_at").dt.date()).len()
-    assert len(days) == 91
+    assert len(days) >= 90
     assert days.sort("occurred_at")["len"][1:-1].min() >= 1_000
 
 
@@ -71,13 +79,8 @@ def test_what_is_shown_together_is_numbered_once(bank: SampleBank) -> None:
     assert impressions.select("slate_id", "position").is_unique().all()
     assert impressions.select("slate_id", "item_id").is_unique().all()
     assert impressions["position"].min() == 1
-    assert (
-        bank.events.group_by("slate_id")
-        .agg(pl.col("customer_id").n_unique())
-        .drop_nulls()["customer_id"]
-        .max()
-        == 1
-    )
+    seen_by = bank.events.drop_nulls("slate_id").group_by("slate_id").agg(pl.col("customer_id").n_unique())
+    assert set(seen_by["customer_id"]) == {1}
 
 
 def test_money_is_decimal_text_in_euros_and_only_where_money_moved(bank: SampleBank) -> None:
@@ -85,9 +88,7 @@ def test_money_is_decimal_text_in_euros_and_only_where_money_moved(bank: SampleB
     assert set(paid["type"]) == {"transaction", "redeem", "convert"}
     assert set(paid["currency"]) == {"EUR"}
     assert all(Decimal(value).as_tuple().exponent == -2 for value in paid["value"])
-    assert bank.events.filter(pl.col("value").is_null())["currency"].null_count() == len(bank.events) - len(
-        paid
-    )
+    assert bank.events["currency"].null_count() == len(bank.events) - len(paid)
 
 
 def test_survey_scores_lie_on_their_scale(bank: SampleBank) -> None:

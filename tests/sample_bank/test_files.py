@@ -35,10 +35,8 @@ def test_the_same_bank_writes_the_same_bytes(small_bank: SampleBank, tmp_path: P
 
 def test_what_is_written_can_be_read_back(small_bank: SampleBank, tmp_path: Path) -> None:
     files = write_sample_bank(small_bank, tmp_path)
-    items = [msgspec.json.decode(line, type=Item) for line in files.items.read_bytes().splitlines()]
-    customers = [
-        msgspec.json.decode(line, type=Customer) for line in files.customers.read_bytes().splitlines()
-    ]
+    items = msgspec.json.Decoder(Item).decode_lines(files.items.read_bytes())
+    customers = msgspec.json.Decoder(Customer).decode_lines(files.customers.read_bytes())
     assert tuple(items) == small_bank.items
     assert tuple(customers) == small_bank.customers
     assert msgspec.json.decode(files.truth.read_bytes(), type=Truth) == small_bank.truth
