@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import msgspec
 from sqlalchemy import Connection, bindparam, select, update
 
 from recsvc.domain.items import Item, ItemStatus
-from recsvc.errors import StoreError
 from recsvc.stores.database import Database
+from recsvc.stores.documents import decode_document, encode_document
 from recsvc.stores.tables import catalogue_revision, items
 
 _ALL = select(items.c.document).order_by(items.c.item_id)
@@ -78,7 +77,7 @@ class SqlCatalogue:
                 "item_id": item.item_id,
                 "kind": item.kind.value,
                 "status": item.status.value,
-                "document": msgspec.json.encode(item).decode(),
+                "document": encode_document(item, f"item {item.item_id}"),
                 "revision": revision,
             }
             for item in changed.values()
@@ -93,7 +92,4 @@ def _lock_revision(connection: Connection) -> int:
 
 
 def _decode(document: str) -> Item:
-    try:
-        return msgspec.json.decode(document, type=Item)
-    except msgspec.MsgspecError as error:
-        raise StoreError(f"an item in the store cannot be read ({error}): put it again") from error
+    return decode_document(document, Item, "an item")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-import msgspec
 from sqlalchemy import bindparam, func, select
 
 from recsvc.domain.customers import Customer
-from recsvc.errors import StoreError
 from recsvc.stores.database import Database
+from recsvc.stores.documents import decode_document, encode_document
 from recsvc.stores.tables import customers, to_micros
 
 _PAGE = 5_000
@@ -46,7 +45,7 @@ class SqlCustomers:
         rows = [
             {
                 "customer_id": customer.customer_id,
-                "document": msgspec.json.encode(customer).decode(),
+                "document": encode_document(customer, f"customer {customer.customer_id}"),
                 "updated_at": updated_at,
             }
             for _, customer in sorted({customer.customer_id: customer for customer in changed}.items())
@@ -80,7 +79,4 @@ class SqlCustomers:
 
 
 def _decode(document: str) -> Customer:
-    try:
-        return msgspec.json.decode(document, type=Customer)
-    except msgspec.MsgspecError as error:
-        raise StoreError(f"a customer in the store cannot be read ({error}): put them again") from error
+    return decode_document(document, Customer, "a customer")

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,6 +19,7 @@ import msgspec
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import AttributeValue, Channel
 from recsvc.errors import EventConflictError, StoreError
+from recsvc.stores.documents import decode_document, encode_document
 from recsvc.stores.tables import from_micros, to_micros
 
 
@@ -57,73 +59,47 @@ class _Rest(msgspec.Struct, omit_defaults=True):
     properties: Mapping[str, AttributeValue] = {}
 
 
-_ENCODER = msgspec.json.Encoder(order="deterministic")
-_DECODER = msgspec.json.Decoder(_Rest)
+# These fields follow the columns in an interaction too, in the same order.
+_REST_OF = attrgetter(*_Rest.__struct_fields__)
 _CHANNELS = {channel.value: channel for channel in Channel}
 
 
 def to_row(interaction: Interaction, received_at: int) -> EventRow:
-    """The row of an interaction that was received at the moment, in microseconds."""
-    rest = _ENCODER.encode(
-        _Rest(
-            interaction.slate_id,
-            interaction.position,
-            interaction.placement,
-            interaction.value,
-            interaction.currency,
-            interaction.quantity,
-            interaction.score,
-            interaction.scale,
-            interaction.properties,
-        )
-    )
-    occurred_at = to_micros(interaction.occurred_at)
-    channel = None if interaction.channel is None else interaction.channel.value
-    body = _ENCODER.encode(
-        (interaction.type, interaction.customer_id, interaction.item_id, occurred_at, channel)
-    )
-    return EventRow(
+    """The row of an interaction that was received at the moment, in microseconds.
+
+    Raises:
+        StoreError: the interaction holds what JSON cannot.
+    """
+    name = f"event {interaction.event_id}"
+    rest = encode_document(_Rest(*_REST_OF(interaction)), name)
+    columns = (
         interaction.event_id,
         interaction.customer_id,
         interaction.item_id,
         interaction.type,
-        occurred_at,
-        channel,
-        rest.decode(),
-        hashlib.blake2b(body + rest, digest_size=16).digest(),
-        received_at,
+        to_micros(interaction.occurred_at),
+        None if interaction.channel is None else interaction.channel.value,
     )
+    body = encode_document(columns, name) + rest
+    return EventRow(*columns, rest, hashlib.blake2b(body.encode(), digest_size=16).digest(), received_at)
 
 
-def from_row(row: Any) -> Interaction:
-    """The interaction of a row. Raises StoreError where its document cannot be read."""
-    channel = None if row.channel is None else _CHANNELS[row.channel]
-    moment = from_micros(row.occurred_at)
-    if row.document == "{}":  # Most events carry nothing beyond their columns.
-        return Interaction(row.event_id, row.type, row.customer_id, row.item_id, moment, channel)
+def from_row(row: Sequence[Any]) -> Interaction:
+    """The interaction of the first seven columns of a row.
+
+    Raises:
+        StoreError: its document cannot be read, or its channel is one of a newer release.
+    """
+    event_id, customer_id, item_id, kind, occurred_at, channel, rest = row
     try:
-        rest = _DECODER.decode(row.document)
-    except msgspec.MsgspecError as error:
-        raise StoreError(
-            f"event {row.event_id} in the store cannot be read ({error}): restore a backup"
-        ) from error
-    return Interaction(
-        row.event_id,
-        row.type,
-        row.customer_id,
-        row.item_id,
-        moment,
-        channel,
-        rest.slate_id,
-        rest.position,
-        rest.placement,
-        rest.value,
-        rest.currency,
-        rest.quantity,
-        rest.score,
-        rest.scale,
-        rest.properties,
-    )
+        known_channel = None if channel is None else _CHANNELS[channel]
+    except KeyError:
+        raise StoreError(f"event {event_id} has the channel {channel}: install a newer release") from None
+    moment = from_micros(occurred_at)
+    if rest == "{}":  # Most events carry nothing beyond their columns.
+        return Interaction(event_id, kind, customer_id, item_id, moment, known_channel)
+    others = _REST_OF(decode_document(rest, _Rest, f"event {event_id}"))
+    return Interaction(event_id, kind, customer_id, item_id, moment, known_channel, *others)
 
 
 def distinct_rows(interactions: Sequence[Interaction], received_at: datetime) -> list[EventRow]:

@@ -15,15 +15,7 @@ from recsvc.stores.tables import events, from_micros, to_micros
 
 _PAGE = 5_000
 _CHUNK = 5_000
-_COLUMNS = (
-    events.c.event_id,
-    events.c.type,
-    events.c.customer_id,
-    events.c.item_id,
-    events.c.occurred_at,
-    events.c.channel,
-    events.c.document,
-)
+_COLUMNS = tuple(events.c)[:7]  # What `from_row` reads.
 _LATEST_OF_CUSTOMER = (
     select(*_COLUMNS)
     .where(events.c.customer_id == bindparam("customer"), events.c.occurred_at > bindparam("moment"))

@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import weakref
 from pathlib import Path
@@ -61,6 +62,7 @@ class EmbeddedRedis:
         self._folder: Path | None = None
         self._shell: subprocess.Popen[bytes] | None = None
         self._owner = 0
+        self._lock = threading.RLock()  # A supervisor's thread may restart it while another stops it.
 
     @property
     def url(self) -> str:
@@ -78,31 +80,36 @@ class EmbeddedRedis:
         Raises:
             RedisError: it did not answer in 10 seconds, or ended; with its own last words.
         """
-        self._owner = os.getpid()
-        self._folder = self._folder or _make_folder()
-        _running.add(self)
-        try:
-            self._spawn()
-        except BaseException:
-            self.stop()
-            raise
+        with self._lock:
+            self._owner = os.getpid()
+            self._folder = self._folder or _make_folder()
+            _running.add(self)
+            try:
+                self._spawn()
+            except BaseException:
+                self.stop()
+                raise
 
     def stop(self) -> None:
         """End the server and remove its folder. Harmless when it runs no more."""
         if os.getpid() != self._owner:
             return
-        self._end_shell()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
-        _running.discard(self)
+        with self._lock:
+            self._end_shell()
+            if self._folder is not None:
+                shutil.rmtree(self._folder, ignore_errors=True)
+                self._folder = None
+            _running.discard(self)
 
     def ensure_running(self) -> bool:
         """Start the server again, at the same address, if it died; whether it had. Raises RedisError."""
-        if self._folder is None or os.getpid() != self._owner or self.is_running:
+        if os.getpid() != self._owner:
             return False
-        self._end_shell()
-        self._spawn()
+        with self._lock:
+            if self._folder is None or self.is_running:
+                return False
+            self._end_shell()
+            self._spawn()
         return True
 
     def __enter__(self) -> EmbeddedRedis:
@@ -119,10 +126,26 @@ class EmbeddedRedis:
 
     def _spawn(self) -> None:
         path = self._socket_path()
+        log = path.with_name("server.log")
+        try:
+            self._shell = self._watched(path, log)
+        except OSError as error:
+            raise RedisError(
+                f"the embedded Redis cannot be started ({error.strerror}): set REDIS_URL to one that runs"
+            ) from error
+        deadline = time.monotonic() + _START_SECONDS
+        while not _answers(path):
+            if not self.is_running or time.monotonic() > deadline:
+                raise RedisError(
+                    f"the embedded Redis {self._binary} did not start: {_last_words(log)}; "
+                    "mend that, or set REDIS_URL to one that runs"
+                )
+            time.sleep(0.005)
+
+    def _watched(self, path: Path, log: Path) -> subprocess.Popen[bytes]:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         path.unlink(missing_ok=True)
-        log = path.with_name("server.log")
-        self._shell = subprocess.Popen(
+        return subprocess.Popen(
             ["/bin/sh", "-c", _WATCH, "recsvc-redis", str(path.parent), str(log), *self._command(path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -130,11 +153,6 @@ class EmbeddedRedis:
             # A group of its own: Ctrl-C reaches the service, which then stops the server in its own time.
             start_new_session=True,
         )
-        deadline = time.monotonic() + _START_SECONDS
-        while not _answers(path):
-            if not self.is_running or time.monotonic() > deadline:
-                raise RedisError(f"the embedded Redis {self._binary} did not start: {_last_words(log)}")
-            time.sleep(0.005)
 
     def _command(self, path: Path) -> list[str]:
         options = {
@@ -220,10 +238,16 @@ def find_server_binary() -> Path:
 
 
 def _make_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="recsvc-"))
-    if len(os.fsencode(folder / "redis.sock")) > _MAX_SOCKET_PATH:
-        folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix="recsvc-", dir="/tmp"))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="recsvc-"))
+        if len(os.fsencode(folder / "redis.sock")) > _MAX_SOCKET_PATH:
+            folder.rmdir()
+            folder = Path(tempfile.mkdtemp(prefix="recsvc-", dir="/tmp"))
+    except OSError as error:
+        raise RedisError(
+            f"no temporary folder can be made for the embedded Redis ({error.strerror}): "
+            "set TMPDIR to a folder that can be written, or REDIS_URL to a Redis that runs"
+        ) from error
     return folder
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import Channel
-from recsvc.errors import EventConflictError
+from recsvc.errors import EventConflictError, StoreError
 from recsvc.stores.event_rows import Appended
 from recsvc.stores.events import SqlEvents
 from recsvc.stores.memory import MemoryEvents
@@ -64,7 +64,7 @@ def test_moments_come_out_in_utc(events: Events) -> None:
 
 def test_an_event_that_is_sent_twice_is_stored_once(events: Events) -> None:
     assert events.append([FULL_EVENT], received_at=NOW) == Appended(accepted=1, duplicates=0)
-    again = replace(FULL_EVENT, properties=dict(reversed(FULL_EVENT.properties.items())))
+    again = replace(FULL_EVENT, properties=dict(reversed(list(FULL_EVENT.properties.items()))))
     assert events.append([again, a_click("e2")], received_at=NOW) == Appended(accepted=1, duplicates=1)
     assert events.count() == 2
 
@@ -174,6 +174,17 @@ def test_moments_before_1970_keep_their_microseconds(events: Events) -> None:
     early = replace(a_click("e1"), occurred_at=datetime(1969, 12, 31, 23, 59, 59, 1, tzinfo=UTC))
     events.append([early], received_at=NOW)
     assert list(events.each()) == [early]
+
+
+@pytest.mark.parametrize(
+    "broken", [replace(FULL_EVENT, event_id="\ud800"), replace(FULL_EVENT, properties={"note": "\ud800"})]
+)
+def test_a_text_that_is_no_unicode_is_refused_and_nothing_is_stored(
+    events: Events, broken: Interaction
+) -> None:
+    with pytest.raises(StoreError, match="cannot be stored"):
+        events.append([a_click("e1"), broken], received_at=NOW)
+    assert events.count() == 0
 
 
 def test_batches_that_overlap_are_stored_once_however_many_send_them(events: Events) -> None:

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,12 +14,16 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import Item
 from recsvc.errors import StoreError
 from recsvc.stores import schema
 from recsvc.stores.catalogue import SqlCatalogue
 from recsvc.stores.database import open_database
+from recsvc.stores.event_rows import EventRow, _Rest
+from recsvc.stores.events import SqlEvents
 from recsvc.stores.tables import METADATA, from_micros, to_micros
+from recsvc.stores.tables import events as events_table
 
 OPEN_AND_PUT = """
 import sys
@@ -237,6 +242,26 @@ def test_an_item_that_cannot_be_read_is_a_store_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be read"):
         catalogue.find("a")
     database.close()
+
+
+def test_an_event_of_a_newer_releases_channel_is_a_store_error(tmp_path: Path) -> None:
+    database = open_database(url_of(tmp_path / "store.sqlite3"))
+    events = SqlEvents(database)
+    now = datetime(2026, 1, 31, tzinfo=UTC)
+    events.append([Interaction("e1", "click", "c1", "i1", now)], received_at=now)
+    with database.writing() as connection:
+        connection.exec_driver_sql("UPDATE events SET channel = 'hologram'")
+    with pytest.raises(StoreError, match="hologram: install a newer release"):
+        list(events.each())
+    database.close()
+
+
+def test_every_field_of_an_interaction_has_a_place_in_the_table() -> None:
+    # The columns come first, then the fields of the document, in the order of the domain's own fields.
+    names = [field.name for field in fields(Interaction)]
+    assert names[6:] == list(_Rest.__struct_fields__)
+    assert set(names[:6]) == set(EventRow._fields[:6]) == {column.name for column in list(events_table.c)[:6]}
+    assert EventRow._fields == tuple(events_table.c.keys())
 
 
 @pytest.mark.parametrize(

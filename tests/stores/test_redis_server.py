@@ -189,6 +189,13 @@ def test_a_server_that_died_is_started_again_at_the_same_address(server: Embedde
     ping(url)
 
 
+def test_a_stopped_server_is_not_started_again_by_its_supervisor() -> None:
+    server = EmbeddedRedis(find_server_binary())
+    server.start()
+    server.stop()
+    assert not server.ensure_running()
+
+
 def test_a_server_that_hangs_is_ended_all_the_same(server: EmbeddedRedis) -> None:
     client = RestingRedis(server.url, 1.0, monotonic=time.monotonic)
     process_id = client.command("INFO", "server")["process_id"]
@@ -213,6 +220,14 @@ def test_a_binary_that_cannot_be_run_is_said_to_be_so(tmp_path: Path) -> None:
     (tmp_path / "valkey-server").write_bytes(b"\x00not a program")
     with pytest.raises(RedisError, match="did not start"):
         EmbeddedRedis(tmp_path / "valkey-server").start()
+
+
+def test_a_machine_without_a_temporary_folder_is_told_what_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    with pytest.raises(RedisError, match=r"temporary folder.*set TMPDIR"):
+        EmbeddedRedis(find_server_binary()).start()
 
 
 def test_a_long_temporary_folder_does_not_make_the_socket_path_too_long(
