@@ -75,6 +75,12 @@ class Bundle:
         start, stop = self.arrays["history_offsets"][customer_row : customer_row + 2]
         return History(self.arrays["history_items"][start:stop], self.arrays["history_strengths"][start:stop])
 
+    def refused_by(self, customer_row: int) -> NDArray[np.int32]:
+        """The rows of the items that the customer turned down in the training window: (n,)."""
+        start, stop = self.arrays["refused_offsets"][customer_row : customer_row + 2]
+        rows: NDArray[np.int32] = self.arrays["refused_items"][start:stop]
+        return rows
+
     def profile_of(self, customer_row: int) -> CustomerProfile:
         """The customer's portrait as of the end of the training window."""
         facts = self.manifest
@@ -177,11 +183,12 @@ def _check_structure(bundle: Bundle) -> None:
         text, offsets = arrays[f"{name}_text"], arrays[f"{name}_offsets"]
         _demand(bundle, name, _are_offsets(offsets, len(text)), "has offsets outside its text")
     _demand(bundle, "item_ids", bundle.items.is_in_order(), "is not in order")
-    offsets, item_rows = arrays["history_offsets"], arrays["history_items"]
-    _demand(bundle, "history", len(offsets) == rows.customers + 1, "does not hold every customer")
-    _demand(bundle, "history", _are_offsets(offsets, len(item_rows)), "has offsets outside its items")
-    in_range = not item_rows.size or (item_rows.min() >= 0 and item_rows.max() < rows.items)
-    _demand(bundle, "history", bool(in_range), "points at items that do not exist")
+    for name in ("history", "refused"):
+        offsets, item_rows = arrays[f"{name}_offsets"], arrays[f"{name}_items"]
+        _demand(bundle, name, len(offsets) == rows.customers + 1, "does not hold every customer")
+        _demand(bundle, name, _are_offsets(offsets, len(item_rows)), "has offsets outside its items")
+        in_range = not item_rows.size or (item_rows.min() >= 0 and item_rows.max() < rows.items)
+        _demand(bundle, name, bool(in_range), "points at items that do not exist")
 
 
 def _are_offsets(offsets: AnyArray, end: int) -> bool:

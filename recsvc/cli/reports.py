@@ -19,9 +19,10 @@ _SHOWN_OF_CATALOGUE = ("coverage@20",)
 
 def metrics_table(title: str, tried: Sequence[Tried], chosen: str) -> Table:
     """One row a family; the chosen one is marked."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    for name in ("model", *_SHOWN, *_SHOWN_OF_CATALOGUE, "seconds"):
-        table.add_column(name, justify="left" if name == "model" else "right", no_wrap=True)
+    table = Table(title=f"{title}, lists of 20", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table.add_column("model", no_wrap=True)
+    for name in (*_SHOWN, *_SHOWN_OF_CATALOGUE, "seconds"):
+        table.add_column(name.split("@")[0].replace("_rate", ""), justify="right", no_wrap=True)
     for one in tried:
         accuracy = [f"{one.evaluation.accuracy[name].value:.4f}" for name in _SHOWN]
         of_catalogue = [f"{one.evaluation.catalogue[name]:.3f}" for name in _SHOWN_OF_CATALOGUE]

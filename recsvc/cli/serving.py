@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -36,7 +36,9 @@ def serve(models: Path | None, host: str | None, port: int | None, workers: int 
     open_database(settings.store_url).close()  # Made and migrated once, before the workers open it.
     check_port_is_free(settings.host, settings.port)
     redis_url, server = open_redis(settings)
-    with server or nullcontext():
+    with ExitStack() as stack:
+        if server:
+            stack.callback(server.stop)
         set_environment({"REDIS_URL": redis_url})
         _tell(settings, embedded=server is not None)
         run_workers(settings)

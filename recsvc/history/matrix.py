@@ -17,6 +17,7 @@ from recsvc.policy import Policy
 FloatArray = npt.NDArray[np.float32]
 _Rows = npt.NDArray[np.int64]
 _Numbers = npt.NDArray[np.float64]
+_PAIR = ["customer_id", "item_id"]
 _MICROSECONDS_A_DAY = 86_400_000_000.0
 
 
@@ -31,6 +32,7 @@ class InteractionMatrix:
     item_ids: tuple[str, ...]
     strengths: csr_matrix  # (n_customers, n_items) float32, > 0, columns sorted within a row
     popularity: FloatArray  # (n_items,) decayed count of positive interactions
+    refused: csr_matrix  # (n_customers, n_items) bool, the pairs whose last word is negative
 
 
 def build_matrix(table: InteractionTable, policy: Policy, *, as_of: datetime | None) -> InteractionMatrix:
@@ -44,7 +46,9 @@ def build_matrix(table: InteractionTable, policy: Policy, *, as_of: datetime | N
         as_of: the moment that ages count to; None means the latest time in the table. Later interactions
             count in full.
     """
-    positives = _without_refused_pairs(_weighable(table, policy))
+    weighable = _weighable(table, policy)
+    refused = _refused_pairs(weighable)
+    positives = weighable.filter(pl.col("strength") > 0).join(refused, on=_PAIR, how="anti")
     customer_ids, customers = _rows_of(positives["customer_id"])
     item_ids, items = _rows_of(positives["item_id"])
     ages = _ages_days(positives["occurred_at"], _moment_micros(table, as_of))
@@ -57,6 +61,7 @@ def build_matrix(table: InteractionTable, policy: Policy, *, as_of: datetime | N
         item_ids=item_ids,
         strengths=_sum_pairs(customers, items, weights, shape),
         popularity=_sum_by(items, recent)[1].astype(np.float32),
+        refused=_place_pairs(refused, customer_ids, item_ids),
     )
 
 
@@ -72,20 +77,36 @@ def _weighable(table: InteractionTable, policy: Policy) -> pl.DataFrame:
     )
 
 
-def _without_refused_pairs(weighable: pl.DataFrame) -> pl.DataFrame:
-    """The positive interactions of the pairs whose last word is not negative."""
-    pair = ["customer_id", "item_id"]
+def _refused_pairs(weighable: pl.DataFrame) -> pl.DataFrame:
+    """The pairs whose last word is negative."""
     is_positive = pl.col("strength") > 0
-    positives, negatives = weighable.filter(is_positive), weighable.filter(~is_positive)
-    if negatives.is_empty():
-        return positives
-    last_no = negatives.group_by(pair).agg(pl.col("occurred_at").max().alias("last_no"))
-    contested = positives.join(last_no, on=pair, how="semi")
-    last_yes = contested.group_by(pair).agg(pl.col("occurred_at").max().alias("last_yes"))
+    last_no = weighable.filter(~is_positive).group_by(_PAIR).agg(pl.col("occurred_at").max().alias("last_no"))
+    last_yes = (
+        weighable.filter(is_positive).group_by(_PAIR).agg(pl.col("occurred_at").max().alias("last_yes"))
+    )
     # A pair without times has no "later": the comparison is null, and the pair is refused.
     taken_back = pl.col("last_yes") > pl.col("last_no")
-    refused = last_no.join(last_yes, on=pair).filter(~taken_back.fill_null(False))
-    return positives.join(refused, on=pair, how="anti")
+    return last_no.join(last_yes, on=_PAIR, how="left").filter(~taken_back.fill_null(False)).select(_PAIR)
+
+
+def _place_pairs(pairs: pl.DataFrame, customer_ids: tuple[str, ...], item_ids: tuple[str, ...]) -> csr_matrix:
+    """The pairs of known customers and items as a matrix of booleans: (n_customers, n_items)."""
+    placed = (
+        pairs.select(pl.col(_PAIR).cast(pl.String))
+        .join(_places("customer", customer_ids), on="customer_id")
+        .join(_places("item", item_ids), on="item_id")
+        .sort("customer_row", "item_row")
+    )
+    rows, columns = placed["customer_row"].to_numpy(), placed["item_row"].to_numpy()
+    ones = np.ones(len(placed), dtype=np.bool_)
+    return csr_matrix((ones, (rows, columns)), shape=(len(customer_ids), len(item_ids)))
+
+
+def _places(kind: str, ids: tuple[str, ...]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {f"{kind}_id": list(ids), f"{kind}_row": np.arange(len(ids))},
+        schema_overrides={f"{kind}_id": pl.String},
+    )
 
 
 def _rows_of(ids: pl.Series) -> tuple[tuple[str, ...], _Rows]:

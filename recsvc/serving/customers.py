@@ -122,11 +122,12 @@ EMPTY_HISTORY = History(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float3
 def _history(
     customer_id: str, bundle: Bundle, recent: Sequence[Interaction], policy: Policy
 ) -> tuple[History, frozenset[str]]:
-    """The trained history with what happened since; and the items that were turned down since."""
+    """The trained history with what happened since, and the items whose last word was a no."""
     customer_row = bundle.customers.row_of(customer_id)
     trained = bundle.history_of(customer_row) if customer_row is not None else EMPTY_HISTORY
     strengths = dict(zip(trained.item_rows.tolist(), trained.strengths.tolist(), strict=True))
-    turned_down: set[str] = set()
+    refused = bundle.refused_by(customer_row) if customer_row is not None else ()
+    turned_down = {bundle.items.id_of(int(row)) for row in refused}
     scale = float(bundle.manifest.parameters.get("strength_scale", 1.0))
     for interaction in recent:
         rule = policy.interaction_types.get(interaction.type)

@@ -37,6 +37,8 @@ def model_arrays(matrix: InteractionMatrix, data: TrainingData, fitted: Fitted) 
         "history_offsets": data.strengths.indptr.astype(np.int64),
         "history_items": data.strengths.indices.astype(np.int32),
         "history_strengths": data.strengths.data.astype(np.float32),
+        "refused_offsets": matrix.refused.indptr.astype(np.int64),
+        "refused_items": matrix.refused.indices.astype(np.int32),
         "popularity": data.popularity.astype(np.float32),
         **fitted.arrays(),
     }

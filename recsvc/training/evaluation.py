@@ -6,7 +6,9 @@ and nothing is sampled. Items that training never saw cannot be found, and count
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,14 +91,20 @@ def evaluate(
 def _top_lists(
     fitted: Fitted, histories: csr_matrix, length: int, progress: Callable[[float], None]
 ) -> Iterator[NDArray[np.int64]]:
+    """The best lists, a batch of customers at a time, on every processor: (n_batch, length)."""
     n_customers, n_items = histories.shape
     step = max(1, _SCORES_AT_ONCE // n_items)
-    for start in range(0, n_customers, step):
+
+    def rank(start: int) -> NDArray[np.int64]:
         batch = histories[start : start + step]
         scores = fitted.score(batch)
         scores[batch.nonzero()] = -np.inf
-        yield _best(scores, length)
-        progress(min(1.0, (start + step) / n_customers))
+        return _best(scores, length)
+
+    with ThreadPoolExecutor(os.cpu_count()) as processors:
+        for number, lists in enumerate(processors.map(rank, range(0, n_customers, step)), start=1):
+            yield lists
+            progress(min(1.0, number * step / n_customers))
 
 
 def _best(scores: NDArray[np.float32], length: int) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ at random does not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -26,10 +26,14 @@ MIN_CUSTOMERS = 20  # Fewer cannot tell one family from another.
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A matrix to learn from, and what it is judged on; None when too few customers are left."""
+    """A matrix to learn from, and what it is judged on; None when too few customers are left.
+
+    `is_by_time` tells whether what is held out came after what is learned from.
+    """
 
     train: InteractionMatrix
     held_out: HeldOut | None
+    is_by_time: bool
 
 
 def split(table: InteractionTable, policy: Policy, rng: np.random.Generator) -> Split:
@@ -76,7 +80,7 @@ def _split_by_time(table: InteractionTable, policy: Policy) -> Split | None:
     if not train.strengths.nnz or not test.strengths.nnz:
         return None
     description = f"first-time interactions from {cut:%Y-%m-%d %H:%M} on"
-    return Split(train, held_out_from(train, test, description))
+    return Split(train, held_out_from(train, test, description), is_by_time=True)
 
 
 def _split_by_customer(matrix: InteractionMatrix, rng: np.random.Generator) -> Split:
@@ -90,7 +94,8 @@ def _split_by_customer(matrix: InteractionMatrix, rng: np.random.Generator) -> S
     is_test[order] = place < np.repeat(n_held, n_items)
     train = _with_pairs(matrix, ~is_test)
     description = f"{TEST_SHARE_OF_ITEMS:.0%} of every customer's items, drawn at random"
-    return Split(train, held_out_from(train, _with_pairs(matrix, is_test), description))
+    held_out = held_out_from(train, _with_pairs(matrix, is_test), description)
+    return Split(train, held_out, is_by_time=False)
 
 
 def _with_pairs(matrix: InteractionMatrix, kept: NDArray[np.bool_]) -> InteractionMatrix:
@@ -100,7 +105,7 @@ def _with_pairs(matrix: InteractionMatrix, kept: NDArray[np.bool_]) -> Interacti
         (pairs.data[kept], (pairs.row[kept], pairs.col[kept])), shape=matrix.strengths.shape
     )
     popularity = np.bincount(pairs.col[kept], minlength=len(matrix.item_ids)).astype(np.float32)
-    return InteractionMatrix(matrix.customer_ids, matrix.item_ids, strengths, popularity)
+    return replace(matrix, strengths=strengths, popularity=popularity)
 
 
 def _rows_in(ids: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.int64]:

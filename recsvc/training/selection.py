@@ -75,7 +75,10 @@ class Selection:
 def select_model(
     families: Sequence[Family], parts: Split, *, item_categories: Categories, seed: int, progress: Progress
 ) -> Selection:
-    """Try every family, alone and with popularity beside it; the simplest where nothing can be judged."""
+    """Try every family; the simplest where nothing can be judged.
+
+    With times, what is popular now is also tried beside each family. Without them there is no now.
+    """
     if parts.held_out is None:
         why = "too few customers to judge by, so the simplest family serves"
         return Selection(Candidate(families[0]), (), why, "none")
@@ -86,7 +89,8 @@ def select_model(
         seed=seed,
         progress=progress,
     )
-    tried = tuple(outcome for family in families for outcome in _try_family(family, judge))
+    weights = POPULARITY_WEIGHTS if parts.is_by_time else ()
+    tried = tuple(outcome for family in families for outcome in _try_family(family, weights, judge))
     best = max(tried, key=_primary)
     return Selection(best.candidate, tried, _why(best, tried), parts.held_out.description)
 
@@ -133,10 +137,9 @@ class Judge:
         )
 
 
-def _try_family(family: Family, judge: Judge) -> tuple[Tried, ...]:
-    """The family alone, and where it is personal the best with popularity beside it."""
-    weights = (0.0, *POPULARITY_WEIGHTS) if family.is_personal else (0.0,)
-    alone, *blended = judge.judge(family, weights)
+def _try_family(family: Family, weights: Sequence[float], judge: Judge) -> tuple[Tried, ...]:
+    """The family alone, and where it is personal the best of the weights for popularity beside it."""
+    alone, *blended = judge.judge(family, (0.0, *weights) if family.is_personal else (0.0,))
     return (alone, max(blended, key=_primary)) if blended else (alone,)
 
 
