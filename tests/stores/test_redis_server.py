@@ -30,6 +30,10 @@ print(server.url, flush=True)
 time.sleep(60)
 """
 
+START_AND_SHRUG = START_AND_WAIT.replace(
+    "import sys, time", "import signal, sys, time; signal.signal(signal.SIGINT, lambda *_: None)"
+)
+
 FORK_AND_WAIT = """
 import os, sys, time
 from recsvc.stores.redis_server import EmbeddedRedis, find_server_binary
@@ -158,6 +162,32 @@ def test_it_ends_with_the_service_whatever_ended_that(signal_name: str) -> None:
     service.stdout.close()
     assert wait_until(lambda: not processes_of(folder))
     assert wait_until(lambda: not folder.exists())
+
+
+def test_ctrl_c_is_for_the_service_which_ends_the_server_in_its_own_time() -> None:
+    service = subprocess.Popen(
+        [sys.executable, "-c", START_AND_SHRUG], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert service.stdout is not None
+    url = service.stdout.readline().strip()
+    os.killpg(service.pid, signal.SIGINT)  # A terminal sends it to the whole group.
+    time.sleep(0.1)
+    ping(url)
+    service.kill()
+    service.wait()
+    service.stdout.close()
+    assert wait_until(lambda: not folder_of(url).exists())
+
+
+@pytest.mark.parametrize("signal_name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_signal_to_the_shell_between_does_not_end_the_server(
+    server: EmbeddedRedis, signal_name: str
+) -> None:
+    assert server._shell is not None
+    os.kill(server._shell.pid, getattr(signal, signal_name))
+    time.sleep(0.05)
+    assert server.is_running
+    ping(server.url)
 
 
 def test_a_forked_child_neither_stops_it_nor_keeps_it_alive() -> None:
