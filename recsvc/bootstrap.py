@@ -76,6 +76,69 @@ class Health(Protocol):
         ...
 
 
+class Intake(Protocol):
+    """Takes events in. Once `take` returns, they are durable and the next answer knows them."""
+
+    def take(self, events: Sequence[Interaction]) -> Taken:
+        """Store all events or none. Raises EventConflictError, StoreError."""
+        ...
+
+
+class CustomerDesk(Protocol):
+    """Keeps what is recorded about customers."""
+
+    def get(self, customer_id: str) -> Versioned[Customer] | None:
+        """The record. Raises StoreError."""
+        ...
+
+    def put(self, customer: Customer, *, expected: str | None) -> Written:
+        """Create the record, or replace the version `expected` ("*" is any version).
+
+        Raises PreconditionRequiredError, PreconditionFailedError, StoreError.
+        """
+        ...
+
+
+class CatalogueDesk(Protocol):
+    """Keeps the items."""
+
+    def get(self, item_id: str) -> Versioned[Item] | None:
+        """The item, whatever its status. Raises StoreError."""
+        ...
+
+    def put(self, item: Item, *, expected: str | None) -> Written:
+        """Create the item, or replace the version `expected`. Raises as `CustomerDesk.put` does."""
+        ...
+
+    def put_many(self, items: Sequence[Item]) -> int:
+        """Create or replace all items or none; how many. Raises StoreError."""
+        ...
+
+    def retire(self, item_id: str, *, expected: str | None) -> bool:
+        """Take the item out of service for good; whether there was one. Raises as `put` does."""
+        ...
+
+
+class Portraits(Protocol):
+    """Draws customers."""
+
+    def portrait(self, customer_id: str) -> Portrait | None:
+        """What is known of the customer now; None of one of whom nothing is known. Raises StoreError."""
+        ...
+
+
+class Privacy(Protocol):
+    """Gives customers what is held about them, and forgets it."""
+
+    def erase(self, customer_id: str) -> ErasureReceipt:
+        """Forget the customer, tombstone first. Twice is the same answer. Raises StoreError."""
+        ...
+
+    def export(self, customer_id: str) -> Iterator[bytes]:
+        """Everything that is held about the customer as one JSON document, piece by piece."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything that answers requests in one process. `new_id` makes request ids."""

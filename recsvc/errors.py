@@ -186,6 +186,20 @@ class ForbiddenError(RequestError):
         super().__init__(f"this call needs the scope {scope}, which the key does not carry")
 
 
+class PreconditionRequiredError(RequestError):
+    """A change to a record that exists must say which version of it is meant."""
+
+    def __init__(self) -> None:
+        super().__init__("this record exists: send If-Match with the ETag that a GET of it answers")
+
+
+class PreconditionFailedError(RequestError):
+    """The record has changed, or gone, since the version that the change names."""
+
+    def __init__(self) -> None:
+        super().__init__("the record is not the version that If-Match names: GET it again and repeat the change")
+
+
 class NotFoundError(RequestError):
     """What the request names does not exist."""
 

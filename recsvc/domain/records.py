@@ -1,0 +1,47 @@
+"""Records that people keep by hand, with the version that a careful writer must know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Versioned(Generic[T]):
+    """A record as stored. `etag` changes with its content and says nothing about it."""
+
+    value: T
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write did: the record's new etag, and whether there was none before."""
+
+    etag: str
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a batch of events: all of it is durable. Duplicates were stored before."""
+
+    accepted: int
+    duplicates: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureReceipt:
+    """What an erasure removed, by place, and when it was seen to be gone.
+
+    It holds no customer id. `removed` counts by place: events, customer, decisions, slates, bundles.
+    """
+
+    receipt_id: str
+    requested_at: datetime
+    checked_at: datetime | None
+    removed: Mapping[str, int]
