@@ -53,6 +53,13 @@ class ServingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     repeat_offers: bool
 
 
+class FeedbackPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a customer's own words stop, and for how long."""
+
+    not_interested_days: float
+    complaint_stops_marketing_days: float
+
+
 class ConsentDefault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What holds for a customer whose consents were never recorded."""
 
@@ -89,6 +96,7 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interaction_types: dict[str, InteractionTypePolicy]
     decay: DecayPolicy
     serving: ServingPolicy
+    feedback: FeedbackPolicy
     consent_without_record: ConsentDefault
     segments: tuple[SegmentRule, ...]
 
@@ -105,6 +113,7 @@ class Policy:
     interaction_types: Mapping[str, InteractionTypePolicy]
     decay: DecayPolicy
     serving: ServingPolicy
+    feedback: FeedbackPolicy
     consent_without_record: ConsentDefault
     segments: tuple[SegmentRule, ...]
 
@@ -130,6 +139,7 @@ def load_policy(path: Path | None = None) -> Policy:
         interaction_types=document.interaction_types,
         decay=document.decay,
         serving=document.serving,
+        feedback=document.feedback,
         consent_without_record=document.consent_without_record,
         segments=document.segments,
     )

@@ -16,6 +16,7 @@ class Versioned(Generic[T]):
 
     value: T
     etag: str
+    written_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
