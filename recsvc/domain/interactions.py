@@ -34,6 +34,17 @@ class Interaction:
     properties: Mapping[str, AttributeValue] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a store knows of one customer, oldest first.
+
+    `late_ids` names the events that occurred before the moment asked for and came in after it.
+    """
+
+    interactions: tuple[Interaction, ...] = ()
+    late_ids: frozenset[str] = frozenset()
+
+
 def decay_weight(age_days: float, half_life_days: float) -> float:
     """What is left of an interaction's strength after `age_days`: 0.5 ** (age / half-life), at most 1."""
     return float(0.5 ** (max(age_days, 0.0) / half_life_days))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, tuple_
+from sqlalchemy import Connection, bindparam, delete, func, select, tuple_
 
-from recsvc.domain.interactions import Interaction
+from recsvc.domain.interactions import Interaction, Known
 from recsvc.stores.database import Database
 from recsvc.stores.event_rows import Appended, EventRow, check_same_bodies, distinct_rows, from_row
+from recsvc.stores.known_events import make_wanted
 from recsvc.stores.tables import events, from_micros, to_micros
 
 _PAGE = 5_000
@@ -31,6 +32,16 @@ _NEXT_PAGE = (
     .order_by(events.c.occurred_at, events.c.event_id)
     .limit(_PAGE)
 )
+_NEXT_PAGE_OF_CUSTOMER = (
+    select(*_COLUMNS)
+    .where(
+        events.c.customer_id == bindparam("customer"),
+        tuple_(events.c.occurred_at, events.c.event_id) > tuple_(bindparam("time"), bindparam("id")),
+    )
+    .order_by(events.c.occurred_at, events.c.event_id)
+    .limit(_PAGE)
+)
+_DELETE = delete(events).where(events.c.customer_id == bindparam("customer"))
 _STORED = select(events.c.event_id, events.c.digest).where(
     events.c.event_id.in_(bindparam("ids", expanding=True))
 )
@@ -68,6 +79,42 @@ class SqlEvents:
         with self._database.reading() as connection:
             rows = connection.execute(_LATEST_OF_CUSTOMER, wanted).all()
         return tuple(from_row(row) for row in reversed(rows))
+
+    def known(
+        self,
+        customer_id: str,
+        *,
+        occurred_after: datetime | None,
+        received_after: datetime | None,
+        limit: int,
+        always: Collection[str] = (),
+    ) -> Known:
+        """The latest `limit` events that occurred, or were received, after the moments, oldest first.
+
+        A moment that is None does not count; where both are None, all events do. Events of the types in
+        `always` are among them whatever their time (the latest thousand). Raises StoreError.
+        """
+        wanted = make_wanted(customer_id, occurred_after, received_after, limit, always)
+        with self._database.reading() as connection:
+            statement = wanted.statement(self._database.dialect)
+            rows = connection.exec_driver_sql(statement, wanted.parameters()).all()
+        return wanted.select(rows)
+
+    def of_customer(self, customer_id: str) -> Iterator[Interaction]:
+        """Every interaction of the customer by time, then id, a page at a time. Raises StoreError."""
+        place: dict[str, Any] = {"customer": customer_id, "time": -_END_OF_TIME, "id": ""}
+        while True:
+            with self._database.reading() as connection:
+                rows = connection.execute(_NEXT_PAGE_OF_CUSTOMER, place).all()
+            yield from map(from_row, rows)
+            if len(rows) < _PAGE:
+                return
+            place |= {"time": rows[-1].occurred_at, "id": rows[-1].event_id}
+
+    def delete_customer(self, customer_id: str) -> int:
+        """Delete every interaction of the customer, all or none; how many there were. Raises StoreError."""
+        with self._database.writing() as connection:
+            return connection.execute(_DELETE, {"customer": customer_id}).rowcount
 
     def each(self, since: datetime | None = None, until: datetime | None = None) -> Iterator[Interaction]:
         """Interactions from `since` (inclusive) to `until` (exclusive) by time, then id, a page at a time.

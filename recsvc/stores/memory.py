@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 
 from recsvc.domain.access import ApiKey, NewApiKey, Scope
 from recsvc.domain.customers import Customer
-from recsvc.domain.interactions import Interaction
+from recsvc.domain.interactions import Interaction, Known
 from recsvc.domain.items import Item, ItemStatus
 from recsvc.domain.slates import Fetched, SlateKey
 from recsvc.stores.api_keys import TokenSource, new_key
-from recsvc.stores.event_rows import Appended, check_same_bodies, distinct_rows
+from recsvc.stores.event_rows import Appended, EventRow, check_same_bodies, distinct_rows
+from recsvc.stores.known_events import make_wanted
 from recsvc.stores.tables import to_micros
 
 Place = tuple[int, str]
@@ -92,6 +93,7 @@ class MemoryEvents:
     def __init__(self) -> None:
         self._digests: dict[str, bytes] = {}
         self._by_place: dict[Place, Interaction] = {}
+        self._rows: dict[Place, EventRow] = {}
         self._all: list[Place] = []
         self._of_customer: dict[str, list[Place]] = {}
         self._lock = threading.Lock()
@@ -107,6 +109,7 @@ class MemoryEvents:
                 place = (row.occurred_at, row.event_id)
                 interaction = by_id[row.event_id]
                 self._digests[row.event_id] = row.digest
+                self._rows[place] = row
                 self._by_place[place] = replace(
                     interaction, occurred_at=interaction.occurred_at.astimezone(UTC)
                 )
@@ -121,6 +124,35 @@ class MemoryEvents:
             first = bisect_left(places, (to_micros(moment) + 1, ""))
             wanted = places[max(first, len(places) - limit) :]
             return tuple(self._by_place[place] for place in wanted)
+
+    def known(
+        self,
+        customer_id: str,
+        *,
+        occurred_after: datetime | None,
+        received_after: datetime | None,
+        limit: int,
+        always: Collection[str] = (),
+    ) -> Known:
+        """The latest `limit` events that occurred, or were received, after the moments, oldest first."""
+        wanted = make_wanted(customer_id, occurred_after, received_after, limit, always)
+        with self._lock:
+            rows = [self._rows[place] for place in self._of_customer.get(customer_id, [])]
+        return wanted.select([(*row[:7], row.received_at) for row in rows])
+
+    def of_customer(self, customer_id: str) -> Iterator[Interaction]:
+        """Every interaction of the customer by time, then id."""
+        with self._lock:
+            return iter([self._by_place[place] for place in self._of_customer.get(customer_id, [])])
+
+    def delete_customer(self, customer_id: str) -> int:
+        """Delete every interaction of the customer; how many there were."""
+        with self._lock:
+            places = self._of_customer.pop(customer_id, [])
+            for place in places:
+                self._all.remove(place)
+                del self._by_place[place], self._rows[place], self._digests[place[1]]
+            return len(places)
 
     def each(self, since: datetime | None = None, until: datetime | None = None) -> Iterator[Interaction]:
         """Interactions from `since` (inclusive) to `until` (exclusive) by time, then id."""

@@ -54,6 +54,8 @@ events = Table(
     Column("digest", LargeBinary, nullable=False),
     Column("received_at", BigInteger, nullable=False),
     Index("events_by_customer", "customer_id", "occurred_at", "event_id"),
+    Index("events_by_receipt", "customer_id", "received_at", "occurred_at", "event_id"),
+    Index("events_by_type", "customer_id", "type", "occurred_at"),
     Index("events_by_time", "occurred_at", "event_id"),
 )
 
