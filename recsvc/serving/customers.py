@@ -1,24 +1,31 @@
 """What a request may know of its customer. In: a request. Out: one frozen `Subject`.
 
 Consent and suitability fail closed: while the store cannot answer, nothing is personalised and no
-offer is made. A customer without a record is judged by the policy and has no suitability.
+offer is made. A customer without a record is judged by the policy and has no suitability. A customer
+who was erased begins anew: nothing from before counts, not even in a bundle that was trained before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-
-from recsvc.bundles.bundle import Bundle, History
+from recsvc.bundles.bundle import History
 from recsvc.domain.customers import Customer
-from recsvc.domain.interactions import Interaction
-from recsvc.domain.items import Channel
+from recsvc.domain.interactions import Known
+from recsvc.domain.items import Channel, Item
+from recsvc.domain.records import Versioned
 from recsvc.errors import StoreError
 from recsvc.policy import Policy
-from recsvc.serving.protocols import CustomerDirectory, RecentHistory
+from recsvc.serving.protocols import CustomerDirectory, EventHistory
+from recsvc.serving.signals import (
+    EMPTY_HISTORY,
+    STANDING_TYPES,
+    may_still_market,
+    read_signals,
+    signals_alone,
+)
 from recsvc.serving.verification import Model
 
 MAX_RECENT = 200
@@ -28,8 +35,9 @@ MAX_RECENT = 200
 class Subject:
     """The customer of one request, as far as it may be used.
 
-    `history` is empty for a cold customer and without consent; `suppressed` names the items that the
-    customer turned down. `risk_limit` None means that the suitability is unknown.
+    `history` is empty for a cold customer and without consent; `seen` names used items that the model has
+    no row for; `suppressed` names the items that the customer turned down, `held_back` the categories.
+    `risk_limit` None means that the suitability is unknown.
     """
 
     customer_id: str
@@ -41,43 +49,58 @@ class Subject:
     segment: str | None
     history: History
     has_recent: bool
+    seen: frozenset[str]
     suppressed: frozenset[str]
+    held_back: frozenset[str]
     degraded: tuple[str, ...]
 
 
 class SubjectReader:
     """Gathers a `Subject` from the store and the bundle."""
 
-    def __init__(self, directory: CustomerDirectory, recent: RecentHistory, policy: Policy) -> None:
+    def __init__(self, directory: CustomerDirectory, events: EventHistory, policy: Policy) -> None:
         self._directory = directory
-        self._recent = recent
+        self._events = events
         self._policy = policy
 
-    def read(self, customer_id: str, *, channel: Channel, model: Model | None, now: datetime) -> Subject:
+    def read(
+        self,
+        customer_id: str,
+        *,
+        channel: Channel,
+        model: Model | None,
+        items: Mapping[str, Item],
+        now: datetime,
+    ) -> Subject:
         """What may be known of the customer on the channel at this moment."""
         try:
-            record = self._directory.find(customer_id)
-            may_personalise = self._may_personalise(record)
-            recent = self._recent_of(customer_id, model) if may_personalise else ()
+            kept = self._directory.get(customer_id)
+            erased_at = self._directory.erased_at(customer_id)
+            known = self._known(customer_id, model)
         except StoreError:
             return self._unreachable(customer_id)
-        history, suppressed = (
-            _history(customer_id, model.bundle, recent, self._policy)
+        record = kept.value if kept else None
+        may_personalise = self._may_personalise(record)
+        signals = (
+            read_signals(_row(customer_id, model, erased_at), model.bundle, known, self._policy, now=now)
             if model and may_personalise
-            else (EMPTY_HISTORY, frozenset[str]())
+            else signals_alone(known, self._policy, now=now)
         )
+        categories = (items[item_id].category for item_id in signals.held_back if item_id in items)
         suitability = record.suitability if record else None
         return Subject(
             customer_id=customer_id,
             locale=(record.locale if record else None) or self._policy.serving.default_locale,
             may_personalise=may_personalise,
-            may_market=self._may_market(record, channel),
+            may_market=self._may_market(kept, known, channel, now),
             risk_limit=suitability.limit_at(now) if suitability else None,
             suitability_ends=suitability.expires_at if suitability else None,
             segment=self._segment(record) if may_personalise else None,
-            history=history,
-            has_recent=bool(recent),
-            suppressed=suppressed,
+            history=signals.history,
+            has_recent=signals.has_recent,
+            seen=frozenset() if self._policy.serving.repeat_content else signals.seen,
+            suppressed=signals.turned_down,
+            held_back=frozenset(category for category in categories if category),
             degraded=(),
         )
 
@@ -86,19 +109,31 @@ class SubjectReader:
             return self._policy.consent_without_record.personalisation
         return record.consents.personalisation
 
-    def _may_market(self, record: Customer | None, channel: Channel) -> bool:
-        if record is None or record.consents is None:
-            return channel in self._policy.consent_without_record.marketing
-        return channel in record.consents.marketing
+    def _may_market(
+        self, kept: Versioned[Customer] | None, known: Known, channel: Channel, now: datetime
+    ) -> bool:
+        consents = kept.value.consents if kept else None
+        if consents is None:
+            agreed, agreed_at = channel in self._policy.consent_without_record.marketing, None
+        else:
+            agreed, agreed_at = channel in consents.marketing, kept.written_at if kept else None
+        return agreed and may_still_market(known, channel, self._policy, agreed_at=agreed_at, now=now)
 
     def _segment(self, record: Customer | None) -> str | None:
         """The customer's own segment; None where only the rule for everybody fits."""
         name = self._policy.segment_of(record.attributes if record else {})
         return None if name == self._policy.segments[-1].name else name
 
-    def _recent_of(self, customer_id: str, model: Model | None) -> Sequence[Interaction]:
-        until = model.bundle.manifest.data_window.until if model else None
-        return self._recent.since(customer_id, until, MAX_RECENT) if until else ()
+    def _known(self, customer_id: str, model: Model | None) -> Known:
+        """What happened since the model learned, and the words that stand whatever their age."""
+        facts = model.bundle.manifest if model else None
+        return self._events.known(
+            customer_id,
+            occurred_after=facts.data_window.until if facts else None,
+            received_after=facts.created_at if facts else None,
+            limit=MAX_RECENT,
+            always=STANDING_TYPES,
+        )
 
     def _unreachable(self, customer_id: str) -> Subject:
         return Subject(
@@ -111,38 +146,15 @@ class SubjectReader:
             segment=None,
             history=EMPTY_HISTORY,
             has_recent=False,
+            seen=frozenset(),
             suppressed=frozenset(),
+            held_back=frozenset(),
             degraded=("store",),
         )
 
 
-EMPTY_HISTORY = History(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
-
-
-def _history(
-    customer_id: str, bundle: Bundle, recent: Sequence[Interaction], policy: Policy
-) -> tuple[History, frozenset[str]]:
-    """The trained history with what happened since, and the items whose last word was a no."""
-    customer_row = bundle.customers.row_of(customer_id)
-    trained = bundle.history_of(customer_row) if customer_row is not None else EMPTY_HISTORY
-    strengths = dict(zip(trained.item_rows.tolist(), trained.strengths.tolist(), strict=True))
-    refused = bundle.refused_by(customer_row) if customer_row is not None else ()
-    turned_down = {bundle.items.id_of(int(row)) for row in refused}
-    scale = float(bundle.manifest.parameters.get("strength_scale", 1.0))
-    for interaction in recent:
-        rule = policy.interaction_types.get(interaction.type)
-        if rule is None or interaction.item_id is None or rule.strength == 0:
-            continue
-        row = bundle.items.row_of(interaction.item_id)
-        if rule.strength < 0:
-            turned_down.add(interaction.item_id)
-            strengths.pop(-1 if row is None else row, None)
-            continue
-        turned_down.discard(interaction.item_id)
-        if row is not None:
-            strengths[row] = strengths.get(row, 0.0) + rule.strength * scale
-    history = History(
-        np.fromiter(strengths.keys(), dtype=np.int32, count=len(strengths)),
-        np.fromiter(strengths.values(), dtype=np.float32, count=len(strengths)),
-    )
-    return history, frozenset(turned_down)
+def _row(customer_id: str, model: Model, erased_at: datetime | None) -> int | None:
+    """The customer's row in the bundle; None for one who was erased after it was trained."""
+    if erased_at is not None and erased_at >= model.bundle.manifest.created_at:
+        return None
+    return model.bundle.customers.row_of(customer_id)

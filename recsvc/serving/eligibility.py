@@ -63,18 +63,24 @@ def _is_not_suppressed(item: Item, at: Circumstances) -> bool:
     return item.item_id not in at.subject.suppressed
 
 
+def _is_not_held_back(item: Item, at: Circumstances) -> bool:
+    return item.category is None or item.category not in at.subject.held_back
+
+
+def _is_unseen(item: Item, at: Circumstances) -> bool:
+    return item.item_id not in at.subject.seen
+
+
 Gate = tuple[str, Callable[[Item, Circumstances], bool]]
 
-CONTENT_GATES: tuple[Gate, ...] = (
+_GATES: tuple[Gate, ...] = (
     ("not_live", _is_live),
     ("not_valid_now", _is_valid),
     ("suppressed", _is_not_suppressed),
+    ("category_held_back", _is_not_held_back),
     ("wrong_channel", _is_on_channel),
     ("wrong_category", _is_of_category),
     ("excluded", _is_not_excluded),
 )
-OFFER_GATES: tuple[Gate, ...] = (
-    ("no_consent", _is_consented),
-    ("not_suitable", _is_suitable),
-    *CONTENT_GATES,
-)
+CONTENT_GATES: tuple[Gate, ...] = (*_GATES, ("seen", _is_unseen))
+OFFER_GATES: tuple[Gate, ...] = (("no_consent", _is_consented), ("not_suitable", _is_suitable), *_GATES)

@@ -45,7 +45,9 @@ class Engine:
         """The slate for this request, from one model and one state of the catalogue."""
         now = self._clock()
         model, view = self._bundles.model, self._catalogue.view
-        subject = self._subjects.read(request.customer_id, channel=request.channel, model=model, now=now)
+        subject = self._subjects.read(
+            request.customer_id, channel=request.channel, model=model, items=view.items, now=now
+        )
         locale = request.locale or subject.locale
         candidates = climb_down(request.kind, subject, model, view, self._policy)
         eligible = _eligible(candidates, Circumstances(request, subject, now))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Protocol
 
 from recsvc.domain.customers import Customer
-from recsvc.domain.interactions import Interaction
+from recsvc.domain.interactions import Known
 from recsvc.domain.items import Item
+from recsvc.domain.records import Versioned
 from recsvc.domain.slates import Fetched, SlateKey
 
-__all__ = ["Catalogue", "CustomerDirectory", "Fetched", "RecentHistory", "SlateCache", "SlateKey"]
+__all__ = ["Catalogue", "CustomerDirectory", "EventHistory", "Fetched", "SlateCache", "SlateKey"]
 
 
 class Catalogue(Protocol):
@@ -28,16 +30,31 @@ class Catalogue(Protocol):
 class CustomerDirectory(Protocol):
     """What is recorded about customers."""
 
-    def find(self, customer_id: str) -> Customer | None:
-        """The customer's record; None when there is none. Raises StoreError."""
+    def get(self, customer_id: str) -> Versioned[Customer] | None:
+        """The customer's record and when it was written; None when there is none. Raises StoreError."""
+        ...
+
+    def erased_at(self, customer_id: str) -> datetime | None:
+        """When the customer was erased; None for one who was not. Raises StoreError."""
         ...
 
 
-class RecentHistory(Protocol):
-    """What a customer did lately, for fold-in."""
+class EventHistory(Protocol):
+    """What customers did, as the store remembers it."""
 
-    def since(self, customer_id: str, moment: datetime, limit: int) -> tuple[Interaction, ...]:
-        """The latest `limit` interactions after the moment, oldest first. Raises StoreError."""
+    def known(
+        self,
+        customer_id: str,
+        *,
+        occurred_after: datetime | None,
+        received_after: datetime | None,
+        limit: int,
+        always: Collection[str] = (),
+    ) -> Known:
+        """The latest `limit` events that occurred or were received after the moments, oldest first.
+
+        Events of the types in `always` are among them whatever their time. Raises StoreError.
+        """
         ...
 
 

@@ -6,21 +6,26 @@ was acknowledged a moment ago counts in the very next answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from recsvc.bundles.bundle import Bundle, History
-from recsvc.domain.interactions import Interaction
+from recsvc.domain.interactions import Known
 from recsvc.domain.items import Channel
 from recsvc.policy import Policy
 
 NOT_INTERESTED = "not_interested"
 COMPLAINT = "complaint"
 UNSUBSCRIBE = "unsubscribe"
-STANDING_TYPES = ("reject", "dismiss", NOT_INTERESTED, COMPLAINT, UNSUBSCRIBE)  # They hold however old they are.
+STANDING_TYPES = (
+    "reject",
+    "dismiss",
+    NOT_INTERESTED,
+    COMPLAINT,
+    UNSUBSCRIBE,
+)  # They hold however old they are.
 
 EMPTY_HISTORY = History(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
 
@@ -42,18 +47,19 @@ class Signals:
 
 
 def read_signals(
-    customer_row: int | None, bundle: Bundle, events: Sequence[Interaction], policy: Policy, *, now: datetime
+    customer_row: int | None, bundle: Bundle, known: Known, policy: Policy, *, now: datetime
 ) -> Signals:
-    """Lay the events, oldest first, over what the bundle holds of the customer."""
+    """Lay what is known since over what the bundle holds of the customer."""
     trained = bundle.history_of(customer_row) if customer_row is not None else EMPTY_HISTORY
-    strengths: dict[int, float] = dict(zip(trained.item_rows.tolist(), trained.strengths.tolist(), strict=True))
+    strengths: dict[int, float] = dict(
+        zip(trained.item_rows.tolist(), trained.strengths.tolist(), strict=True)
+    )
     refused = bundle.refused_by(customer_row) if customer_row is not None else ()
     turned_down = {bundle.items.id_of(int(row)) for row in refused}
     scale = float(bundle.manifest.parameters.get("strength_scale", 1.0))
-    trained_until = bundle.manifest.data_window.until
     seen: set[str] = set()
     has_recent = False
-    for event in events:
+    for event in known.interactions:
         rule = policy.interaction_types.get(event.type)
         if rule is None or event.item_id is None or rule.strength == 0:
             continue
@@ -65,8 +71,8 @@ def read_signals(
         turned_down.discard(event.item_id)
         if row is None:
             seen.add(event.item_id)
-        elif row not in strengths or trained_until is None or event.occurred_at > trained_until:
-            # A late event of a trained pair was most likely trained on already: it does not count twice.
+        elif row not in strengths or event.event_id not in known.late_ids:
+            # A late event of a pair that was trained on was most likely there: it does not count twice.
             strengths[row] = strengths.get(row, 0.0) + rule.strength * scale
             has_recent = True
     return Signals(
@@ -74,22 +80,23 @@ def read_signals(
         has_recent=has_recent,
         seen=frozenset(seen),
         turned_down=frozenset(turned_down),
-        held_back=_held_back(events, now - timedelta(days=policy.feedback.not_interested_days)),
+        held_back=held_back_in(known, policy, now=now),
     )
 
 
-def turned_down_in(events: Sequence[Interaction], policy: Policy) -> frozenset[str]:
-    """The items whose last word was a no, from the events alone."""
+def signals_alone(known: Known, policy: Policy, *, now: datetime) -> Signals:
+    """What the events say where nothing may be personalised, or nothing was trained: the refusals."""
     last_word: dict[str, float] = {}
-    for event in events:
+    for event in known.interactions:
         rule = policy.interaction_types.get(event.type)
         if rule is not None and event.item_id is not None and rule.strength != 0:
             last_word[event.item_id] = rule.strength
-    return frozenset(item_id for item_id, strength in last_word.items() if strength < 0)
+    refused = frozenset(item_id for item_id, strength in last_word.items() if strength < 0)
+    return Signals(EMPTY_HISTORY, False, frozenset(), refused, held_back_in(known, policy, now=now))
 
 
 def may_still_market(
-    events: Sequence[Interaction], channel: Channel, policy: Policy, *, agreed_at: datetime | None, now: datetime
+    known: Known, channel: Channel, policy: Policy, *, agreed_at: datetime | None, now: datetime
 ) -> bool:
     """Whether no unsubscription or complaint stands against marketing on the channel.
 
@@ -97,7 +104,7 @@ def may_still_market(
     customer's consents are recorded anew (`agreed_at`). A complaint stops all for a time.
     """
     patience = now - timedelta(days=policy.feedback.complaint_stops_marketing_days)
-    for event in events:
+    for event in known.interactions:
         if event.type == COMPLAINT and event.occurred_at > patience:
             return False
         stops_here = event.type == UNSUBSCRIBE and event.channel in (None, channel)
@@ -106,10 +113,11 @@ def may_still_market(
     return True
 
 
-def _held_back(events: Sequence[Interaction], since: datetime) -> tuple[str, ...]:
+def held_back_in(known: Known, policy: Policy, *, now: datetime) -> tuple[str, ...]:
     """Items that were met with `not_interested` lately."""
-    found = (e.item_id for e in events if e.type == NOT_INTERESTED and e.item_id and e.occurred_at > since)
-    return tuple(dict.fromkeys(found))
+    since = now - timedelta(days=policy.feedback.not_interested_days)
+    events = (e for e in known.interactions if e.type == NOT_INTERESTED and e.occurred_at > since)
+    return tuple(dict.fromkeys(event.item_id for event in events if event.item_id))
 
 
 def _as_history(strengths: dict[int, float]) -> History:
