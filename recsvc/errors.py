@@ -15,6 +15,7 @@
     │   ├── GoldenQueryError      the arrays are sound but answer otherwise than when they were trained
     │   └── RegistryError         the models folder cannot be read or written
     ├── StoreError                the store cannot answer
+    │   └── StoreFullError        its disk is full: it goes on answering and stores nothing
     ├── RedisError                Redis or its embedded server cannot be used
     │   └── RedisServerMissingError
     ├── ServeError                the server cannot start
@@ -132,6 +133,10 @@ class StoreError(RecsvcError):
     """The store cannot answer."""
 
 
+class StoreFullError(StoreError):
+    """The store's disk is full. What is stored can still be read; nothing more is stored."""
+
+
 class RedisError(RecsvcError):
     """Redis, or the embedded server, cannot be used."""
 
@@ -197,7 +202,9 @@ class PreconditionFailedError(RequestError):
     """The record has changed, or gone, since the version that the change names."""
 
     def __init__(self) -> None:
-        super().__init__("the record is not the version that If-Match names: GET it again and repeat the change")
+        super().__init__(
+            "the record is not the version that If-Match names: GET it again and repeat the change"
+        )
 
 
 class NotFoundError(RequestError):

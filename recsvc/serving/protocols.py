@@ -73,6 +73,14 @@ class SlateCache(Protocol):
         """Outdate every slate of the customer; the new epoch. Raises RedisError."""
         ...
 
+    def move_epochs(self, customer_ids: Collection[str]) -> None:
+        """Outdate every slate of the customers. Raises RedisError: some may have moved."""
+        ...
+
+    def move_every_epoch(self) -> None:
+        """Outdate every slate of everybody. Raises RedisError."""
+        ...
+
     def ping(self) -> None:
         """Return when the cache answers. Raises RedisError."""
         ...

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sqlite3
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -15,18 +17,19 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from recsvc.errors import StoreError
+from recsvc.errors import StoreError, StoreFullError
 from recsvc.stores import schema
 
 _BUSY_SECONDS = 10.0
 _CONNECT_SECONDS = 5
 _WRITES = "recsvc_writes"
+_POSTGRESQL_FULL = "53100"
 
 
 class Database:
     """An open store: its connections, and what differs between SQLite and PostgreSQL.
 
-    Safe to share between threads. A process that forks must open its own.
+    Safe to share between threads. After a fork, the child opens connections of its own.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -37,6 +40,8 @@ class Database:
         )
         self._writer = engine.execution_options(**{_WRITES: True})
         self.where = _place_of(engine.url)
+        self._of_parent: list[object] = []
+        _opened.add(self)
 
     @property
     def dialect(self) -> str:
@@ -78,7 +83,13 @@ class Database:
         try:
             yield
         except SQLAlchemyError as error:
-            raise StoreError(self._sentence(error)) from error
+            kind = StoreFullError if _is_full(error) else StoreError
+            raise kind(self._sentence(error)) from error
+
+    def _forget_parent(self) -> None:
+        # The parent's connections are left alone and kept: to close one here would disturb the parent.
+        self._of_parent.append(self._engine.pool)
+        self._engine.dispose(close=False)
 
     def _sentence(self, error: SQLAlchemyError) -> str:
         # Only the driver's own first line: SQLAlchemy adds the parameters, which are customers' data.
@@ -89,6 +100,9 @@ class Database:
         if password:
             said = said.replace(str(password), "***")
         return f"the store at {self.where} cannot answer: {said}; {_remedy(self.dialect)}"
+
+
+_opened: weakref.WeakSet[Database] = weakref.WeakSet()
 
 
 def open_database(url: str) -> Database:
@@ -201,6 +215,13 @@ def _names(table: Table) -> str:
     return ", ".join(column.name for column in table.columns)
 
 
+def _is_full(error: SQLAlchemyError) -> bool:
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return getattr(cause, "sqlstate", None) == _POSTGRESQL_FULL
+
+
 def _place_of(url: URL) -> str:
     if url.get_backend_name() == "sqlite":
         return str(url.database)
@@ -211,3 +232,11 @@ def _remedy(dialect: str) -> str:
     if dialect == "sqlite":
         return "check that the file is a recsvc store, that it can be written, and that the disk is not full"
     return "check DATABASE_URL and that PostgreSQL is running"
+
+
+def _forget_parents() -> None:
+    for database in list(_opened):
+        database._forget_parent()
+
+
+os.register_at_fork(after_in_child=_forget_parents)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
@@ -21,14 +20,6 @@ from recsvc.domain.items import AttributeValue, Channel
 from recsvc.errors import EventConflictError, StoreError
 from recsvc.stores.documents import decode_document, encode_document
 from recsvc.stores.tables import from_micros, to_micros
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """What became of a batch: events stored now, and events that were stored before or sent twice."""
-
-    accepted: int
-    duplicates: int
 
 
 class EventRow(NamedTuple):
@@ -81,6 +72,8 @@ def to_row(interaction: Interaction, received_at: int) -> EventRow:
         None if interaction.channel is None else interaction.channel.value,
     )
     body = encode_document(columns, name) + rest
+    if "\\u0000" in body and any("\0" in text for text in columns if isinstance(text, str)):
+        raise StoreError(f"{name!r} cannot be stored (it holds a NUL): mend its ids and its type")
     return EventRow(*columns, rest, hashlib.blake2b(body.encode(), digest_size=16).digest(), received_at)
 
 
@@ -103,7 +96,7 @@ def from_row(row: Sequence[Any]) -> Interaction:
 
 
 def distinct_rows(interactions: Sequence[Interaction], received_at: datetime) -> list[EventRow]:
-    """One row per event id, by id; a repetition of the same body is dropped.
+    """One row per event id; a repetition of the same body is dropped.
 
     Raises:
         EventConflictError: two of them share an id but not a body.
@@ -114,16 +107,28 @@ def distinct_rows(interactions: Sequence[Interaction], received_at: datetime) ->
         row = to_row(interaction, received)
         if rows.setdefault(row.event_id, row).digest != row.digest:
             raise EventConflictError([row.event_id])
-    # By id, so that two batches which overlap take their locks in the same order.
-    return sorted(rows.values())
+    return list(rows.values())
 
 
-def check_same_bodies(rows: Sequence[EventRow], stored: Mapping[str, bytes]) -> None:
-    """Compare rows with the digests that are stored under their ids.
+def sort_out(
+    batches: Sequence[Sequence[EventRow]], stored: Mapping[str, bytes]
+) -> tuple[list[EventRow], list[int | EventConflictError]]:
+    """Tell what is new from what is stored, batch after batch; `stored` maps ids to digests.
 
-    Raises:
-        EventConflictError: names every id that is stored with another body.
+    Returns the new rows by id, and for each batch how many of them are its own, or its conflict. A batch
+    with a conflict brings no rows.
     """
-    taken = [row.event_id for row in rows if stored.get(row.event_id, row.digest) != row.digest]
-    if taken:
-        raise EventConflictError(taken)
+    known = dict(stored)
+    new: list[EventRow] = []
+    outcomes: list[int | EventConflictError] = []
+    for rows in batches:
+        taken = [row.event_id for row in rows if known.get(row.event_id, row.digest) != row.digest]
+        if taken:
+            outcomes.append(EventConflictError(taken))
+            continue
+        fresh = [row for row in rows if row.event_id not in known]
+        known.update((row.event_id, row.digest) for row in fresh)
+        new += fresh
+        outcomes.append(len(fresh))
+    # By id, so that transactions which overlap take their locks in the same order.
+    return sorted(new), outcomes

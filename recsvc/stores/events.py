@@ -9,13 +9,16 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, select, tuple_
 
 from recsvc.domain.interactions import Interaction, Known
+from recsvc.domain.records import Taken
+from recsvc.errors import EventConflictError, StoreError
 from recsvc.stores.database import Database
-from recsvc.stores.event_rows import Appended, EventRow, check_same_bodies, distinct_rows, from_row
+from recsvc.stores.event_rows import EventRow, distinct_rows, from_row, sort_out
 from recsvc.stores.known_events import make_wanted
 from recsvc.stores.tables import events, from_micros, to_micros
 
 _PAGE = 5_000
 _CHUNK = 5_000
+_ATTEMPTS = 20
 _COLUMNS = tuple(events.c)[:7]  # What `from_row` reads.
 _LATEST_OF_CUSTOMER = (
     select(*_COLUMNS)
@@ -56,7 +59,7 @@ class SqlEvents:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def append(self, interactions: Sequence[Interaction], *, received_at: datetime) -> Appended:
+    def append(self, interactions: Sequence[Interaction], *, received_at: datetime) -> Taken:
         """Store interactions in one transaction, all or none; durable once this returns.
 
         An id that is stored already with the same body counts as a duplicate.
@@ -65,13 +68,23 @@ class SqlEvents:
             EventConflictError: an id is taken by an event with another body. Nothing was stored.
             StoreError: nothing was stored.
         """
-        rows = distinct_rows(interactions, received_at)
-        accepted = 0
-        if rows:
-            with self._database.writing() as connection:
-                for start in range(0, len(rows), _CHUNK):
-                    accepted += self._append(connection, rows[start : start + _CHUNK])
-        return Appended(accepted=accepted, duplicates=len(interactions) - accepted)
+        (outcome,) = self.append_batches([distinct_rows(interactions, received_at)])
+        if isinstance(outcome, EventConflictError):
+            raise outcome
+        return Taken(accepted=outcome, duplicates=len(interactions) - outcome)
+
+    def append_batches(self, batches: Sequence[Sequence[EventRow]]) -> list[int | EventConflictError]:
+        """Store batches in one transaction, each all or none; durable once this returns.
+
+        For each batch, how many of its rows were new, or its conflict: then nothing of it was stored, and
+        the others were. Raises StoreError: nothing of any batch was stored.
+        """
+        for attempt in range(_ATTEMPTS):
+            # Nearly always everything is new: what is stored is only asked for where that proved wrong.
+            outcomes = self._try_to_store(batches, ask_first=attempt > 0)
+            if outcomes is not None:
+                return outcomes
+        raise StoreError("the store is being sent the same events from too many sides: send them again later")
 
     def since(self, customer_id: str, moment: datetime, limit: int) -> tuple[Interaction, ...]:
         """The latest `limit` interactions after the moment, oldest first. Raises StoreError."""
@@ -146,10 +159,30 @@ class SqlEvents:
             micros = connection.execute(_LATEST).scalar_one_or_none()
         return None if micros is None else from_micros(micros)
 
-    def _append(self, connection: Connection, rows: list[EventRow]) -> int:
-        accepted = self._database.insert_new(connection, events, rows)
-        if accepted < len(rows):
-            ids = [row.event_id for row in rows]
-            stored = connection.execute(_STORED, {"ids": ids})
-            check_same_bodies(rows, {row.event_id: row.digest for row in stored})
-        return accepted
+    def _try_to_store(
+        self, batches: Sequence[Sequence[EventRow]], *, ask_first: bool
+    ) -> list[int | EventConflictError] | None:
+        """None, and nothing stored, where a row that seemed new was not: another writer may store it too."""
+        try:
+            with self._database.writing() as connection:
+                stored = self._stored(connection, batches) if ask_first else {}
+                new, outcomes = sort_out(batches, stored)
+                for start in range(0, len(new), _CHUNK):
+                    rows = new[start : start + _CHUNK]
+                    if self._database.insert_new(connection, events, rows) < len(rows):
+                        raise _TakenMeanwhile
+        except _TakenMeanwhile:
+            return None
+        return outcomes
+
+    def _stored(self, connection: Connection, batches: Sequence[Sequence[EventRow]]) -> dict[str, bytes]:
+        ids = [row.event_id for rows in batches for row in rows]
+        stored: dict[str, bytes] = {}
+        for start in range(0, len(ids), _CHUNK):
+            found = connection.execute(_STORED, {"ids": ids[start : start + _CHUNK]})
+            stored.update((row.event_id, row.digest) for row in found)
+        return stored
+
+
+class _TakenMeanwhile(Exception):
+    """Ends a transaction that would have left a row out."""

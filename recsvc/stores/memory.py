@@ -13,9 +13,11 @@ from recsvc.domain.access import ApiKey, NewApiKey, Scope
 from recsvc.domain.customers import Customer
 from recsvc.domain.interactions import Interaction, Known
 from recsvc.domain.items import Item, ItemStatus
+from recsvc.domain.records import Taken
 from recsvc.domain.slates import Fetched, SlateKey
+from recsvc.errors import EventConflictError
 from recsvc.stores.api_keys import TokenSource, new_key
-from recsvc.stores.event_rows import Appended, EventRow, check_same_bodies, distinct_rows
+from recsvc.stores.event_rows import EventRow, distinct_rows, sort_out
 from recsvc.stores.known_events import make_wanted
 from recsvc.stores.tables import to_micros
 
@@ -98,13 +100,16 @@ class MemoryEvents:
         self._of_customer: dict[str, list[Place]] = {}
         self._lock = threading.Lock()
 
-    def append(self, interactions: Sequence[Interaction], *, received_at: datetime) -> Appended:
+    def append(self, interactions: Sequence[Interaction], *, received_at: datetime) -> Taken:
         """Store interactions, all or none. Raises EventConflictError where an id has another body."""
         rows = distinct_rows(interactions, received_at)
         by_id = {interaction.event_id: interaction for interaction in reversed(interactions)}
         with self._lock:
-            check_same_bodies(rows, self._digests)
-            new = [row for row in rows if row.event_id not in self._digests]
+            ids = (row.event_id for row in rows)
+            stored = {event_id: self._digests[event_id] for event_id in ids if event_id in self._digests}
+            new, (outcome,) = sort_out([rows], stored)
+            if isinstance(outcome, EventConflictError):
+                raise outcome
             for row in new:
                 place = (row.occurred_at, row.event_id)
                 interaction = by_id[row.event_id]
@@ -115,7 +120,7 @@ class MemoryEvents:
                 )
                 insort(self._all, place)
                 insort(self._of_customer.setdefault(interaction.customer_id, []), place)
-        return Appended(accepted=len(new), duplicates=len(interactions) - len(new))
+        return Taken(accepted=len(new), duplicates=len(interactions) - len(new))
 
     def since(self, customer_id: str, moment: datetime, limit: int) -> tuple[Interaction, ...]:
         """The latest `limit` interactions after the moment, oldest first."""
@@ -226,6 +231,16 @@ class MemorySlateCache:
         """Outdate every slate of the customer; the new epoch."""
         with self._lock:
             return self._draw(customer_id)
+
+    def move_epochs(self, customer_ids: Collection[str]) -> None:
+        """Outdate every slate of the customers."""
+        for customer_id in customer_ids:
+            self.move_epoch(customer_id)
+
+    def move_every_epoch(self) -> None:
+        """Outdate every slate of everybody."""
+        with self._lock:
+            self._epochs.clear()
 
     def ping(self) -> None:
         """Return at once."""

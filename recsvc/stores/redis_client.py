@@ -6,7 +6,7 @@ redis-py would wait 5 seconds and try ten more times; on a request there is time
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import redis
@@ -101,13 +101,15 @@ class RestingRedis:
             RedisError: Redis failed, refused one of them, or rests after a failure.
         """
 
-        def run() -> list[Any]:
-            with self._client.pipeline(transaction=True) as pipeline:
-                for words in commands:
-                    pipeline.execute_command(*words)
-                return list(pipeline.execute())
+        return self._ask(lambda: self._run(commands, together=True))
 
-        return self._ask(run)
+    def pipeline(self, *commands: tuple[Word, ...]) -> list[Any]:
+        """The answers to commands that are sent together, in one round trip; others may come between.
+
+        Raises:
+            RedisError: Redis failed, refused one of them, or rests after a failure.
+        """
+        return self._ask(lambda: self._run(commands, together=False))
 
     def ping(self) -> None:
         """Return when Redis answers. Raises RedisError."""
@@ -116,6 +118,12 @@ class RestingRedis:
     def close(self) -> None:
         """Close every connection."""
         self._client.close()
+
+    def _run(self, commands: Sequence[tuple[Word, ...]], *, together: bool) -> list[Any]:
+        with self._client.pipeline(transaction=together) as pipeline:
+            for words in commands:
+                pipeline.execute_command(*words)
+            return list(pipeline.execute())
 
     def _ask(self, call: Callable[[], T]) -> T:
         self._refuse_while_resting()

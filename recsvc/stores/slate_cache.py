@@ -13,6 +13,7 @@ MGET reads both. Every key has a time to live, so that each may be evicted and n
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 from recsvc.domain.slates import Fetched, SlateKey
@@ -24,6 +25,7 @@ EPOCH_TTL_SECONDS = 86_400.0  # Far longer than a slate lives: a customer who is
 _EPOCH_BYTES = 8
 _EPOCH_BITS = 62
 _JITTER_RATIO = 0.1
+_PIPELINE = 1_000
 
 
 class Chance(Protocol):
@@ -80,6 +82,27 @@ class RedisSlateCache:
         epoch_key, ttl_ms = self._epoch_key(customer_id), int(EPOCH_TTL_SECONDS * 1000)
         self._redis.command("SET", epoch_key, epoch, "PX", ttl_ms)
         return epoch
+
+    def move_epochs(self, customer_ids: Collection[str]) -> None:
+        """Outdate every slate of the customers, in one round trip. Raises RedisError: some may have moved."""
+        ttl_ms = int(EPOCH_TTL_SECONDS * 1000)
+        draw = self._rng.getrandbits
+        moves = [("SET", self._epoch_key(each), draw(_EPOCH_BITS), "PX", ttl_ms) for each in customer_ids]
+        for start in range(0, len(moves), _PIPELINE):
+            self._redis.pipeline(*moves[start : start + _PIPELINE])
+
+    def move_every_epoch(self) -> None:
+        """Outdate every slate of everybody, by taking every epoch away. Raises RedisError."""
+        place = 0
+        while True:
+            pattern = f"{self._prefix}{{*}}:epoch"
+            answer, found = self._redis.command("SCAN", place, "MATCH", pattern, "COUNT", _PIPELINE)
+            # One command for each key: in a cluster, keys of several customers lie apart.
+            if found:
+                self._redis.pipeline(*(("UNLINK", key) for key in found))
+            place = int(answer)
+            if place == 0:
+                return
 
     def ping(self) -> None:
         """Return when the cache answers. Raises RedisError."""

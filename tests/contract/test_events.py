@@ -11,8 +11,8 @@ import pytest
 
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import Channel
+from recsvc.domain.records import Taken
 from recsvc.errors import EventConflictError, StoreError
-from recsvc.stores.event_rows import Appended
 from recsvc.stores.events import SqlEvents
 from recsvc.stores.memory import MemoryEvents
 
@@ -63,19 +63,19 @@ def test_moments_come_out_in_utc(events: Events) -> None:
 
 
 def test_an_event_that_is_sent_twice_is_stored_once(events: Events) -> None:
-    assert events.append([FULL_EVENT], received_at=NOW) == Appended(accepted=1, duplicates=0)
+    assert events.append([FULL_EVENT], received_at=NOW) == Taken(accepted=1, duplicates=0)
     again = replace(FULL_EVENT, properties=dict(reversed(list(FULL_EVENT.properties.items()))))
-    assert events.append([again, a_click("e2")], received_at=NOW) == Appended(accepted=1, duplicates=1)
+    assert events.append([again, a_click("e2")], received_at=NOW) == Taken(accepted=1, duplicates=1)
     assert events.count() == 2
 
 
 def test_an_event_that_stands_twice_in_a_batch_is_stored_once(events: Events) -> None:
     batch = [a_click("e1"), a_click("e2"), a_click("e1")]
-    assert events.append(batch, received_at=NOW) == Appended(accepted=2, duplicates=1)
+    assert events.append(batch, received_at=NOW) == Taken(accepted=2, duplicates=1)
 
 
 def test_an_empty_batch_is_no_trouble(events: Events) -> None:
-    assert events.append([], received_at=NOW) == Appended(accepted=0, duplicates=0)
+    assert events.append([], received_at=NOW) == Taken(accepted=0, duplicates=0)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_a_text_that_is_no_unicode_is_refused_and_nothing_is_stored(
 
 
 def test_batches_that_overlap_are_stored_once_however_many_send_them(events: Events) -> None:
-    def send(sender: int) -> Appended:
+    def send(sender: int) -> Taken:
         batch = [a_click(f"e{number}") for number in range(sender * 50, sender * 50 + 200)]
         return events.append(batch if sender % 2 else batch[::-1], received_at=NOW)
 
