@@ -23,6 +23,8 @@ from recsvc.errors import EventConflictError, StoreError
 from recsvc.stores.event_rows import EventRow, distinct_rows
 
 WAIT_SECONDS = 30.0  # Longer than a transaction waits for another process that writes.
+_GATHER_SECONDS = 0.001
+_ENOUGH_ROWS = 100  # To store so many takes about as long as the disk: waiting for more gains little.
 _MAX_ROWS = 10_000  # About so many rows per transaction, so that the first caller does not wait for all.
 
 Outcome = int | EventConflictError
@@ -106,18 +108,10 @@ class EventWriter:
         return found
 
     def _run(self, line: _Line) -> None:
-        going_on = True
-        while going_on:
-            waiting = [line.get()]
-            n_rows = len(waiting[0].rows) if waiting[0] else 0
-            while n_rows < _MAX_ROWS:
-                try:
-                    waiting.append(line.get_nowait())
-                except Empty:
-                    break
-                n_rows += len(waiting[-1].rows) if waiting[-1] else 0
-            going_on = None not in waiting
-            self._store([one for one in waiting if one is not None])
+        group: list[_Waiting | None] = []
+        while None not in group:
+            group = _next_group(line, expected=len(group))
+            self._store([one for one in group if one is not None])
 
     def _store(self, waiting: Sequence[_Waiting]) -> None:
         try:
@@ -133,6 +127,23 @@ class EventWriter:
         self._lock = threading.Lock()
         self._line = SimpleQueue()
         self._thread = None
+
+
+def _next_group(line: _Line, *, expected: int) -> list[_Waiting | None]:
+    """Whoever waits, once there is somebody. Where several came last time, they are waited for shortly.
+
+    Callers who were woken together come back together: to leave with the first of them would make the
+    others wait for one more commit.
+    """
+    group = [line.get()]
+    n_rows = 0
+    while group[-1] is not None and (n_rows := n_rows + len(group[-1].rows)) < _MAX_ROWS:
+        pays = len(group) < expected and n_rows < _ENOUGH_ROWS
+        try:
+            group.append(line.get(timeout=_GATHER_SECONDS) if pays else line.get_nowait())
+        except Empty:
+            break
+    return group
 
 
 _writers: weakref.WeakSet[EventWriter] = weakref.WeakSet()
