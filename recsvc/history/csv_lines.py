@@ -45,7 +45,7 @@ class CsvSource:
         n_before, is_first = 0, True
         for block, done in read_blocks(self.path, _last_record_end):
             if is_first:
-                block, is_first = self._without_header(without_bom(block)), False
+                block, is_first = block.partition(b"\n")[2], False
             batch, n_rows = self._parse(block, columns, n_before, done)
             n_before += n_rows
             yield batch
@@ -65,9 +65,6 @@ class CsvSource:
         if twice:
             raise SourceError(f"{self.path} names the column '{min(twice)}' twice: rename one of the two")
         return header
-
-    def _without_header(self, block: bytes) -> bytes:
-        return block.partition(b"\n")[2]
 
     def _parse(self, block: bytes, columns: Sequence[str], n_before: int, done: float) -> tuple[Batch, int]:
         lines = _find_records(block, ord(self._separator))

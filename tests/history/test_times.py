@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsvc.errors import MappingError, TooManyRejectsError
@@ -36,6 +36,7 @@ def test_counts_are_read_in_their_unit(unit: TimeUnit, size: float, dtype: pl.Da
     assert parsed([written], dtype, unit) == [expected]
 
 
+@settings(deadline=None)
 @given(st.integers(946_684_800_000_000_000, 1_900_000_000_000_000_000))
 def test_a_count_of_nanoseconds_as_text_keeps_its_microseconds(count: int) -> None:
     assert parsed([str(count)], pl.String(), "ns") == [EPOCH + timedelta(microseconds=count // 1000)]
