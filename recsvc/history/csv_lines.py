@@ -175,7 +175,8 @@ def _quotes_are_sound(characters: npt.NDArray[np.uint8], separator: int) -> bool
     opens, closes = places[::2], places[1::2]
     before, after = characters[np.maximum(opens - 1, 0)], characters[closes + 1]
     borders = (separator, _NEWLINE, _QUOTE)
-    opens_well = np.isin(before, borders) | (opens == 0)
+    # A quote at the very start has itself before it, which is a border too.
+    opens_well = np.isin(before, borders)
     return bool(opens_well.all() and np.isin(after, (*borders, _RETURN)).all())
 
 
