@@ -125,6 +125,11 @@ def test_a_problem_is_never_larger_than_16_kib(app: Flask, services: Services) -
     assert len(reply.body) <= MAX_BODY_BYTES
 
 
+def test_a_problem_names_a_hundred_errors_at_most(app: Flask, services: Services) -> None:
+    reply = raised(app, services, InvalidRequestError([FieldError(f"body/{n}", "no") for n in range(150)]))
+    assert reply.pointers == [f"body/{n}" for n in range(100)]
+
+
 def test_even_one_error_that_is_too_long_leaves_a_problem(app: Flask, services: Services) -> None:
     reply = raised(app, services, InvalidRequestError([FieldError("body/" + "é" * 20_000, "ü" * 20_000)]))
     assert (reply.status, reply.json["errors"]) == (422, [])
