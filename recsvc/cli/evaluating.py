@@ -69,7 +69,8 @@ def evaluate(
     settings = settings_with()
     policy = load_policy(settings.policy_file)
     with progress_bar() as progress:
-        train, test = (_read(path, mapping, policy, progress) for path in (train_path, test_path))
+        rejects = settings.data_dir / "rejects"
+        train, test = (_read(path, mapping, policy, rejects, progress) for path in (train_path, test_path))
         selection = select_model(
             wanted,
             split(train, policy, np.random.default_rng(seed)),
@@ -101,10 +102,17 @@ def _families(names: str) -> tuple[Family, ...]:
     return families_named(wanted)
 
 
-def _read(path: Path, mapping: Path | None, policy: Policy, progress: Progress) -> InteractionTable:
-    rejects = Path(f"{path.name}.rejects.jsonl")
+def _read(
+    path: Path, mapping: Path | None, policy: Policy, rejects: Path, progress: Progress
+) -> InteractionTable:
+    started = now()
     history = read_interactions(
-        [path], load_mapping(mapping), policy, rejects_path=rejects, as_of=now(), progress=progress
+        [path],
+        load_mapping(mapping),
+        policy,
+        rejects_path=rejects / f"{started:%Y%m%dT%H%M%SZ}-{path.name}.jsonl",
+        as_of=started,
+        progress=progress,
     )
     tell_rejects([history.report])
     return history.table

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
+from wsgiref.types import WSGIApplication
 
 import click
 from granian.constants import Interfaces
@@ -15,13 +20,21 @@ from granian.server import Server
 from recsvc.bundles.registry import Registry
 from recsvc.cli.terminal import models_option, say, settings_with
 from recsvc.errors import ServeError
+from recsvc.observability import configure_logging
 from recsvc.policy import load_policy
 from recsvc.settings import Settings, set_environment
 from recsvc.stores.database import open_database
 from recsvc.stores.redis_server import open_redis
 
-APPLICATION = "recsvc.api.wsgi:create"
+APPLICATION = "recsvc.cli.serving:create_worker"
 STOP_SECONDS = 5
+WATCH_SECONDS = 1
+# What granian says goes the way of all our log lines, and none of it to standard output.
+GRANIAN_LOG = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "loggers": {name: {"handlers": [], "propagate": True} for name in ("_granian", "granian.access")},
+}
 
 
 @click.command(epilog="\b\nExample:\n  recsvc serve --models models --port 8000 --workers 2\n")
@@ -32,6 +45,7 @@ STOP_SECONDS = 5
 def serve(models: Path | None, host: str | None, port: int | None, workers: int | None) -> None:
     """Serve recommendations over HTTP until interrupted."""
     settings = settings_with(models=models, host=host, port=port, workers=workers)
+    configure_logging(settings.log_level)
     load_policy(settings.policy_file)
     open_database(settings.store_url).close()  # Made and migrated once, before the workers open it.
     check_port_is_free(settings.host, settings.port)
@@ -56,10 +70,30 @@ def run_workers(settings: Settings) -> None:
         factory=True,
         websockets=False,
         log_level=LogLevels.warning,
+        log_dictconfig=GRANIAN_LOG,
         http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=65_536),
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
     ).serve()
+
+
+def create_worker() -> WSGIApplication:
+    """What each worker runs: the API, for as long as the server that started it lives."""
+    from recsvc.api.wsgi import create  # Only a worker needs it.
+
+    _end_with(os.getppid())
+    return create()
+
+
+def _end_with(server: int) -> None:
+    """The workers of a server that was killed would go on answering, and nobody could take the port."""
+
+    def watch() -> None:
+        while os.getppid() == server:
+            time.sleep(WATCH_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="server watch", daemon=True).start()
 
 
 def check_port_is_free(host: str, port: int) -> None:
