@@ -81,7 +81,7 @@ def test_an_error_of_a_part_that_is_down_says_nothing_of_our_inside(app: Flask, 
 
 
 def test_what_werkzeug_says_of_a_request_is_not_passed_on(app: Flask, services: Services) -> None:
-    reply = raised(app, services, http.BadRequestKeyError("c-4711"))
+    reply = raised(app, services, http.SecurityError("the host c-4711 is not trusted"))
     assert reply.status == 400
     assert "c-4711" not in reply.body.decode()
 
