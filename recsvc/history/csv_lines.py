@@ -79,21 +79,26 @@ class CsvSource:
             for i in ragged
         ]
         rows = self._read(_keep(block, lines, is_whole), columns)
-        if rows.height != int(is_whole.sum()):
+        if rows is None or rows.height != int(is_whole.sum()):
             return self._parse_line_by_line(block, columns, n_before, done)
         numbered = rows.with_columns(pl.Series(ROW, numbers[is_whole], pl.UInt32))
         return Batch(numbered, bad_lines_frame(bad), done), int((~is_blank).sum())
 
-    def _read(self, block: bytes, columns: Sequence[str]) -> pl.DataFrame:
+    def _read(self, block: bytes, columns: Sequence[str]) -> pl.DataFrame | None:
+        """The block as polars reads it; None when polars sees other records in it than we do."""
         if not block:
             return pl.DataFrame(schema=dict.fromkeys(columns, pl.String()))
-        rows = pl.read_csv(
-            block,
-            has_header=False,
-            separator=self._separator,
-            new_columns=self._header,
-            infer_schema=False,
-        )
+        try:
+            rows = pl.read_csv(
+                block,
+                has_header=False,
+                separator=self._separator,
+                new_columns=self._header,
+                infer_schema=False,
+            )
+        except pl.exceptions.ComputeError:
+            # A quote that closes before a lone carriage return, for one.
+            return None
         return rows.select(columns)
 
     def _parse_line_by_line(

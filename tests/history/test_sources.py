@@ -184,6 +184,7 @@ def test_another_separator_is_said_in_the_mapping(tmp_path: Path, read: Read, ma
         ("c1,i1,view,2026-11-01T09:00:00Z,more\n", "ragged_line"),
         ('c1,i1,"view,2026-11-01T09:00:00Z\n', "unparsable_line"),
         ("c1,i\udcff1,view,2026-11-01T09:00:00Z\n", "not_utf8"),
+        ('c1,"i1"\r1,view,2026-11-01T09:00:00Z\n', "unparsable_line"),
     ],
 )
 def test_a_broken_csv_line_is_one_reject_and_its_neighbours_stay(
@@ -288,6 +289,31 @@ def test_any_csv_that_python_writes_is_read_as_it_was_written(
     read_back = [tuple(cell or "" for cell in row[:3]) for batch in batches for row in batch.rows.rows()]
     assert read_back == rows
     assert [row for batch in batches for row in batch.rows["row"]] == list(range(1, len(rows) + 1))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    characters=st.lists(
+        st.sampled_from([b"a", b"1", b",", b'"', b"\n", b"\r", b"\x00", b"\xff", b"{", b" "]), max_size=60
+    ),
+    suffix=st.sampled_from([".csv", ".jsonl"]),
+)
+def test_whatever_stands_in_a_file_every_line_is_a_row_or_a_reject(
+    characters: list[bytes], suffix: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"any{suffix}"
+    path.write_bytes(b"item_id,b\n" + b"".join(characters))
+    batches = list(open_source(path).batches(["item_id"]))
+    numbers = [row for batch in batches for frame in (batch.rows, batch.rejects) for row in frame["row"]]
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))
+
+
+def test_an_optional_field_that_only_later_json_lines_have_is_read(
+    tmp_path: Path, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 512)
+    path = write_events(tmp_path / "e.jsonl", [*many_events(50), an_event(channel="branch")])
+    assert read(path).table.frame["channel"].to_list() == [None] * 50 + ["branch"]
 
 
 def test_only_the_wanted_columns_are_read(tmp_path: Path) -> None:
