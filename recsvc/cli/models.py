@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from recsvc.bundles.bundle import read_manifest
+from recsvc.bundles.opening import read_manifest
 from recsvc.bundles.manifest import Manifest
 from recsvc.bundles.registry import Aliases, Registry
 from recsvc.cli.terminal import (
