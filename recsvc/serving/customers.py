@@ -6,42 +6,36 @@ offer is made. A customer without a record is judged by the policy and has no su
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
-import numpy as np
-
-from recsvc.bundles.bundle import Bundle, History
 from recsvc.domain.customers import Customer
-from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import Channel
 from recsvc.errors import StoreError
 from recsvc.policy import Policy
+from recsvc.serving.past import NO_PAST, Past, read_past
 from recsvc.serving.protocols import CustomerDirectory, RecentHistory
 from recsvc.serving.verification import Model
 
 MAX_RECENT = 200
+_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)  # No event is older.
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """The customer of one request, as far as it may be used.
 
-    `history` is empty for a cold customer and without consent; `suppressed` names the items that the
-    customer turned down. `risk_limit` None means that the suitability is unknown.
+    `past` is empty for a cold customer and without consent to personalisation. `risk_limit` None means that
+    the suitability is unknown; `segment` None, that only the rule for everybody fits.
     """
 
     customer_id: str
     locale: str
-    may_personalise: bool
     may_market: bool
     risk_limit: int | None
     suitability_ends: datetime | None
     segment: str | None
-    history: History
-    has_recent: bool
-    suppressed: frozenset[str]
+    past: Past
     degraded: tuple[str, ...]
 
 
@@ -58,26 +52,18 @@ class SubjectReader:
         try:
             record = self._directory.find(customer_id)
             may_personalise = self._may_personalise(record)
-            recent = self._recent_of(customer_id, model) if may_personalise else ()
+            past = self._past_of(customer_id, model) if may_personalise else NO_PAST
         except StoreError:
             return self._unreachable(customer_id)
-        history, suppressed = (
-            _history(customer_id, model.bundle, recent, self._policy)
-            if model and may_personalise
-            else (EMPTY_HISTORY, frozenset[str]())
-        )
         suitability = record.suitability if record else None
         return Subject(
             customer_id=customer_id,
             locale=(record.locale if record else None) or self._policy.serving.default_locale,
-            may_personalise=may_personalise,
             may_market=self._may_market(record, channel),
             risk_limit=suitability.limit_at(now) if suitability else None,
             suitability_ends=suitability.expires_at if suitability else None,
             segment=self._segment(record) if may_personalise else None,
-            history=history,
-            has_recent=bool(recent),
-            suppressed=suppressed,
+            past=past,
             degraded=(),
         )
 
@@ -96,53 +82,24 @@ class SubjectReader:
         name = self._policy.segment_of(record.attributes if record else {})
         return None if name == self._policy.segments[-1].name else name
 
-    def _recent_of(self, customer_id: str, model: Model | None) -> Sequence[Interaction]:
-        until = model.bundle.manifest.data_window.until if model else None
-        return self._recent.since(customer_id, until, MAX_RECENT) if until else ()
+    def _past_of(self, customer_id: str, model: Model | None) -> Past:
+        """What the model knows with what it cannot know: all of it, for a customer whom it never met."""
+        bundle = model.bundle if model else None
+        customer_row = bundle.customers.row_of(customer_id) if bundle else None
+        since = _BEGINNING
+        if bundle is not None and customer_row is not None:
+            since = bundle.manifest.data_window.until or bundle.manifest.created_at
+        recent = self._recent.since(customer_id, since, MAX_RECENT)
+        return read_past(customer_row, bundle, recent, self._policy)
 
     def _unreachable(self, customer_id: str) -> Subject:
         return Subject(
             customer_id=customer_id,
             locale=self._policy.serving.default_locale,
-            may_personalise=False,
             may_market=False,
             risk_limit=None,
             suitability_ends=None,
             segment=None,
-            history=EMPTY_HISTORY,
-            has_recent=False,
-            suppressed=frozenset(),
+            past=NO_PAST,
             degraded=("store",),
         )
-
-
-EMPTY_HISTORY = History(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
-
-
-def _history(
-    customer_id: str, bundle: Bundle, recent: Sequence[Interaction], policy: Policy
-) -> tuple[History, frozenset[str]]:
-    """The trained history with what happened since, and the items whose last word was a no."""
-    customer_row = bundle.customers.row_of(customer_id)
-    trained = bundle.history_of(customer_row) if customer_row is not None else EMPTY_HISTORY
-    strengths = dict(zip(trained.item_rows.tolist(), trained.strengths.tolist(), strict=True))
-    refused = bundle.refused_by(customer_row) if customer_row is not None else ()
-    turned_down = {bundle.items.id_of(int(row)) for row in refused}
-    scale = float(bundle.manifest.parameters.get("strength_scale", 1.0))
-    for interaction in recent:
-        rule = policy.interaction_types.get(interaction.type)
-        if rule is None or interaction.item_id is None or rule.strength == 0:
-            continue
-        row = bundle.items.row_of(interaction.item_id)
-        if rule.strength < 0:
-            turned_down.add(interaction.item_id)
-            strengths.pop(-1 if row is None else row, None)
-            continue
-        turned_down.discard(interaction.item_id)
-        if row is not None:
-            strengths[row] = strengths.get(row, 0.0) + rule.strength * scale
-    history = History(
-        np.fromiter(strengths.keys(), dtype=np.int32, count=len(strengths)),
-        np.fromiter(strengths.values(), dtype=np.float32, count=len(strengths)),
-    )
-    return history, frozenset(turned_down)

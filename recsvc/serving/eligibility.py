@@ -29,6 +29,11 @@ def refusal_of(item: Item, circumstances: Circumstances) -> str | None:
     return next((code for code, passes in gates if not passes(item, circumstances)), None)
 
 
+def _is_disclosed(item: Item, at: Circumstances) -> bool:
+    """An offer that must not stand without a text does not stand where the text is missing."""
+    return all(disclosure.text for disclosure in item.offer_terms.disclosures)
+
+
 def _is_consented(item: Item, at: Circumstances) -> bool:
     return at.subject.may_market
 
@@ -60,7 +65,7 @@ def _is_not_excluded(item: Item, at: Circumstances) -> bool:
 
 
 def _is_not_suppressed(item: Item, at: Circumstances) -> bool:
-    return item.item_id not in at.subject.suppressed
+    return item.item_id not in at.subject.past.suppressed
 
 
 Gate = tuple[str, Callable[[Item, Circumstances], bool]]
@@ -77,4 +82,5 @@ OFFER_GATES: tuple[Gate, ...] = (
     ("no_consent", _is_consented),
     ("not_suitable", _is_suitable),
     *CONTENT_GATES,
+    ("no_disclosure", _is_disclosed),
 )
