@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -29,6 +30,10 @@ from recsvc.stores.redis_server import open_redis
 APPLICATION = "recsvc.cli.serving:create_worker"
 STOP_SECONDS = 5
 WATCH_SECONDS = 1
+_PORT_REMEDIES = {
+    errno.EADDRINUSE: "stop what listens there or choose another with --port",
+    errno.EACCES: "choose one from 1024 upwards with --port",
+}
 # What granian says goes the way of all our log lines, and none of it to standard output.
 GRANIAN_LOG = {
     "version": 1,
@@ -45,16 +50,16 @@ GRANIAN_LOG = {
 def serve(models: Path | None, host: str | None, port: int | None, workers: int | None) -> None:
     """Serve recommendations over HTTP until interrupted."""
     settings = settings_with(models=models, host=host, port=port, workers=workers)
-    configure_logging(settings.log_level)
     load_policy(settings.policy_file)
-    open_database(settings.store_url).close()  # Made and migrated once, before the workers open it.
     check_port_is_free(settings.host, settings.port)
     redis_url, server = open_redis(settings)
     with ExitStack() as stack:
         if server:
             stack.callback(server.stop)
         set_environment({"REDIS_URL": redis_url})
+        open_database(settings.store_url).close()  # Made and migrated once, before the workers open it.
         _tell(settings, embedded=server is not None)
+        configure_logging(settings.log_level)
         run_workers(settings)
 
 
@@ -97,17 +102,15 @@ def _end_with(server: int) -> None:
 
 
 def check_port_is_free(host: str, port: int) -> None:
-    """Raises ServeError, with the remedy, where somebody else listens."""
+    """Raises ServeError, with the remedy, where somebody else listens or the address is not ours."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise ServeError(
-                f"cannot listen on {host}:{port} ({error.strerror}); "
-                "stop what listens there or choose another with --port"
-            ) from error
+            remedy = _PORT_REMEDIES.get(error.errno or 0, "give an address of this machine with --host")
+            raise ServeError(f"cannot listen on {host}:{port} ({error.strerror}); {remedy}") from error
 
 
 def _tell(settings: Settings, *, embedded: bool) -> None:
