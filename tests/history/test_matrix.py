@@ -103,6 +103,21 @@ def test_at_the_same_moment_the_no_is_the_last_word() -> None:
     assert pairs_in(matrix) == {("c1", "i2"): 1.0}
 
 
+def test_refused_pairs_of_known_customers_and_items_are_told() -> None:
+    matrix = matrix_of(
+        did("view", "i1"),
+        did("dismiss", "i2"),
+        did("view", "i2", customer_id="c2"),
+        did("dismiss", "i1", customer_id="c2", days_ago=1),
+        did("like", "i1", customer_id="c2"),
+        did("dismiss", "nobody-liked-it"),
+        did("dismiss", "i1", customer_id="liked-nothing"),
+    )
+    places = zip(*matrix.refused.nonzero(), strict=True)
+    told = [(matrix.customer_ids[row], matrix.item_ids[column]) for row, column in places]
+    assert told == [("c1", "i2")]
+
+
 def test_a_no_is_one_customers_and_one_items() -> None:
     matrix = matrix_of(
         did("dismiss"), did("view", "i2", days_ago=1), did("view", customer_id="c2", days_ago=1)
