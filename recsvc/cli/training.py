@@ -22,7 +22,7 @@ EXISTING = click.Path(path_type=Path)
 
 
 @click.command(
-    epilog="\b\nExample:\n  recsvc train --events events.parquet --mapping scripts/mappings/deskdrop.toml\n"
+    epilog="\b\nExample:\n  recsvc train --events events.csv.gz --mapping mapping.toml\n"
 )
 @click.option(
     "--events",
