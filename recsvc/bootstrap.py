@@ -174,14 +174,14 @@ def build_services(settings: Settings) -> Services:
     bundles = LiveBundles(Registry(settings.models_dir))
     catalogue = LiveCatalogue(SqlCatalogue(database), bundles)
     subjects = SubjectReader(SqlCustomers(database), SqlEvents(database), policy)
-    engine = SlateEngine(bundles, catalogue, subjects, policy, clock=now, new_id=new_id)
+    engine = SlateEngine(catalogue, subjects, policy, clock=now, new_id=new_id)
     refresher = Refresher((bundles.refresh, catalogue.refresh), settings.refresh_seconds)
     refresher.start()
     return Services(
         settings=settings,
         policy=policy,
         engine=CachedEngine(engine, cache, catalogue, policy.version, clock=now),
-        browser=CatalogueBrowser(bundles, catalogue, policy.serving.default_locale, clock=now),
+        browser=CatalogueBrowser(catalogue, policy.serving.default_locale, clock=now),
         keys=KeyRing(SqlApiKeys(database), monotonic=time.monotonic),
         health=WorkerHealth(bundles, catalogue, cache),
         clock=now,

@@ -77,40 +77,42 @@ class Endpoints:
         """
 
         def decorate(view: View) -> View:
-            @wraps(view)
-            def answer(**path: str) -> Response:
-                request_record().route = rule
-                if requires is not None:
-                    authorise(services(), request.headers, requires)
-                check_path(path)
-                values = load_query((query or QuerySchema)(), _query_string())
-                response = view(**path, query=values) if query else view(**path)
-                if requires is not None:
-                    response.vary.update(("Authorization", "X-API-Key"))
-                return response
-
             blueprint = self._blueprint
-            documented = blueprint.response(
+            route = blueprint.response(
                 200, answers, headers=headers, example=example, content_type=media_type
-            )(answer)
+            )(_guarded(view, rule, requires, query))
             for status, description in (more_answers or {}).items():
-                documented = blueprint.alt_response(status, description=description, success=True)(documented)
+                route = blueprint.alt_response(status, description=description, success=True)(route)
             for kind in _problems_of(requires, problems):
-                documented = blueprint.alt_response(kind.status, kind.slug)(documented)
-            parameters = [{"in": "query", "schema": query}] if query else []
-            documented = blueprint.doc(
+                route = blueprint.alt_response(kind.status, kind.slug)(route)
+            route = blueprint.doc(
                 operationId=view.__name__,
                 security=security_of(requires),
-                parameters=parameters,
-            )(documented)
-            blueprint.route(rule, methods=["GET"], parameters=_path_parameters(rule))(documented)
+                parameters=[{"in": "query", "schema": query}] if query else [],
+            )(route)
+            blueprint.route(rule, methods=["GET"], parameters=_path_parameters(rule))(route)
             return view
 
         return decorate
 
 
-def _query_string() -> str:
-    return str(request.environ.get("QUERY_STRING", ""))
+def _guarded(view: View, rule: str, requires: Scope | None, query: type[QuerySchema] | None) -> View:
+    """The view behind everything that a request has to pass before it."""
+    schema = (query or QuerySchema)()
+
+    @wraps(view)
+    def answer(**path: str) -> Response:
+        request_record().route = rule
+        if requires is not None:
+            authorise(services(), request.headers, requires)
+        check_path(path)
+        values = load_query(schema, str(request.environ.get("QUERY_STRING", "")))
+        response = view(**path, query=values) if query else view(**path)
+        if requires is not None:
+            response.vary.update(("Authorization", "X-API-Key"))
+        return response
+
+    return answer
 
 
 def _path_parameters(rule: str) -> list[dict[str, Any]]:

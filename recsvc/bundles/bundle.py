@@ -1,12 +1,8 @@
-"""A bundle as serving holds it. In: a folder. Out: checked, memory-mapped, read-only arrays.
-
-Everything is checked before anything is served: files against the manifest, checksums, types, shapes,
-finite values, and that every row that an array points at exists.
-"""
+"""A bundle as serving holds it: ids, histories, popularity, portraits and items over memory-mapped arrays."""
 
 from __future__ import annotations
 
-import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.bundles.id_table import IdTable
-from recsvc.bundles.manifest import SUPPORTED_FORMATS, Manifest, decode_manifest
+from recsvc.bundles.manifest import Manifest
 from recsvc.domain.items import Item
 from recsvc.domain.profiles import CustomerProfile
-from recsvc.errors import BundleCorruptError, BundleIncompatibleError, BundleNotFoundError
 
-MANIFEST_FILE = "manifest.json"
 AnyArray = NDArray[Any]
+Stamp = tuple[int, int]
+"""A file's size in bytes, and when it was last written to, in nanoseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +36,15 @@ class History:
 
 @dataclass(frozen=True)
 class Bundle:
-    """One trained version. `arrays` are memory-mapped and cannot be written to."""
+    """One trained version. `arrays` are memory-mapped and cannot be written to.
+
+    `stamps` is what each mapped file looked like when it was checked.
+    """
 
     path: Path
     manifest: Manifest
     arrays: Mapping[str, AnyArray]
+    stamps: Mapping[str, Stamp]
 
     @property
     def version(self) -> str:
@@ -99,102 +99,23 @@ class Bundle:
 
     def catalogue(self) -> tuple[Item, ...]:
         """The items as they were known at training: those with a row in row order, then the others."""
+        return self._catalogue
+
+    @cached_property
+    def _catalogue(self) -> tuple[Item, ...]:
         return msgspec.json.decode(self.arrays["catalogue"].tobytes(), type=tuple[Item, ...])
 
+    def is_untouched(self) -> bool:
+        """Whether no array file was written to, cut short or removed since it was checked.
 
-def open_bundle(path: Path) -> Bundle:
-    """Open a bundle after a full check of its bytes.
-
-    Raises:
-        BundleNotFoundError: there is no such bundle.
-        BundleCorruptError: a file is missing, extra, cut short or altered, or its content is unsound.
-        BundleIncompatibleError: the format is one that this release does not read.
-    """
-    manifest = read_manifest(path)
-    _check_file_names(path, manifest)
-    arrays = {name: _open_array(path, manifest, name) for name in manifest.arrays}
-    bundle = Bundle(path, manifest, arrays)
-    _check_structure(bundle)
-    return bundle
+        Ask before reading: to read a mapped page that was cut off ends the whole process.
+        """
+        try:
+            return all(stamp_of(os.stat(file)) == stamp for file, stamp in self.stamps.items())
+        except OSError:
+            return False
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read and check the manifest alone. Raises as `open_bundle` does."""
-    version = path.name
-    try:
-        raw = (path / MANIFEST_FILE).read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        raise BundleNotFoundError(f"there is no bundle {version}; see recsvc models list") from None
-    except OSError as error:
-        raise BundleCorruptError(version, MANIFEST_FILE, f"cannot be read ({error.strerror})") from error
-    try:
-        found = msgspec.json.decode(raw, type=_Format).format
-        if found not in SUPPORTED_FORMATS:
-            raise BundleIncompatibleError(version, found=found, supported=SUPPORTED_FORMATS)
-        manifest = decode_manifest(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BundleCorruptError(version, MANIFEST_FILE, f"cannot be parsed ({error})") from error
-    if manifest.version != version or manifest.with_version().version != version:
-        raise BundleCorruptError(version, MANIFEST_FILE, "does not belong to this version")
-    return manifest
-
-
-class _Format(msgspec.Struct):
-    format: int
-
-
-def _check_file_names(path: Path, manifest: Manifest) -> None:
-    wanted = {MANIFEST_FILE, *(f"{name}.npy" for name in manifest.arrays)}
-    found = {entry.name for entry in path.iterdir()}
-    for name in sorted(wanted - found):
-        raise BundleCorruptError(manifest.version, name, "is missing")
-    for name in sorted(found - wanted):
-        raise BundleCorruptError(manifest.version, name, "is not part of the bundle")
-
-
-def _open_array(path: Path, manifest: Manifest, name: str) -> AnyArray:
-    file, fact = path / f"{name}.npy", manifest.arrays[name]
-    try:
-        with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        if digest != fact.sha256:
-            raise BundleCorruptError(
-                manifest.version, file.name, "has another checksum than its manifest says"
-            )
-        is_empty = 0 in fact.shape
-        array: AnyArray = np.load(file, mmap_mode=None if is_empty else "r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise BundleCorruptError(manifest.version, file.name, f"cannot be read ({error})") from error
-    if array.dtype.str != fact.dtype or array.shape != fact.shape:
-        raise BundleCorruptError(manifest.version, file.name, "has another shape than its manifest says")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise BundleCorruptError(manifest.version, file.name, "holds values that are not finite")
-    array.flags.writeable = False
-    return array
-
-
-def _check_structure(bundle: Bundle) -> None:
-    """Refuse arrays that are sound one by one but do not fit together."""
-    rows, arrays = bundle.manifest.rows, bundle.arrays
-    _demand(bundle, "item_ids", len(bundle.items) == rows.items, "does not hold every item")
-    _demand(bundle, "customer_ids", len(bundle.customers) == rows.customers, "does not hold every customer")
-    _demand(bundle, "popularity", len(arrays["popularity"]) == rows.items, "does not hold every item")
-    for name in ("item_ids", "customer_ids"):
-        text, offsets = arrays[f"{name}_text"], arrays[f"{name}_offsets"]
-        _demand(bundle, name, _are_offsets(offsets, len(text)), "has offsets outside its text")
-    _demand(bundle, "item_ids", bundle.items.is_in_order(), "is not in order")
-    for name in ("history", "refused"):
-        offsets, item_rows = arrays[f"{name}_offsets"], arrays[f"{name}_items"]
-        _demand(bundle, name, len(offsets) == rows.customers + 1, "does not hold every customer")
-        _demand(bundle, name, _are_offsets(offsets, len(item_rows)), "has offsets outside its items")
-        in_range = not item_rows.size or (item_rows.min() >= 0 and item_rows.max() < rows.items)
-        _demand(bundle, name, bool(in_range), "points at items that do not exist")
-
-
-def _are_offsets(offsets: AnyArray, end: int) -> bool:
-    return bool(offsets[0] == 0 and offsets[-1] == end and (np.diff(offsets) >= 0).all())
-
-
-def _demand(bundle: Bundle, part: str, holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise BundleCorruptError(bundle.version, part, otherwise)
+def stamp_of(stat: os.stat_result) -> Stamp:
+    """The stamp of a file."""
+    return stat.st_size, stat.st_mtime_ns

@@ -6,7 +6,8 @@ in the mapped pages, so a million customers cost a worker no private memory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ class IdTable:
         """The id at the row."""
         return self._bytes_at(row).decode()
 
-    def ids_of(self, rows: Sequence[int]) -> tuple[str, ...]:
+    def ids_of(self, rows: Iterable[int]) -> tuple[str, ...]:
         """The ids at the rows, in their order."""
         return tuple(self.id_of(row) for row in rows)
 
@@ -45,7 +46,9 @@ class IdTable:
 
     def is_in_order(self) -> bool:
         """Whether the ids stand in strictly ascending order, as look-ups need."""
-        return all(self._bytes_at(row) < self._bytes_at(row + 1) for row in range(self._n - 1))
+        text, ends = bytes(self._text), self._offsets.tolist()
+        pieces = (text[start:end] for start, end in pairwise(ends))
+        return all(one < other for one, other in pairwise(pieces))
 
     def _bytes_at(self, row: int) -> bytes:
         return bytes(self._text[int(self._offsets[row]) : int(self._offsets[row + 1])])

@@ -9,23 +9,27 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from recsvc.bundles.bundle import MANIFEST_FILE, AnyArray, read_manifest
+from recsvc.bundles.bundle import AnyArray
 from recsvc.bundles.manifest import ArrayFact, Manifest, encode_manifest
+from recsvc.bundles.opening import MANIFEST_FILE, read_manifest
 from recsvc.errors import BundleError, BundleNotFoundError, RegistryError
 
 ALIASES_FILE = "aliases.json"
+_ALIASES_DRAFT = ".aliases.json.part"  # One writer at a time holds the lock, so one name will do.
 _LOCK_FILE = ".lock"
 _STAGING_PREFIX = ".staging-"
 _KEPT_HISTORY = 50
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +58,22 @@ class Registry:
 
     def path_of(self, version: str) -> Path:
         """Where a version's bundle is. Raises BundleNotFoundError for what cannot be a version."""
-        if not version or version.startswith(".") or Path(version).name != version:
+        if not _VERSION.fullmatch(version):
             raise BundleNotFoundError(f"{version!r} is not a model version; see recsvc models list")
         return self.folder / version
 
     def versions(self) -> tuple[str, ...]:
-        """Every published version, newest first."""
-        if not self.folder.is_dir():
+        """Every published version, newest first. Raises RegistryError."""
+        try:
+            found = [entry.name for entry in self.folder.iterdir() if entry.is_dir()]
+        except FileNotFoundError:
             return ()
-        found = (entry.name for entry in self.folder.iterdir() if entry.is_dir())
-        return tuple(sorted((name for name in found if not name.startswith(".")), reverse=True))
+        except OSError as error:
+            raise RegistryError(
+                f"the models folder {self.folder} cannot be read ({error.strerror}); "
+                "give read access or choose another with --models"
+            ) from error
+        return tuple(sorted(filter(_VERSION.fullmatch, found), reverse=True))
 
     def shelved(self) -> Iterator[Shelved]:
         """Every published version with its manifest, newest first."""
@@ -87,8 +97,9 @@ class Registry:
 
     def check_writable(self) -> None:
         """Raise RegistryError, with the remedy, when nothing can be published here."""
-        with self._locked():
-            pass
+        with self._locked(), self._writing():
+            self._staging.mkdir()
+            self._staging.rmdir()
 
     def publish(self, manifest: Manifest, arrays: Mapping[str, AnyArray]) -> Manifest:
         """Write a bundle and put it on the shelf; its manifest under its final version.
@@ -96,19 +107,18 @@ class Registry:
         Raises:
             RegistryError: the folder cannot be written to; nothing of the bundle is left then.
         """
-        with self._locked():
-            staging = self.folder / f"{_STAGING_PREFIX}{os.getpid()}"
+        staging = self._staging
+        with self._locked(), self._writing():
             try:
                 staging.mkdir()
                 facts = {name: _write_array(staging, name, array) for name, array in arrays.items()}
                 complete = replace(manifest, arrays=facts).with_version()
                 _write_durably(staging / MANIFEST_FILE, encode_manifest(complete))
+                _sync_folder(staging)
                 target = self.folder / complete.version
                 if not target.exists():  # The same facts make the same version: it is there already.
                     staging.rename(target)
                     _sync_folder(self.folder)
-            except OSError as error:
-                raise self._unwritable(error) from error
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
         return complete
@@ -135,35 +145,39 @@ class Registry:
             return self._point(replace(now, champion=standing[0], former_champions=tuple(standing[1:])))
 
     def _point(self, aliases: Aliases) -> Aliases:
-        temporary = self.folder / f".{ALIASES_FILE}.{os.getpid()}"
-        try:
+        with self._writing():
+            temporary = self.folder / _ALIASES_DRAFT
             _write_durably(temporary, msgspec.json.encode(aliases) + b"\n")
             temporary.replace(self.folder / ALIASES_FILE)
             _sync_folder(self.folder)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise self._unwritable(error) from error
         return aliases
+
+    @property
+    def _staging(self) -> Path:
+        return self.folder / f"{_STAGING_PREFIX}{os.getpid()}"
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One writer at a time. What a killed writer left behind is swept away here."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / _LOCK_FILE).open("w")
-        except OSError as error:
-            raise self._unwritable(error) from error
-        with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            for stale in self.folder.glob(f"{_STAGING_PREFIX}*"):
-                shutil.rmtree(stale, ignore_errors=True)
+        with ExitStack() as stack:
+            with self._writing():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context((self.folder / _LOCK_FILE).open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                for stale in self.folder.glob(f"{_STAGING_PREFIX}*"):
+                    shutil.rmtree(stale, ignore_errors=True)
+                (self.folder / _ALIASES_DRAFT).unlink(missing_ok=True)
             yield
 
-    def _unwritable(self, error: OSError) -> RegistryError:
-        return RegistryError(
-            f"the models folder {self.folder} cannot be written to ({error.strerror}); "
-            "give write access or choose another with --models"
-        )
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RegistryError(
+                f"the models folder {self.folder} cannot be written to ({error.strerror}); "
+                "give write access or choose another with --models"
+            ) from error
 
 
 def _write_array(folder: Path, name: str, array: AnyArray) -> ArrayFact:

@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -37,6 +37,9 @@ from recsvc.training.pipeline import train
 READY_SECONDS = 60
 STOP_SECONDS = 15
 SHOW_FILE = "show_customers.json"
+SAMPLE_FOLDER = "sample"
+LOG_FILE = "server.log"
+LOG_IS_KEPT = f"run it with --data-dir DIR, and its log is kept in DIR/{LOG_FILE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,10 @@ class Ready:
 )
 def demo(port: int, ready_file: Path | None, data_dir: Path | None) -> None:
     """Make a synthetic bank, train on it, and serve it until Ctrl-C."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    _heed_signals()
     check_port_is_free("127.0.0.1", port)
+    if ready_file:
+        _make_way(ready_file)
     with _folder(data_dir) as folder:
         # Nothing of an installation beside it is touched: the demo has a store and a shelf of its own.
         set_environment({"DATABASE_URL": "", "RECSVC_AUTH": "on"})
@@ -72,31 +77,45 @@ def demo(port: int, ready_file: Path | None, data_dir: Path | None) -> None:
         customers = _prepare(settings)
         version = Registry(settings.models_dir).aliases().champion or ""
         ready = Ready(f"http://127.0.0.1:{port}", _make_keys(settings), customers, version)
-        with _server(ready.url):
+        with _server(ready.url, folder / LOG_FILE) as server:
             if ready_file:
                 _write_whole(ready_file, msgspec.json.encode(ready))
-            _show(ready)
-            with contextlib.suppress(KeyboardInterrupt):
-                signal.pause()
-            say("stopping")
+            _show(ready, folder / LOG_FILE)
+            try:
+                server.wait()
+            except KeyboardInterrupt:
+                say("stopping")
+            else:
+                raise _ended(server, folder / LOG_FILE)
 
 
 def _prepare(settings: Settings) -> tuple[str, ...]:
-    """Make the sample, bring it into the store and train, unless that was done before."""
+    """Make the sample and train on it. What an earlier run finished is used, and not made again."""
     show = settings.data_dir / SHOW_FILE
-    if show.exists() and Registry(settings.models_dir).aliases().champion:
+    if not show.exists():
+        say("making a sample bank; it is synthetic, no person, bank or product in it is real")
+        bank = make_sample_bank(end=now())
+        write_sample_bank(bank, settings.data_dir / SAMPLE_FOLDER)
+        _write_whole(show, msgspec.json.encode(bank.show_customers))
+    if Registry(settings.models_dir).aliases().champion:
         say(f"using the sample bank of {settings.data_dir} again")
-        return msgspec.json.decode(show.read_bytes(), type=tuple[str, ...])
-    say("making a sample bank; it is synthetic, no person, bank or product in it is real")
-    started = now()
-    bank = make_sample_bank(end=started)
-    paths = write_sample_bank(bank, settings.data_dir / "sample")
-    policy = load_policy(settings.policy_file)
-    files = Files(events=(paths.events,), items=paths.items, customers=paths.customers)
+    else:
+        _train(settings)
+    return msgspec.json.decode(show.read_bytes(), type=tuple[str, ...])
+
+
+def _train(settings: Settings) -> None:
+    sample = settings.data_dir / SAMPLE_FOLDER
+    files = Files(
+        events=(sample / "events.parquet",),
+        items=sample / "items.jsonl",
+        customers=sample / "customers.jsonl",
+    )
+    policy, registry, started = load_policy(settings.policy_file), Registry(settings.models_dir), now()
+    say("training on it")
     with progress_bar() as progress:
         parts = read_files(files, settings, policy, as_of=started, progress=progress)
         write_to_store(parts, settings, at=started, progress=progress)
-        registry = Registry(settings.models_dir)
         report = train(
             to_train_on(parts, None),
             policy,
@@ -109,8 +128,6 @@ def _prepare(settings: Settings) -> tuple[str, ...]:
         )
     registry.promote(report.manifest.version)
     say(report.selection.why)
-    _write_whole(show, msgspec.json.encode(bank.show_customers))
-    return bank.show_customers
 
 
 def _make_keys(settings: Settings) -> Mapping[str, str]:
@@ -125,13 +142,24 @@ def _make_keys(settings: Settings) -> Mapping[str, str]:
 
 
 @contextlib.contextmanager
-def _server(url: str) -> Iterator[None]:
-    """The web service in a process of its own, so that it never carries what training loaded."""
-    process = subprocess.Popen([sys.executable, "-m", "recsvc", "serve"])
+def _server(url: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The web service in a process of its own, so that it never carries what training loaded.
+
+    It hears of Ctrl-C from us alone, and its log goes to a file, so that neither disturbs the reader.
+    """
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "recsvc", "serve"],
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            process_group=0,
+        )
     try:
-        _wait_until_ready(process, url)
-        yield
+        _wait_until_ready(process, url, log)
+        yield process
     finally:
+        _heed_signals(signal.SIG_IGN)  # A second Ctrl-C must not keep us from clearing up.
         process.terminate()
         try:
             process.wait(STOP_SECONDS)
@@ -140,15 +168,25 @@ def _server(url: str) -> Iterator[None]:
             process.wait()
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise ServeError("the server ended before it was ready; its reason stands above")
+            raise _ended(process, log)
         if _answers(f"{url}/readyz"):
             return
         time.sleep(0.1)
-    raise ServeError(f"the server was not ready within {READY_SECONDS} seconds")
+    raise ServeError(f"the server was not ready within {READY_SECONDS} seconds; {LOG_IS_KEPT}")
+
+
+def _ended(process: subprocess.Popen[bytes], log: Path) -> ServeError:
+    lines = log.read_text("utf-8", errors="replace").splitlines()
+    reasons = [line.removeprefix("recsvc: ") for line in lines if line.startswith("recsvc: ")]
+    return ServeError(
+        f"the server ended: {reasons[-1]}"
+        if reasons
+        else f"the server ended with code {process.returncode}; {LOG_IS_KEPT}"
+    )
 
 
 def _answers(url: str) -> bool:
@@ -159,18 +197,20 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _show(ready: Ready) -> None:
-    one, other = ready.customers[:2]
+def _show(ready: Ready, log: Path) -> None:
     key = ready.keys[Role.FRONTEND.value]
     path = "recommendations/content?limit=3&explain=true"
     say("")
-    say(f"Ready: {ready.url} (read {ready.url}/docs)")
-    say(f"Customers to look at: {', '.join(ready.customers)}")
+    say(f"Ready: {ready.url}, with its API explained at {ready.url}/docs")
+    say(f"Its log: {log}")
+    say("")
+    say("Keys, by role:")
     for role, text in ready.keys.items():
         say(f"  {role:<9} {text}")
     say("")
-    say("Two customers with different tastes:")
-    for customer in (one, other):
+    say(f"Customers to look at: {', '.join(ready.customers)}. Two of them, with different tastes:")
+    say("")
+    for customer in ready.customers[:2]:
         click.echo(f'  curl -H "Authorization: Bearer {key}" "{ready.url}/v1/customers/{customer}/{path}"')
     say("")
     say("Ctrl-C stops everything.")
@@ -179,18 +219,40 @@ def _show(ready: Ready) -> None:
 @contextlib.contextmanager
 def _folder(data_dir: Path | None) -> Iterator[Path]:
     if data_dir is not None:
-        yield data_dir
+        _make_folder(data_dir)
+        yield data_dir.resolve()
         return
     with tempfile.TemporaryDirectory(prefix="recsvc-demo-") as folder:
         yield Path(folder)
 
 
+def _make_way(ready_file: Path) -> None:
+    """Nobody must take the ready file of an earlier run for that of this one."""
+    _make_folder(ready_file.parent)
+    try:
+        ready_file.unlink(missing_ok=True)
+    except OSError as error:
+        raise ServeError(f"{ready_file} cannot be written ({error.strerror}); name another file") from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServeError(f"the folder {folder} cannot be made ({error.strerror}); name another") from error
+
+
 def _write_whole(path: Path, content: bytes) -> None:
     """Nobody ever sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     temporary.write_bytes(content)
     temporary.replace(path)
+
+
+def _heed_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers | None = None) -> None:
+    """Take every signal to end for a Ctrl-C. A shell's background job would else not hear of SIGINT."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, handler or _interrupt)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -42,7 +42,10 @@ class Finding:
 @models_option
 @json_option
 def doctor(models: Path | None, as_json: bool) -> None:
-    """Check settings, policy, store, Redis and models; exit 1 when anything is wrong."""
+    """Check settings, policy, store, Redis and models.
+
+    Exit code 1 when anything is wrong.
+    """
     settings = settings_with(models=models)
     findings = list(examine(settings))
     healthy = all(finding.ok for finding in findings)

@@ -8,13 +8,13 @@ import click
 import numpy as np
 
 from recsvc.bootstrap import now
-from recsvc.cli.reports import families_json, metrics_table, tell_rejects, tell_table
+from recsvc.cli.reports import families_json, metrics_table, rejects_json, tell_rejects, tell_table
 from recsvc.cli.terminal import json_option, print_json, progress_bar, say, settings_with
 from recsvc.errors import TrainingError
 from recsvc.history.interactions import InteractionTable
 from recsvc.history.mapping import load_mapping
 from recsvc.history.matrix import build_matrix
-from recsvc.history.readers import read_interactions
+from recsvc.history.readers import History, read_interactions
 from recsvc.policy import Policy, load_policy
 from recsvc.training.evaluation import PRIMARY_METRIC
 from recsvc.training.families import FAMILIES, families_named
@@ -69,7 +69,9 @@ def evaluate(
     settings = settings_with()
     policy = load_policy(settings.policy_file)
     with progress_bar() as progress:
-        train, test = (_read(path, mapping, policy, progress) for path in (train_path, test_path))
+        rejects = settings.data_dir / "rejects"
+        read = [_read(path, mapping, policy, rejects, progress) for path in (train_path, test_path)]
+        train, test = (history.table for history in read)
         selection = select_model(
             wanted,
             split(train, policy, np.random.default_rng(seed)),
@@ -78,6 +80,7 @@ def evaluate(
             progress=progress,
         )
         tried = _measure(selection, wanted, train, test, policy, cutoffs, seed, progress)
+    reports = [history.report for history in read]
     if as_json:
         print_json(
             {
@@ -85,9 +88,11 @@ def evaluate(
                 "chosen": selection.chosen.name,
                 "why": selection.why,
                 "selected_on": selection.holdout,
+                "rejects": rejects_json(reports),
             }
         )
         return
+    tell_rejects(reports)
     tell_table(metrics_table(f"Measured on {test_path.name}", tried, selection.chosen.name))
     say(f"chosen on the training file alone: {selection.why}")
 
@@ -101,13 +106,16 @@ def _families(names: str) -> tuple[Family, ...]:
     return families_named(wanted)
 
 
-def _read(path: Path, mapping: Path | None, policy: Policy, progress: Progress) -> InteractionTable:
-    rejects = Path(f"{path.name}.rejects.jsonl")
-    history = read_interactions(
-        [path], load_mapping(mapping), policy, rejects_path=rejects, as_of=now(), progress=progress
+def _read(path: Path, mapping: Path | None, policy: Policy, rejects: Path, progress: Progress) -> History:
+    started = now()
+    return read_interactions(
+        [path],
+        load_mapping(mapping),
+        policy,
+        rejects_path=rejects / f"{started:%Y%m%dT%H%M%SZ}-{path.name}.jsonl",
+        as_of=started,
+        progress=progress,
     )
-    tell_rejects([history.report])
-    return history.table
 
 
 def _measure(

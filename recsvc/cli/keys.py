@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-from rich.table import Table
 
 from recsvc.bootstrap import now
-from recsvc.cli.terminal import json_option, print_json, say, settings_with, stdout
+from recsvc.cli.terminal import json_option, print_json, say, settings_with, stdout, table_of
 from recsvc.domain.access import ROLE_SCOPES, Role, Scope
 from recsvc.errors import NotFoundError
 from recsvc.stores.api_keys import SqlApiKeys
@@ -60,11 +59,13 @@ def list_(as_json: bool) -> None:
         ]
         print_json({"keys": rows})
         return
-    table = Table("key id", "label", "scopes", "created", "revoked")
+    if not found:
+        say("there are no keys yet; make one with recsvc keys create --role frontend")
+        return
+    table = table_of([key.key_id for key in found], "key id", "label", "may", "created", "revoked")
     for key in found:
-        revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else ""
-        scopes = " ".join(sorted(key.scopes))
-        table.add_row(key.key_id, key.label, scopes, f"{key.created_at:%Y-%m-%d %H:%M}", revoked)
+        revoked = f"{key.revoked_at:%Y-%m-%d}" if key.revoked_at else ""
+        table.add_row(key.key_id, key.label, _in_short(key.scopes), f"{key.created_at:%Y-%m-%d}", revoked)
     stdout.print(table)
 
 
@@ -89,6 +90,11 @@ def _store() -> Iterator[SqlApiKeys]:
         yield SqlApiKeys(database)
     finally:
         database.close()
+
+
+def _in_short(scopes: frozenset[Scope]) -> str:
+    role = next((role for role, usual in ROLE_SCOPES.items() if usual == scopes), None)
+    return f"all of {role}" if role else " ".join(sorted(scopes))
 
 
 def _parse(scopes: str) -> frozenset[Scope]:

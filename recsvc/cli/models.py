@@ -7,10 +7,18 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from recsvc.bundles.bundle import read_manifest
 from recsvc.bundles.manifest import Manifest
+from recsvc.bundles.opening import read_manifest
 from recsvc.bundles.registry import Aliases, Registry
-from recsvc.cli.terminal import json_option, models_option, print_json, say, settings_with, stdout
+from recsvc.cli.terminal import (
+    json_option,
+    models_option,
+    print_json,
+    say,
+    settings_with,
+    stdout,
+    table_of,
+)
 from recsvc.serving.verification import load_model
 from recsvc.training.evaluation import PRIMARY_METRIC
 
@@ -44,11 +52,16 @@ def list_(models: Path | None, as_json: bool) -> None:
     if not shelved:
         say(f"{registry.folder} holds no bundles yet; make one with recsvc train")
         return
-    table = Table("version", "alias", "family", "customers", "items", PRIMARY_METRIC)
+    table = table_of(
+        [one.version for one in shelved], "version", "alias", "customers", "items", PRIMARY_METRIC
+    )
     for one in shelved:
-        alias = _alias_of(one.version, aliases) or ""
-        table.add_row(one.version, alias, *(_facts(one.manifest) if one.manifest else (one.problem or "",)))
+        facts = _facts(one.manifest) if one.manifest else ("unreadable",)
+        table.add_row(one.version, _alias_of(one.version, aliases) or "", *facts)
     stdout.print(table)
+    for one in shelved:
+        if one.problem:
+            say(one.problem)
 
 
 @models.command(epilog="\b\nExample:\n  recsvc models show champion --verify\n")
@@ -110,7 +123,11 @@ def _facts(manifest: Manifest) -> tuple[str, ...]:
     rows = manifest.rows
     scores = [metrics[PRIMARY_METRIC].value for metrics in manifest.metrics.values()]
     best = f"{max(scores):.4f}" if scores else ""
-    return manifest.family, f"{rows.customers:,}", f"{rows.items:,}", best
+    return f"{rows.customers:,}", f"{rows.items:,}", best
+
+
+def _in_short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _sheet(manifest: Manifest, alias: str | None) -> Table:
@@ -119,9 +136,14 @@ def _sheet(manifest: Manifest, alias: str | None) -> Table:
     table.add_row("alias", alias or "")
     table.add_row("name", manifest.name)
     table.add_row("family", manifest.family)
-    table.add_row("parameters", ", ".join(f"{name} {value}" for name, value in manifest.parameters.items()))
+    table.add_row(
+        "parameters", ", ".join(f"{name} {_in_short(value)}" for name, value in manifest.parameters.items())
+    )
     table.add_row("trained", f"{manifest.created_at:%Y-%m-%d %H:%M} UTC, seed {manifest.seed}")
-    table.add_row("data", f"{window.since or 'no times'} to {window.until or 'no times'}")
+    since, until = (
+        f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "no times" for moment in (window.since, window.until)
+    )
+    table.add_row("data", f"{since} to {until}")
     table.add_row("customers, items", f"{manifest.rows.customers:,}, {manifest.rows.items:,}")
     table.add_row("judged on", manifest.holdout)
     for name, metrics in manifest.metrics.items():

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 import socket
+import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
+from wsgiref.types import WSGIApplication
 
 import click
 from granian.constants import Interfaces
@@ -15,13 +21,25 @@ from granian.server import Server
 from recsvc.bundles.registry import Registry
 from recsvc.cli.terminal import models_option, say, settings_with
 from recsvc.errors import ServeError
+from recsvc.observability import configure_logging
 from recsvc.policy import load_policy
 from recsvc.settings import Settings, set_environment
 from recsvc.stores.database import open_database
 from recsvc.stores.redis_server import open_redis
 
-APPLICATION = "recsvc.api.wsgi:create"
+APPLICATION = "recsvc.cli.serving:create_worker"
 STOP_SECONDS = 5
+WATCH_SECONDS = 1
+_PORT_REMEDIES = {
+    errno.EADDRINUSE: "stop what listens there or choose another with --port",
+    errno.EACCES: "choose one from 1024 upwards with --port",
+}
+# What granian says goes the way of all our log lines, and none of it to standard output.
+GRANIAN_LOG = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "loggers": {name: {"handlers": [], "propagate": True} for name in ("_granian", "granian.access")},
+}
 
 
 @click.command(epilog="\b\nExample:\n  recsvc serve --models models --port 8000 --workers 2\n")
@@ -33,14 +51,15 @@ def serve(models: Path | None, host: str | None, port: int | None, workers: int 
     """Serve recommendations over HTTP until interrupted."""
     settings = settings_with(models=models, host=host, port=port, workers=workers)
     load_policy(settings.policy_file)
-    open_database(settings.store_url).close()  # Made and migrated once, before the workers open it.
     check_port_is_free(settings.host, settings.port)
     redis_url, server = open_redis(settings)
     with ExitStack() as stack:
         if server:
             stack.callback(server.stop)
         set_environment({"REDIS_URL": redis_url})
+        open_database(settings.store_url).close()  # Made and migrated once, before the workers open it.
         _tell(settings, embedded=server is not None)
+        configure_logging(settings.log_level)
         run_workers(settings)
 
 
@@ -56,24 +75,42 @@ def run_workers(settings: Settings) -> None:
         factory=True,
         websockets=False,
         log_level=LogLevels.warning,
+        log_dictconfig=GRANIAN_LOG,
         http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=65_536),
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
     ).serve()
 
 
+def create_worker() -> WSGIApplication:
+    """What each worker runs: the API, for as long as the server that started it lives."""
+    from recsvc.api.wsgi import create  # Only a worker needs it.
+
+    _end_with(os.getppid())
+    return create()
+
+
+def _end_with(server: int) -> None:
+    """The workers of a server that was killed would go on answering, and nobody could take the port."""
+
+    def watch() -> None:
+        while os.getppid() == server:
+            time.sleep(WATCH_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="server watch", daemon=True).start()
+
+
 def check_port_is_free(host: str, port: int) -> None:
-    """Raises ServeError, with the remedy, where somebody else listens."""
+    """Raises ServeError, with the remedy, where somebody else listens or the address is not ours."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise ServeError(
-                f"cannot listen on {host}:{port} ({error.strerror}); "
-                "stop what listens there or choose another with --port"
-            ) from error
+            remedy = _PORT_REMEDIES.get(error.errno or 0, "give an address of this machine with --host")
+            raise ServeError(f"cannot listen on {host}:{port} ({error.strerror}); {remedy}") from error
 
 
 def _tell(settings: Settings, *, embedded: bool) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from recsvc import __version__
 from recsvc.errors import RecsvcError, SettingsError
@@ -19,16 +24,41 @@ from recsvc.settings import Settings, load_settings, set_environment
 
 INTERRUPTED = 130
 
+# Each command stands in a module that is loaded when it is called: a web worker, which is a copy of the
+# process of `recsvc serve`, must not carry what only training needs.
+COMMANDS = {
+    "demo": "recsvc.cli.demo:demo",
+    "serve": "recsvc.cli.serving:serve",
+    "train": "recsvc.cli.training:train",
+    "import": "recsvc.cli.importing:import_",
+    "evaluate": "recsvc.cli.evaluating:evaluate",
+    "models": "recsvc.cli.models:models",
+    "keys": "recsvc.cli.keys:keys",
+    "doctor": "recsvc.cli.doctor:doctor",
+}
+
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 stdout = Console(highlight=False, soft_wrap=True)
 
 
 class RecsvcGroup(click.Group):
-    """A group that turns our errors into one sentence and exit code 1."""
+    """The commands, in the order of their use. Whatever they raise becomes one sentence and an exit code."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
 
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
         except SettingsError as error:
             _complain(str(error))
             context.exit(2)
@@ -36,11 +66,15 @@ class RecsvcGroup(click.Group):
             _complain(str(error))
             context.exit(1)
         except BrokenPipeError:
-            sys.stderr.close()  # Whoever read us has gone; there is nobody to tell.
+            # Whoever read us has gone: there is nobody to tell, and nothing to flush at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             context.exit(1)
         except KeyboardInterrupt:
             _complain("interrupted")
             context.exit(INTERRUPTED)
+        except Exception as error:
+            _complain_of_the_unforeseen(error)
+            context.exit(1)
 
 
 @click.group(
@@ -107,6 +141,15 @@ def progress_bar() -> Iterator[Callable[[str, float], None]]:
         yield show
 
 
+def table_of(ids: Sequence[str], first: str, *others: str) -> Table:
+    """An empty table whose first column holds these ids: they are never cut, for they are typed again."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first, no_wrap=True, min_width=max(map(len, ids), default=0))
+    for name in others:
+        table.add_column(name, overflow="fold")
+    return table
+
+
 def say(text: str) -> None:
     """A line for a person, on standard error."""
     stderr.print(text, markup=False)
@@ -114,3 +157,19 @@ def say(text: str) -> None:
 
 def _complain(sentence: str) -> None:
     click.echo(f"recsvc: {sentence}", err=True)
+
+
+def _complain_of_the_unforeseen(error: Exception) -> None:
+    """The system's refusals have a place and a reason; anything else is a fault of ours."""
+    with suppress(SettingsError):
+        if load_settings().log_level == "debug":
+            traceback.print_exception(error)
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        _complain(f"{place}{error.strerror}; check the path, the rights and the space on the disk")
+        return
+    said = str(error).strip().partition("\n")[0]
+    _complain(
+        f"unforeseen {type(error).__name__}{f' ({said})' if said else ''}: this is a bug in recsvc; "
+        "report it with what RECSVC_LOG_LEVEL=debug shows"
+    )

@@ -45,7 +45,7 @@ class CsvSource:
         n_before, is_first = 0, True
         for block, done in read_blocks(self.path, _last_record_end):
             if is_first:
-                block, is_first = self._without_header(without_bom(block)), False
+                block, is_first = block.partition(b"\n")[2], False
             batch, n_rows = self._parse(block, columns, n_before, done)
             n_before += n_rows
             yield batch
@@ -66,9 +66,6 @@ class CsvSource:
             raise SourceError(f"{self.path} names the column '{min(twice)}' twice: rename one of the two")
         return header
 
-    def _without_header(self, block: bytes) -> bytes:
-        return block.partition(b"\n")[2]
-
     def _parse(self, block: bytes, columns: Sequence[str], n_before: int, done: float) -> tuple[Batch, int]:
         lines = _find_records(block, ord(self._separator))
         if lines is None or not _is_utf8(block):
@@ -82,21 +79,26 @@ class CsvSource:
             for i in ragged
         ]
         rows = self._read(_keep(block, lines, is_whole), columns)
-        if rows.height != int(is_whole.sum()):
+        if rows is None or rows.height != int(is_whole.sum()):
             return self._parse_line_by_line(block, columns, n_before, done)
         numbered = rows.with_columns(pl.Series(ROW, numbers[is_whole], pl.UInt32))
         return Batch(numbered, bad_lines_frame(bad), done), int((~is_blank).sum())
 
-    def _read(self, block: bytes, columns: Sequence[str]) -> pl.DataFrame:
+    def _read(self, block: bytes, columns: Sequence[str]) -> pl.DataFrame | None:
+        """The block as polars reads it; None when polars sees other records in it than we do."""
         if not block:
             return pl.DataFrame(schema=dict.fromkeys(columns, pl.String()))
-        rows = pl.read_csv(
-            block,
-            has_header=False,
-            separator=self._separator,
-            new_columns=self._header,
-            infer_schema=False,
-        )
+        try:
+            rows = pl.read_csv(
+                block,
+                has_header=False,
+                separator=self._separator,
+                new_columns=self._header,
+                infer_schema=False,
+            )
+        except pl.exceptions.ComputeError:
+            # A quote that closes before a lone carriage return, for one.
+            return None
         return rows.select(columns)
 
     def _parse_line_by_line(
@@ -178,7 +180,8 @@ def _quotes_are_sound(characters: npt.NDArray[np.uint8], separator: int) -> bool
     opens, closes = places[::2], places[1::2]
     before, after = characters[np.maximum(opens - 1, 0)], characters[closes + 1]
     borders = (separator, _NEWLINE, _QUOTE)
-    opens_well = np.isin(before, borders) | (opens == 0)
+    # A quote at the very start has itself before it, which is a border too.
+    opens_well = np.isin(before, borders)
     return bool(opens_well.all() and np.isin(after, (*borders, _RETURN)).all())
 
 

@@ -81,9 +81,9 @@ def _refused_pairs(weighable: pl.DataFrame) -> pl.DataFrame:
     """The pairs whose last word is negative."""
     is_positive = pl.col("strength") > 0
     last_no = weighable.filter(~is_positive).group_by(_PAIR).agg(pl.col("occurred_at").max().alias("last_no"))
-    last_yes = (
-        weighable.filter(is_positive).group_by(_PAIR).agg(pl.col("occurred_at").max().alias("last_yes"))
-    )
+    # Few pairs were ever refused: only those are grouped again.
+    contested = weighable.filter(is_positive).join(last_no, on=_PAIR, how="semi")
+    last_yes = contested.group_by(_PAIR).agg(pl.col("occurred_at").max().alias("last_yes"))
     # A pair without times has no "later": the comparison is null, and the pair is refused.
     taken_back = pl.col("last_yes") > pl.col("last_no")
     return last_no.join(last_yes, on=_PAIR, how="left").filter(~taken_back.fill_null(False)).select(_PAIR)

@@ -110,7 +110,8 @@ class RejectsFile:
 
     def _cannot_write(self, error: OSError) -> SourceError:
         return SourceError(
-            f"the rejects file {self.path} cannot be written: {error.strerror}; name another place"
+            f"the rejects file {self.path} cannot be written: {error.strerror}; "
+            "name another place with --rejects or RECSVC_DATA_DIR"
         )
 
 

@@ -80,8 +80,6 @@ def _parse_counts(column: pl.Expr, dtype: pl.DataType, unit: TimeUnit, origin: d
         return _counts_to_time(column.cast(pl.Int64, strict=False), unit, start)
     as_float = column.cast(pl.Float64, strict=False)
     as_float = pl.when(as_float.is_finite()).then(as_float)
-    if dtype.is_float():
-        return _counts_to_time(as_float, unit, start)
     # Whole counts stay whole: a nanosecond count does not survive a float.
     as_whole = column.cast(pl.String).cast(pl.Int64, strict=False)
     return pl.coalesce(_counts_to_time(as_whole, unit, start), _counts_to_time(as_float, unit, start))

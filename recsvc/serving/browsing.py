@@ -12,7 +12,6 @@ from recsvc.errors import NotFoundError
 from recsvc.serving.answers import ItemList
 from recsvc.serving.candidates import Candidate, ranked
 from recsvc.serving.engine import show_item
-from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
 from recsvc.serving.verification import Model
 
@@ -22,20 +21,18 @@ class Browser:
 
     def __init__(
         self,
-        bundles: LiveBundles,
         catalogue: LiveCatalogue,
         default_locale: str,
         *,
         clock: Callable[[], datetime],
     ) -> None:
-        self._bundles = bundles
         self._catalogue = catalogue
         self._default_locale = default_locale
         self._clock = clock
 
     def similar(self, item_id: str, *, limit: int, channel: Channel, locale: str | None) -> ItemList:
         """Items of the same kind that are like the item. Raises NotFoundError for an unknown one."""
-        model, view = self._bundles.model, self._catalogue.view
+        model, view = self._catalogue.model_and_view()
         item = view.items.get(item_id)
         if item is None:
             raise NotFoundError("there is no such item, or it is not live")
@@ -53,7 +50,7 @@ class Browser:
         categories: tuple[str, ...],
     ) -> ItemList:
         """What most customers take now."""
-        model, view = self._bundles.model, self._catalogue.view
+        model, view = self._catalogue.model_and_view()
         candidates = chain(_popular(kind, model, view), _fresh(kind, view))
         wanted = (c for c in candidates if not categories or c.item.category in categories)
         return self._list(wanted, limit=limit, channel=channel, locale=locale, model=model)
@@ -95,7 +92,7 @@ def _presentable(candidates: Iterator[Candidate], channel: Channel, now: datetim
 
 def _like(item: Item, model: Model | None, view: CatalogueView) -> Iterator[Candidate]:
     row = model.bundle.items.row_of(item.item_id) if model else None
-    if model is None or row is None or view.model_version != model.version:
+    if model is None or row is None:
         return
     likeness = model.scorer.similar(row)
     rows = view.trained_rows[item.kind]
@@ -103,7 +100,7 @@ def _like(item: Item, model: Model | None, view: CatalogueView) -> Iterator[Cand
 
 
 def _popular(kind: ItemKind, model: Model | None, view: CatalogueView) -> Iterator[Candidate]:
-    if model is not None and view.model_version == model.version:
+    if model is not None:
         yield from ranked(view.trained_rows[kind], model.bundle.popularity, Source.POPULAR, view)
 
 

@@ -53,25 +53,31 @@ class CachedEngine:
 
     def recommend(self, request: SlateRequest) -> ServedSlate:
         """The slate for this request as JSON. A cache that fails is passed by, and said to be."""
-        key = slate_key(request, self._catalogue.view.label, self._policy_version)
+        label = self._catalogue.view.label
+        key = slate_key(request, label, self._policy_version)
         try:
             fetched = self._cache.fetch(key)
         except RedisError as error:
             log.warning("slate_cache_bypassed", reason=str(error))
             return _served(_entry(self._engine.recommend(request)), CacheStatus.BYPASSED)
         kept = self._usable(fetched)
-        return _served(kept, CacheStatus.HIT) if kept else self._make(request, key, fetched.epoch)
+        return _served(kept, CacheStatus.HIT) if kept else self._make(request, label, key, fetched.epoch)
 
     def _usable(self, fetched: Fetched) -> _Entry | None:
         if fetched.value is None:
             return None
-        entry = msgspec.msgpack.decode(fetched.value, type=_Entry)
+        try:
+            entry = msgspec.msgpack.decode(fetched.value, type=_Entry)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None  # Another release kept it, or nobody that we know.
         return entry if entry.expires_at > self._clock() else None
 
-    def _make(self, request: SlateRequest, key: SlateKey, epoch: int) -> ServedSlate:
+    def _make(self, request: SlateRequest, label: str, key: SlateKey, epoch: int) -> ServedSlate:
         slate = self._engine.recommend(request)
         entry = _entry(slate)
-        if not slate.degraded:  # What was made without a part must not outlive its absence.
+        # What was made without a part must not outlive its absence, and what was made while the model or the
+        # catalogue moved does not belong under the key.
+        if not slate.degraded and self._catalogue.view.label == label:
             ttl_seconds = (slate.expires_at - slate.generated_at).total_seconds()
             try:
                 self._cache.keep(key, epoch, msgspec.msgpack.encode(entry), ttl_seconds)

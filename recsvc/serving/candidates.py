@@ -17,6 +17,7 @@ from recsvc.domain.slates import Source
 from recsvc.policy import Policy
 from recsvc.serving.customers import Subject
 from recsvc.serving.live_catalogue import CatalogueView
+from recsvc.serving.past import NO_PAST
 from recsvc.serving.verification import Model
 
 _FIRST_LOOK = 256  # Most slates are filled from so many; only what is filtered hard needs them all in order.
@@ -35,34 +36,41 @@ class Candidate:
 def climb_down(
     kind: ItemKind, subject: Subject, model: Model | None, view: CatalogueView, policy: Policy
 ) -> Iterator[Candidate]:
-    """Candidates of every rung, highest rung first and best first within a rung."""
-    if model is not None and view.model_version == model.version:
-        rows = _open_rows(kind, subject, view, policy)
+    """Candidates of every rung, highest rung first and best first within a rung.
+
+    What the customer already used is left out where the policy says so.
+    """
+    may_repeat = policy.serving.repeat_offers if kind is ItemKind.OFFER else policy.serving.repeat_content
+    past = NO_PAST if may_repeat else subject.past
+    if model is not None:
+        rows = _without(past.history.item_rows, view.trained_rows[kind], len(model.bundle.items))
         for source, scores in _rungs(subject, model):
-            yield from ranked(rows, scores, source, view)
+            # A score of exactly 0 says that the rung knows nothing of the item: a lower one may.
+            yield from ranked(rows[scores[rows] != 0], scores, source, view)
+        yield from ranked(rows, model.bundle.popularity, Source.POPULAR, view)
     for item in view.fresh[kind]:
-        yield Candidate(item, 0.0, Source.EDITORIAL, None)
+        if item.item_id not in past.used:
+            yield Candidate(item, 0.0, Source.EDITORIAL, None)
 
 
 def _rungs(subject: Subject, model: Model) -> Iterator[tuple[Source, NDArray[np.float32]]]:
-    bundle = model.bundle
-    if len(subject.history):
-        source = Source.FOLDED_IN if subject.has_recent else Source.PERSONALISED
-        yield source, model.scorer.score(subject.history)
+    """The scores of every item on the rungs that stand for this customer."""
+    past = subject.past
+    if model.scorer.is_personal and len(past.history):
+        source = Source.FOLDED_IN if past.is_folded_in else Source.PERSONALISED
+        yield source, model.scorer.score(past.history)
     if subject.segment is not None:
-        in_segment = bundle.segment_popularity(subject.segment)
-        if in_segment is not None and in_segment.any():
+        in_segment = model.bundle.segment_popularity(subject.segment)
+        if in_segment is not None:
             yield Source.SEGMENT_POPULAR, in_segment
-    yield Source.POPULAR, bundle.popularity
 
 
-def _open_rows(kind: ItemKind, subject: Subject, view: CatalogueView, policy: Policy) -> NDArray[np.int32]:
-    """The rows that may be shown: what the customer already used is left out where the policy says so."""
-    rows = view.trained_rows[kind]
-    may_repeat = policy.serving.repeat_offers if kind is ItemKind.OFFER else policy.serving.repeat_content
-    if may_repeat or not len(subject.history):
+def _without(used: NDArray[np.int32], rows: NDArray[np.int32], n_items: int) -> NDArray[np.int32]:
+    if not used.size:
         return rows
-    return rows[~np.isin(rows, subject.history.item_rows)]
+    is_open = np.ones(n_items, dtype=np.bool_)
+    is_open[used] = False
+    return rows[is_open[rows]]
 
 
 def ranked(

@@ -11,21 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from recsvc.bundles.bundle import History
 from recsvc.domain.customers import Customer
 from recsvc.domain.interactions import Known
 from recsvc.domain.items import Channel, Item
 from recsvc.domain.records import Versioned
 from recsvc.errors import StoreError
 from recsvc.policy import Policy
+from recsvc.serving.objections import STANDING_TYPES, held_back_categories, may_still_market
+from recsvc.serving.past import NO_PAST, Past, read_past, refusals_in
 from recsvc.serving.protocols import CustomerDirectory, EventHistory
-from recsvc.serving.signals import (
-    EMPTY_HISTORY,
-    STANDING_TYPES,
-    may_still_market,
-    read_signals,
-    signals_alone,
-)
 from recsvc.serving.verification import Model
 
 MAX_RECENT = 200
@@ -35,22 +29,18 @@ MAX_RECENT = 200
 class Subject:
     """The customer of one request, as far as it may be used.
 
-    `history` is empty for a cold customer and without consent; `seen` names used items that the model has
-    no row for; `suppressed` names the items that the customer turned down, `held_back` the categories.
-    `risk_limit` None means that the suitability is unknown.
+    `past` is empty for a cold customer, and without consent to personalisation but for the refusals.
+    `held_back` names categories of which the customer wants no more. `risk_limit` None means that the
+    suitability is unknown; `segment` None, that only the rule for everybody fits.
     """
 
     customer_id: str
     locale: str
-    may_personalise: bool
     may_market: bool
     risk_limit: int | None
     suitability_ends: datetime | None
     segment: str | None
-    history: History
-    has_recent: bool
-    seen: frozenset[str]
-    suppressed: frozenset[str]
+    past: Past
     held_back: frozenset[str]
     degraded: tuple[str, ...]
 
@@ -75,32 +65,26 @@ class SubjectReader:
         """What may be known of the customer on the channel at this moment."""
         try:
             kept = self._directory.get(customer_id)
-            erased_at = self._directory.erased_at(customer_id)
-            known = self._known(customer_id, model)
+            customer_row = _row(customer_id, model, self._directory.erased_at(customer_id))
+            known = self._known(customer_id, customer_row, model)
         except StoreError:
             return self._unreachable(customer_id)
         record = kept.value if kept else None
         may_personalise = self._may_personalise(record)
-        signals = (
-            read_signals(_row(customer_id, model, erased_at), model.bundle, known, self._policy, now=now)
-            if model and may_personalise
-            else signals_alone(known, self._policy, now=now)
-        )
-        categories = (items[item_id].category for item_id in signals.held_back if item_id in items)
         suitability = record.suitability if record else None
         return Subject(
             customer_id=customer_id,
             locale=(record.locale if record else None) or self._policy.serving.default_locale,
-            may_personalise=may_personalise,
             may_market=self._may_market(kept, known, channel, now),
             risk_limit=suitability.limit_at(now) if suitability else None,
             suitability_ends=suitability.expires_at if suitability else None,
             segment=self._segment(record) if may_personalise else None,
-            history=signals.history,
-            has_recent=signals.has_recent,
-            seen=frozenset() if self._policy.serving.repeat_content else signals.seen,
-            suppressed=signals.turned_down,
-            held_back=frozenset(category for category in categories if category),
+            past=(
+                read_past(customer_row, model.bundle if model else None, known, self._policy)
+                if may_personalise
+                else Past(suppressed=refusals_in(known, self._policy))
+            ),
+            held_back=held_back_categories(known, items, self._policy, now=now),
             degraded=(),
         )
 
@@ -112,11 +96,10 @@ class SubjectReader:
     def _may_market(
         self, kept: Versioned[Customer] | None, known: Known, channel: Channel, now: datetime
     ) -> bool:
-        consents = kept.value.consents if kept else None
-        if consents is None:
+        if kept is None or kept.value.consents is None:
             agreed, agreed_at = channel in self._policy.consent_without_record.marketing, None
         else:
-            agreed, agreed_at = channel in consents.marketing, kept.written_at if kept else None
+            agreed, agreed_at = channel in kept.value.consents.marketing, kept.written_at
         return agreed and may_still_market(known, channel, self._policy, agreed_at=agreed_at, now=now)
 
     def _segment(self, record: Customer | None) -> str | None:
@@ -124,9 +107,9 @@ class SubjectReader:
         name = self._policy.segment_of(record.attributes if record else {})
         return None if name == self._policy.segments[-1].name else name
 
-    def _known(self, customer_id: str, model: Model | None) -> Known:
-        """What happened since the model learned, and the words that stand whatever their age."""
-        facts = model.bundle.manifest if model else None
+    def _known(self, customer_id: str, customer_row: int | None, model: Model | None) -> Known:
+        """What the model cannot know: all of it, for a customer whom it never met."""
+        facts = model.bundle.manifest if model and customer_row is not None else None
         return self._events.known(
             customer_id,
             occurred_after=facts.data_window.until if facts else None,
@@ -139,22 +122,18 @@ class SubjectReader:
         return Subject(
             customer_id=customer_id,
             locale=self._policy.serving.default_locale,
-            may_personalise=False,
             may_market=False,
             risk_limit=None,
             suitability_ends=None,
             segment=None,
-            history=EMPTY_HISTORY,
-            has_recent=False,
-            seen=frozenset(),
-            suppressed=frozenset(),
+            past=NO_PAST,
             held_back=frozenset(),
             degraded=("store",),
         )
 
 
-def _row(customer_id: str, model: Model, erased_at: datetime | None) -> int | None:
+def _row(customer_id: str, model: Model | None, erased_at: datetime | None) -> int | None:
     """The customer's row in the bundle; None for one who was erased after it was trained."""
-    if erased_at is not None and erased_at >= model.bundle.manifest.created_at:
+    if model is None or (erased_at is not None and erased_at >= model.bundle.manifest.created_at):
         return None
     return model.bundle.customers.row_of(customer_id)

@@ -29,6 +29,11 @@ def refusal_of(item: Item, circumstances: Circumstances) -> str | None:
     return next((code for code, passes in gates if not passes(item, circumstances)), None)
 
 
+def _is_disclosed(item: Item, at: Circumstances) -> bool:
+    """An offer that must not stand without a text does not stand where the text is missing."""
+    return all(disclosure.text for disclosure in item.offer_terms.disclosures)
+
+
 def _is_consented(item: Item, at: Circumstances) -> bool:
     return at.subject.may_market
 
@@ -60,20 +65,16 @@ def _is_not_excluded(item: Item, at: Circumstances) -> bool:
 
 
 def _is_not_suppressed(item: Item, at: Circumstances) -> bool:
-    return item.item_id not in at.subject.suppressed
+    return item.item_id not in at.subject.past.suppressed
 
 
 def _is_not_held_back(item: Item, at: Circumstances) -> bool:
     return item.category is None or item.category not in at.subject.held_back
 
 
-def _is_unseen(item: Item, at: Circumstances) -> bool:
-    return item.item_id not in at.subject.seen
-
-
 Gate = tuple[str, Callable[[Item, Circumstances], bool]]
 
-_GATES: tuple[Gate, ...] = (
+CONTENT_GATES: tuple[Gate, ...] = (
     ("not_live", _is_live),
     ("not_valid_now", _is_valid),
     ("suppressed", _is_not_suppressed),
@@ -82,5 +83,9 @@ _GATES: tuple[Gate, ...] = (
     ("wrong_category", _is_of_category),
     ("excluded", _is_not_excluded),
 )
-CONTENT_GATES: tuple[Gate, ...] = (*_GATES, ("seen", _is_unseen))
-OFFER_GATES: tuple[Gate, ...] = (("no_consent", _is_consented), ("not_suitable", _is_suitable), *_GATES)
+OFFER_GATES: tuple[Gate, ...] = (
+    ("no_consent", _is_consented),
+    ("not_suitable", _is_suitable),
+    *CONTENT_GATES,
+    ("no_disclosure", _is_disclosed),
+)

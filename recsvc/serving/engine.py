@@ -15,7 +15,6 @@ from recsvc.policy import Policy
 from recsvc.serving.candidates import Candidate, climb_down
 from recsvc.serving.customers import Subject, SubjectReader
 from recsvc.serving.eligibility import Circumstances, refusal_of
-from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
 from recsvc.serving.reasons import explain
 from recsvc.serving.reranking import choose, n_to_consider
@@ -26,7 +25,6 @@ class Engine:
 
     def __init__(
         self,
-        bundles: LiveBundles,
         catalogue: LiveCatalogue,
         subjects: SubjectReader,
         policy: Policy,
@@ -34,7 +32,6 @@ class Engine:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
     ) -> None:
-        self._bundles = bundles
         self._catalogue = catalogue
         self._subjects = subjects
         self._policy = policy
@@ -44,7 +41,7 @@ class Engine:
     def recommend(self, request: SlateRequest) -> Slate:
         """The slate for this request, from one model and one state of the catalogue."""
         now = self._clock()
-        model, view = self._bundles.model, self._catalogue.view
+        model, view = self._catalogue.model_and_view()
         subject = self._subjects.read(
             request.customer_id, channel=request.channel, model=model, items=view.items, now=now
         )
@@ -75,9 +72,9 @@ class Engine:
 
     def _expiry(self, now: datetime, view: CatalogueView, subject: Subject) -> datetime:
         """No slate outlives the validity of an item or of a suitability assessment."""
-        ends = [now + timedelta(seconds=self._policy.serving.slate_ttl_seconds)]
-        ends += [moment for moment in (view.next_change(now), subject.suitability_ends) if moment]
-        return min(moment for moment in ends if moment > now)
+        boundaries = (view.next_change(now), subject.suitability_ends)
+        to_come = [moment for moment in boundaries if moment and moment > now]
+        return min([now + timedelta(seconds=self._policy.serving.slate_ttl_seconds), *to_come])
 
 
 def show_item(candidate: Candidate, position: int, reason: Reason | None, locale: str) -> SlateItem:

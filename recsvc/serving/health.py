@@ -19,7 +19,7 @@ class Health:
 
     def report(self) -> HealthReport:
         """How things stand at this moment."""
-        model, view = self._bundles.model, self._catalogue.view
+        model, view = self._catalogue.model_and_view()
         redis, store = self._redis_answers(), not self._catalogue.is_stale
         parts = {"redis": redis, "store": store, "model": model is not None}
         degraded = [part for part, stands in parts.items() if not stands]

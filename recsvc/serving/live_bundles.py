@@ -6,8 +6,6 @@ the place of one that serves; a bundle whose files change under a running server
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import structlog
 
 from recsvc.bundles.registry import Aliases, Registry
@@ -15,7 +13,7 @@ from recsvc.errors import BundleError
 from recsvc.serving.answers import RefusedBundle
 from recsvc.serving.verification import Model, load_model
 
-_Fingerprint = tuple[tuple[str, int, int], ...]
+_Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 log = structlog.get_logger()
 
@@ -56,15 +54,15 @@ class LiveBundles:
     def _is_serving(self, version: str) -> bool:
         if self._model is None or self._model.version != version:
             return False
-        return self._fingerprint == _fingerprint(self._registry.folder / version)
+        return self._fingerprint == _fingerprint(self._registry, version)
 
     def _take(self, version: str) -> bool:
-        fingerprint = _fingerprint(self._registry.folder / version)
+        fingerprint = _fingerprint(self._registry, version)
         if version in self._refused and self._refused[version][0] == fingerprint:
             return False
         try:
             model = load_model(self._registry.path_of(version))
-        except BundleError as error:
+        except Exception as error:  # Whatever is wrong with it, what served before must go on.
             self._refused[version] = (fingerprint, str(error))
             log.error("bundle_refused", version=version, reason=str(error))
             return False
@@ -76,16 +74,16 @@ class LiveBundles:
 
 def _wanted(aliases: Aliases, serving: Model | None) -> tuple[str, ...]:
     """The champion, then what serves already, then what served before: the first sound one is taken."""
-    if aliases.champion is None:
-        return ()
+    champion = (aliases.champion,) if aliases.champion else ()
     standing = (serving.version,) if serving else ()
-    return tuple(dict.fromkeys((aliases.champion, *standing, *aliases.former_champions)))
+    return tuple(dict.fromkeys((*champion, *standing, *aliases.former_champions)))
 
 
-def _fingerprint(folder: Path) -> _Fingerprint:
+def _fingerprint(registry: Registry, version: str) -> _Fingerprint:
     """Names, sizes and times of a bundle's files: what changes when anybody touches them."""
     try:
-        facts = ((entry.name, entry.stat()) for entry in folder.iterdir())
-        return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in facts))
-    except OSError:
+        facts = [(entry.name, entry.stat()) for entry in registry.path_of(version).iterdir()]
+    except (OSError, BundleError):
         return ()
+    # The time of the last change of the file's record, too: nobody can set that one back.
+    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in facts))

@@ -7,9 +7,10 @@ the store says of an item wins over it, a retirement included.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 import structlog
@@ -20,6 +21,7 @@ from recsvc.domain.items import Item, ItemKind, ItemStatus
 from recsvc.errors import StoreError
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.protocols import Catalogue
+from recsvc.serving.verification import Model
 
 log = structlog.get_logger()
 
@@ -50,6 +52,17 @@ class CatalogueView:
         position = bisect.bisect_right(self._moments, after)
         return self._moments[position] if position < len(self._moments) else None
 
+    @cached_property
+    def without_model(self) -> CatalogueView:
+        """The same items, when no model can be asked about them."""
+        return replace(
+            self,
+            model_version=None,
+            trained_rows={kind: np.zeros(0, dtype=np.int32) for kind in ItemKind},
+            fresh=_by_kind(self.items.values()),
+            by_row={},
+        )
+
 
 class LiveCatalogue:
     """Holds the view that serves. `refresh` replaces it when the store or the model moved."""
@@ -59,13 +72,24 @@ class LiveCatalogue:
         self._bundles = bundles
         self._stored: tuple[Item, ...] = ()
         self._revision = -1
-        self._view = make_view((), None, revision=-1)
+        self._serving: tuple[Model | None, CatalogueView] = (None, make_view((), None, revision=-1))
         self.is_stale = False
 
     @property
     def view(self) -> CatalogueView:
         """The view that serves now."""
-        return self._view
+        return self._serving[1]
+
+    def model_and_view(self) -> tuple[Model | None, CatalogueView]:
+        """What answers now: a model, and the view that was laid beside this very model.
+
+        Both come from one reference, so an answer never mixes versions. A model whose files were touched
+        since they were checked is left out: the next refresh finds what can take its place.
+        """
+        model, view = self._serving
+        if model is None or model.bundle.is_untouched():
+            return model, view
+        return None, view.without_model
 
     def refresh(self) -> None:
         """Follow the store and the model. While the store cannot answer, the last view goes on serving."""
@@ -77,10 +101,10 @@ class LiveCatalogue:
         except StoreError as error:
             self.is_stale = True
             log.warning("catalogue_unreachable", reason=str(error))
-        model = self._bundles.model
-        version = model.version if model else None
-        if (self._view.revision, self._view.model_version) != (self._revision, version):
-            self._view = make_view(self._stored, model.bundle if model else None, revision=self._revision)
+        model, (laid_beside, view) = self._bundles.model, self._serving
+        if view.revision != self._revision or model is not laid_beside:
+            bundle = model.bundle if model else None
+            self._serving = (model, make_view(self._stored, bundle, revision=self._revision))
 
 
 def make_view(stored: Sequence[Item], bundle: Bundle | None, *, revision: int) -> CatalogueView:
@@ -91,7 +115,6 @@ def make_view(stored: Sequence[Item], bundle: Bundle | None, *, revision: int) -
     with_row = snapshot[: len(bundle.items)] if bundle else ()
     by_row = {row: live[item.item_id] for row, item in enumerate(with_row) if item.item_id in live}
     trained = {item.item_id for item in with_row}
-    fresh = [item for item_id, item in live.items() if item_id not in trained]
     moments = {moment for item in live.values() for moment in (item.valid_from, item.valid_to) if moment}
     return CatalogueView(
         revision=revision,
@@ -101,13 +124,15 @@ def make_view(stored: Sequence[Item], bundle: Bundle | None, *, revision: int) -
             kind: np.array([row for row, item in by_row.items() if item.kind is kind], dtype=np.int32)
             for kind in ItemKind
         },
-        fresh={
-            kind: tuple(sorted((item for item in fresh if item.kind is kind), key=_newest_first))
-            for kind in ItemKind
-        },
+        fresh=_by_kind(item for item_id, item in live.items() if item_id not in trained),
         by_row=by_row,
         _moments=tuple(sorted(moments)),
     )
+
+
+def _by_kind(items: Iterable[Item]) -> dict[ItemKind, tuple[Item, ...]]:
+    ordered = sorted(items, key=_newest_first)
+    return {kind: tuple(item for item in ordered if item.kind is kind) for kind in ItemKind}
 
 
 def _newest_first(item: Item) -> tuple[int, float, str]:

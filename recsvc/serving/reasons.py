@@ -52,14 +52,15 @@ def _drivers(chosen: Sequence[Candidate], subject: Subject, model: Model) -> dic
     personal = [
         c for c in chosen if c.row is not None and c.source in (Source.PERSONALISED, Source.FOLDED_IN)
     ]
-    if not personal or not len(subject.history):
+    if not personal:
         return {}
     rows = np.array([candidate.row for candidate in personal], dtype=np.int32)
-    parts = model.scorer.contributions(subject.history, rows)
+    history = subject.past.history
+    parts = model.scorer.contributions(history, rows)
     drivers: dict[str, tuple[str, ...]] = {}
     for candidate, part in zip(personal, parts, strict=True):
         greatest = [n for n in np.argsort(-part, kind="stable")[:_MAX_BECAUSE] if part[n] > 0]
-        ids = model.bundle.items.ids_of([int(subject.history.item_rows[n]) for n in greatest])
+        ids = model.bundle.items.ids_of([int(history.item_rows[n]) for n in greatest])
         drivers[candidate.item.item_id] = ids
     return drivers
 

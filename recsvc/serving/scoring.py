@@ -6,12 +6,14 @@ the golden queries of every bundle hold it to that.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.bundles.bundle import Bundle, History
+from recsvc.errors import BundleCorruptError
 
 FloatArray = NDArray[np.float32]
 RowArray = NDArray[np.int32]
@@ -19,6 +21,11 @@ RowArray = NDArray[np.int32]
 
 class Scorer(Protocol):
     """How one model family scores."""
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether two customers may get different scores."""
+        ...
 
     def score(self, history: History) -> FloatArray:
         """A score for every item: (n_items,). The history is not empty."""
@@ -36,10 +43,13 @@ class Scorer(Protocol):
 class AlsScorer:
     """Alternating least squares (Hu, Koren and Volinsky 2008): fold-in is one ridge solve, eq. 4."""
 
+    is_personal = True
+
     def __init__(self, bundle: Bundle) -> None:
         self._factors: FloatArray = bundle.arrays["als_item_factors"]  # (n_items, n_factors)
         self._gram: FloatArray = bundle.arrays["als_gram"]  # (n_factors, n_factors), YᵀY + λI
         self._alpha = float(bundle.manifest.parameters["confidence"])
+        np.linalg.cholesky(self._gram)  # Else not every history could be solved for.
 
     def score(self, history: History) -> FloatArray:
         factors, confidence = self._of(history)
@@ -52,9 +62,13 @@ class AlsScorer:
         return np.asarray((smoothed.T @ factors.T) * confidence, dtype=np.float32)
 
     def similar(self, item_row: int) -> FloatArray:
-        norms = np.linalg.norm(self._factors, axis=1)
+        norms = self._norms
         likeness = self._factors @ self._factors[item_row] / np.maximum(norms * norms[item_row], 1e-12)
         return np.asarray(likeness, dtype=np.float32)
+
+    @cached_property
+    def _norms(self) -> FloatArray:
+        return np.asarray(np.linalg.norm(self._factors, axis=1), dtype=np.float32)
 
     def _of(self, history: History) -> tuple[FloatArray, FloatArray]:
         confidence = np.asarray(self._alpha * history.strengths, dtype=np.float32)
@@ -67,11 +81,12 @@ class AlsScorer:
 class NeighbourScorer:
     """Item neighbours: a score is the sum of the history's likenesses, weighted by strength."""
 
+    is_personal = True
+
     def __init__(self, bundle: Bundle) -> None:
-        self._neighbours: RowArray = bundle.arrays[
-            "neighbour_items"
-        ]  # (n_items, k), -1 where there are fewer
-        self._likeness: FloatArray = bundle.arrays["neighbour_scores"]  # (n_items, k), 0 there
+        # Both (n_items, n_neighbours); where there are fewer neighbours: row -1, likeness 0.
+        self._neighbours: RowArray = bundle.arrays["neighbour_items"]
+        self._likeness: FloatArray = bundle.arrays["neighbour_scores"]
 
     def score(self, history: History) -> FloatArray:
         weighted = self._likeness[history.item_rows] * history.strengths[:, None]
@@ -96,6 +111,8 @@ class NeighbourScorer:
 class PopularityScorer:
     """Everybody gets what most people take."""
 
+    is_personal = False
+
     def __init__(self, bundle: Bundle) -> None:
         self._popularity: FloatArray = bundle.popularity
 
@@ -116,6 +133,10 @@ class PopularityBlend:
         self._personal = personal
         self._popular = np.float32(weight) * _standardised(np.log1p(popularity))
 
+    @property
+    def is_personal(self) -> bool:
+        return self._personal.is_personal
+
     def score(self, history: History) -> FloatArray:
         return np.asarray(_standardised(self._personal.score(history)) + self._popular, dtype=np.float32)
 
@@ -135,7 +156,12 @@ _FAMILIES: dict[str, type[AlsScorer | NeighbourScorer | PopularityScorer]] = {
 
 
 def make_scorer(bundle: Bundle) -> Scorer:
-    """The scorer of the bundle's family. Raises KeyError for a family that this release does not know."""
+    """The scorer of the bundle's family. Raises BundleCorruptError for a family that nobody knows."""
+    if bundle.manifest.family not in _FAMILIES:
+        family = bundle.manifest.family
+        raise BundleCorruptError(
+            bundle.version, "its family", f"{family!r} is not one that this release knows"
+        )
     scorer = _FAMILIES[bundle.manifest.family](bundle)
     weight = float(bundle.manifest.parameters.get("popularity_weight", 0))
     return PopularityBlend(scorer, bundle.popularity, weight) if weight else scorer

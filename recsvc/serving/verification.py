@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from recsvc.bundles.bundle import Bundle, History, open_bundle
+from recsvc.bundles.bundle import Bundle, History
 from recsvc.bundles.manifest import GoldenQuery
+from recsvc.bundles.opening import open_bundle
 from recsvc.errors import BundleCorruptError, GoldenQueryError
 from recsvc.serving.scoring import Scorer, make_scorer
 
@@ -39,7 +40,7 @@ def load_model(path: Path) -> Model:
         for number, query in enumerate(bundle.manifest.golden_queries, start=1):
             if not _answers(model, query):
                 raise GoldenQueryError(bundle.version, number)
-    except (KeyError, IndexError, ValueError, np.linalg.LinAlgError) as error:
+    except (KeyError, IndexError, ValueError, TypeError, np.linalg.LinAlgError) as error:
         raise BundleCorruptError(bundle.version, "its arrays", f"do not fit together ({error})") from error
     return model
 

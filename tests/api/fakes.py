@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote_to_bytes
-
-from flask import Flask
+from wsgiref.types import WSGIApplication
 
 from recsvc.bootstrap import Services
 from recsvc.domain.access import ROLE_SCOPES, ApiKey, Role, Scope
@@ -187,7 +186,7 @@ class Reply:
 
 
 def send(
-    app: Flask,
+    app: WSGIApplication,
     target: str,
     *,
     method: str = "GET",

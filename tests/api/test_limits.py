@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 from flask import Flask
 
+from recsvc.api.boundary import Boundary
 from recsvc.api.limits import MAX_HEADER_FIELDS, MAX_URI_BYTES
 from tests.api.conftest import LogLines
 from tests.api.fakes import CONTENT, Reply, send
@@ -101,10 +103,19 @@ def test_an_upgrade_to_websocket_is_not_taken_up(app: Flask) -> None:
     assert send(app, CONTENT, headers=upgrade).status == 200
 
 
-def test_what_breaks_outside_the_views_is_a_problem_too(app: Flask, log: LogLines) -> None:
-    app.before_request_funcs.setdefault(None, []).append(lambda: 1 / 0)
-    app.teardown_request_funcs.setdefault(None, [])
+def test_what_breaks_before_a_view_is_a_problem_too(app: Flask, log: LogLines) -> None:
+    def break_off() -> None:
+        raise RuntimeError("broken")
+
+    app.before_request_funcs[None] = [break_off]
     assert_problem(send(app, CONTENT), 500, "internal-error")
-    app.url_map.bind_to_environ = None  # type: ignore[method-assign, assignment]
-    assert_problem(send(app, CONTENT), 500, "internal-error")
-    assert [line["event"] for line in log()] == ["unexpected_error", "request"] * 2
+    assert [line["event"] for line in log()] == ["unexpected_error", "request"]
+
+
+def test_what_breaks_outside_flask_is_a_problem_too(log: LogLines) -> None:
+    def broken(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        raise RuntimeError("broken")
+
+    reply = send(Boundary(broken, lambda: "r-1"), CONTENT)
+    assert_problem(reply, 500, "internal-error")
+    assert [line["event"] for line in log()] == ["unexpected_error", "request"]

@@ -81,7 +81,7 @@ def test_an_error_of_a_part_that_is_down_says_nothing_of_our_inside(app: Flask, 
 
 
 def test_what_werkzeug_says_of_a_request_is_not_passed_on(app: Flask, services: Services) -> None:
-    reply = raised(app, services, http.BadRequestKeyError("c-4711"))
+    reply = raised(app, services, http.SecurityError("the host c-4711 is not trusted"))
     assert reply.status == 400
     assert "c-4711" not in reply.body.decode()
 
@@ -123,6 +123,11 @@ def test_a_problem_is_never_larger_than_16_kib(app: Flask, services: Services) -
     reply = raised(app, services, many)
     assert 0 < len(reply.json["errors"]) <= 100
     assert len(reply.body) <= MAX_BODY_BYTES
+
+
+def test_a_problem_names_a_hundred_errors_at_most(app: Flask, services: Services) -> None:
+    reply = raised(app, services, InvalidRequestError([FieldError(f"body/{n}", "no") for n in range(150)]))
+    assert reply.pointers == [f"body/{n}" for n in range(100)]
 
 
 def test_even_one_error_that_is_too_long_leaves_a_problem(app: Flask, services: Services) -> None:

@@ -189,10 +189,10 @@ def test_a_text_that_is_no_unicode_is_refused_and_nothing_is_stored(
 
 def test_batches_that_overlap_are_stored_once_however_many_send_them(events: Events) -> None:
     def send(sender: int) -> Taken:
-        batch = [a_click(f"e{number}") for number in range(sender * 50, sender * 50 + 200)]
+        batch = [a_click(f"e{number}") for number in range(sender * 500, sender * 500 + 2_000)]
         return events.append(batch if sender % 2 else batch[::-1], received_at=NOW)
 
     with ThreadPoolExecutor(6) as pool:
         outcomes = list(pool.map(send, range(12)))
-    assert sum(outcome.accepted for outcome in outcomes) == events.count() == 11 * 50 + 200
-    assert sum(outcome.duplicates for outcome in outcomes) == 12 * 200 - events.count()
+    assert sum(outcome.accepted for outcome in outcomes) == events.count() == 11 * 500 + 2_000
+    assert sum(outcome.duplicates for outcome in outcomes) == 12 * 2_000 - events.count()

@@ -38,7 +38,7 @@ def many_events(n: int) -> list[dict[str, object]]:
 
 def write_json_lines(path: Path, events: Sequence[object]) -> Path:
     text = "".join(json.dumps(event) + "\n" for event in events).encode()
-    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    path.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
     return path
 
 
@@ -51,7 +51,7 @@ def write_events(path: Path, events: Sequence[Event]) -> Path:
         frame.write_parquet(path)
     else:
         text = frame.write_csv().encode()
-        path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+        path.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
     return path
 
 

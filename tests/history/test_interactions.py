@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsvc.domain.interactions import Interaction
@@ -43,6 +43,7 @@ def at(hour: int, **changes: object) -> Interaction:
     return Interaction(occurred_at=START + timedelta(hours=hour), **fields)  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(st.lists(INTERACTIONS, max_size=20))
 def test_what_the_store_gives_comes_back_as_it_was(interactions: list[Interaction]) -> None:
     assert list(InteractionTable.from_interactions(interactions).interactions()) == interactions

@@ -6,11 +6,14 @@ import os
 import sqlite3
 import subprocess
 import sys
+import uuid
+from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
@@ -25,11 +28,18 @@ from recsvc.stores.events import SqlEvents
 from recsvc.stores.tables import METADATA, from_micros, to_micros
 from recsvc.stores.tables import events as events_table
 
+needs_postgresql = pytest.mark.skipif(
+    not os.environ.get("RECSVC_TEST_DATABASE_URL"), reason="RECSVC_TEST_DATABASE_URL is not set"
+)
+
 OPEN_AND_PUT = """
 import sys
+import alembic.command
 from recsvc.domain.items import Item
 from recsvc.stores.catalogue import SqlCatalogue
 from recsvc.stores.database import open_database
+print("ready", flush=True)
+sys.stdin.readline()
 database = open_database(sys.argv[1])
 SqlCatalogue(database).put_many([Item("i" + sys.argv[2])])
 database.close()
@@ -106,13 +116,32 @@ def test_an_up_to_date_store_opens_without_loading_alembic(tmp_path: Path) -> No
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def open_at_once(url: str, n_processes: int) -> None:
+    """Open the store in several processes that set off together; every one of them must get through."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", OPEN_AND_PUT, url, str(number)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(n_processes)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in processes] == [0] * n_processes
+
+
 def test_many_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
     url = url_of(tmp_path / "new" / "store.sqlite3")
-    opened = [
-        subprocess.Popen([sys.executable, "-W", "error", "-c", OPEN_AND_PUT, url, str(number)])
-        for number in range(8)
-    ]
-    assert [process.wait(60) for process in opened] == [0] * 8
+    open_at_once(url, 8)
     database = open_database(url)
     assert SqlCatalogue(database).revision() == 8
     database.close()
@@ -189,6 +218,12 @@ def test_a_postgresql_that_does_not_answer_is_named_without_the_password(scheme:
     assert "hush" not in str(caught.value)
 
 
+def test_a_password_that_the_driver_repeats_is_struck_out() -> None:
+    with pytest.raises(StoreError, match=r"\*\*\*") as caught:
+        open_database("postgresql://me:hush@127.0.0.1:1/shop?hostaddr=hush")
+    assert "hush" not in str(caught.value)
+
+
 def test_postgresql_without_its_driver_says_what_to_install(tmp_path: Path) -> None:
     # A package of this name that cannot be found stands in for one that is not installed.
     code = (
@@ -208,6 +243,7 @@ def test_an_error_says_nothing_of_the_data(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught, database.writing() as connection:
         connection.exec_driver_sql("INSERT INTO items VALUES (?, ?)", ("secret-item", "x"))
     assert "secret-item" not in str(caught.value)
+    assert "sqlite3." not in str(caught.value)
     database.close()
 
 
@@ -271,30 +307,39 @@ def test_any_moment_keeps_its_microseconds(moment: datetime) -> None:
     assert from_micros(to_micros(moment)) == moment
 
 
-@pytest.mark.skipif(not os.environ.get("RECSVC_TEST_DATABASE_URL"), reason="needs PostgreSQL")
-def test_many_processes_may_open_a_new_postgresql_schema_at_once() -> None:
-    import uuid
-
-    import sqlalchemy
-
+@pytest.fixture
+def empty_schema() -> Iterator[str]:
+    """The URL of a PostgreSQL schema with nothing in it."""
     plain = os.environ["RECSVC_TEST_DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://")
     name = f"recsvc_race_{uuid.uuid4().hex}"
     server = sqlalchemy.create_engine(plain)
     with server.begin() as connection:
         connection.exec_driver_sql(f"CREATE SCHEMA {name}")
-    url = server.url.update_query_dict({"options": f"-csearch_path={name}"})
-    try:
-        opened = [
-            subprocess.Popen([sys.executable, "-c", OPEN_AND_PUT, url.render_as_string(False), str(number)])
-            for number in range(6)
-        ]
-        assert [process.wait(60) for process in opened] == [0] * 6
-        database = open_database(url.render_as_string(False))
-        assert SqlCatalogue(database).revision() == 6
-        with database.reading() as connection:
-            assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
-        database.close()
-    finally:
-        with server.begin() as connection:
-            connection.exec_driver_sql(f"DROP SCHEMA {name} CASCADE")
-        server.dispose()
+    yield server.url.update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(False)
+    with server.begin() as connection:
+        connection.exec_driver_sql(f"DROP SCHEMA {name} CASCADE")
+    server.dispose()
+
+
+@needs_postgresql
+def test_many_processes_may_open_a_new_postgresql_schema_at_once(empty_schema: str) -> None:
+    open_at_once(empty_schema, 6)
+    database = open_database(empty_schema)
+    assert SqlCatalogue(database).revision() == 6
+    with database.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    database.close()
+
+
+@needs_postgresql
+def test_ids_compare_byte_by_byte_in_postgresql_whatever_its_language(empty_schema: str) -> None:
+    database = open_database(empty_schema)
+    columns = (
+        "SELECT column_name, collation_name FROM information_schema.columns "
+        "WHERE table_schema = current_schema() AND column_name LIKE '%%\\_id'"
+    )
+    with database.reading() as connection:
+        found = connection.exec_driver_sql(columns).all()
+    database.close()
+    assert {name for name, _ in found} == {"item_id", "customer_id", "event_id", "key_id"}
+    assert {collation for _, collation in found} == {"C"}

@@ -6,10 +6,6 @@ from alembic import context
 
 from recsvc.stores.tables import METADATA
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=METADATA,
-    # SQLite can roll DDL back too, once the transaction is begun by hand: half a migration never stays.
-    transactional_ddl=True,
-)
+# The transaction is the caller's, who rolls all of it back when one migration fails.
+context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)
 context.run_migrations()

@@ -1,0 +1,125 @@
+"""Open a bundle. In: a folder. Out: checked, memory-mapped, read-only arrays, or a refusal with its reason.
+
+Everything is checked before anything is served: files against the manifest, checksums, types, shapes,
+finite values, and that the arrays fit together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import mmap
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+import numpy as np
+
+from recsvc.bundles.bundle import AnyArray, Bundle, Stamp, stamp_of
+from recsvc.bundles.manifest import (
+    SUPPORTED_FORMATS,
+    ArrayFact,
+    Manifest,
+    decode_manifest,
+    encode_manifest,
+)
+from recsvc.bundles.soundness import check_soundness
+from recsvc.errors import BundleCorruptError, BundleIncompatibleError, BundleNotFoundError
+
+MANIFEST_FILE = "manifest.json"
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Open a bundle after a full check of its bytes.
+
+    Raises:
+        BundleNotFoundError: there is no such bundle.
+        BundleCorruptError: a file is missing, extra, cut short or altered, or its content is unsound.
+        BundleIncompatibleError: the format is one that this release does not read.
+    """
+    manifest = read_manifest(path)
+    _check_file_names(path, manifest)
+    arrays: dict[str, AnyArray] = {}
+    stamps: dict[str, Stamp] = {}
+    for name, fact in manifest.arrays.items():
+        file = path / f"{name}.npy"
+        arrays[name], stamps[str(file)] = _open_array(file, manifest.version, fact)
+    bundle = Bundle(path, manifest, arrays, stamps)
+    check_soundness(bundle)
+    return bundle
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check the manifest alone. Raises as `open_bundle` does."""
+    version = path.name
+    try:
+        raw = (path / MANIFEST_FILE).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise BundleNotFoundError(f"there is no bundle {version}; see recsvc models list") from None
+    except OSError as error:
+        raise BundleCorruptError(version, MANIFEST_FILE, f"cannot be read ({error.strerror})") from error
+    try:
+        found = msgspec.json.decode(raw, type=_Format).format
+        if found not in SUPPORTED_FORMATS:
+            raise BundleIncompatibleError(version, found=found, supported=SUPPORTED_FORMATS)
+        manifest = decode_manifest(raw)
+        is_as_written = encode_manifest(manifest) == raw and manifest.with_version() == manifest
+    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
+        raise BundleCorruptError(version, MANIFEST_FILE, f"cannot be parsed ({error})") from error
+    if not is_as_written:
+        raise BundleCorruptError(version, MANIFEST_FILE, "is not as it was written")
+    if manifest.version != version:
+        raise BundleCorruptError(version, MANIFEST_FILE, f"is that of bundle {manifest.version}")
+    return manifest
+
+
+class _Format(msgspec.Struct):
+    format: int
+
+
+def _check_file_names(path: Path, manifest: Manifest) -> None:
+    wanted = {MANIFEST_FILE, *(f"{name}.npy" for name in manifest.arrays)}
+    try:
+        found = set(os.listdir(path))
+    except OSError as error:
+        raise BundleCorruptError(
+            manifest.version, "its folder", f"cannot be read ({error.strerror})"
+        ) from error
+    for name in sorted(wanted - found):
+        raise BundleCorruptError(manifest.version, name, "is missing")
+    for name in sorted(found - wanted):
+        raise BundleCorruptError(manifest.version, name, "is not part of the bundle")
+
+
+def _open_array(file: Path, version: str, fact: ArrayFact) -> tuple[AnyArray, Stamp]:
+    """Check and map one file. It is opened once, so what is mapped is what was checked."""
+    try:
+        with file.open("rb") as stream:
+            stamp = stamp_of(os.fstat(stream.fileno()))
+            if hashlib.file_digest(stream, "sha256").hexdigest() != fact.sha256:
+                raise BundleCorruptError(version, file.name, "has another checksum than its manifest says")
+            stream.seek(0)
+            array = _map_array(stream)
+    except (OSError, ValueError) as error:
+        raise BundleCorruptError(version, file.name, f"cannot be read ({error})") from error
+    if array.dtype.str != fact.dtype or array.shape != fact.shape:
+        raise BundleCorruptError(version, file.name, "has another shape than its manifest says")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise BundleCorruptError(version, file.name, "holds values that are not finite")
+    return array, stamp
+
+
+def _map_array(stream: BinaryIO) -> AnyArray:
+    """The .npy file as an array over its pages, which no write can reach. Nothing is ever unpickled."""
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("not of .npy format 1.0")
+    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.hasobject or is_fortran:
+        raise ValueError("not a plain array in row order")
+    offset, count = stream.tell(), math.prod(shape)
+    if stream.seek(0, os.SEEK_END) != offset + count * dtype.itemsize:
+        raise ValueError("longer or shorter than its header says")
+    pages = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    array: AnyArray = np.frombuffer(pages, dtype, count, offset).reshape(shape)
+    return array

@@ -1,0 +1,49 @@
+"""What a customer asked us to stop. In: the events that say so. Out: what may still be shown, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from recsvc.domain.interactions import Known
+from recsvc.domain.items import Channel, Item
+from recsvc.policy import Policy
+
+NOT_INTERESTED = "not_interested"
+COMPLAINT = "complaint"
+UNSUBSCRIBE = "unsubscribe"
+STANDING_TYPES = (
+    "reject",
+    "dismiss",
+    NOT_INTERESTED,
+    COMPLAINT,
+    UNSUBSCRIBE,
+)  # They hold however old they are.
+
+
+def may_still_market(
+    known: Known, channel: Channel, policy: Policy, *, agreed_at: datetime | None, now: datetime
+) -> bool:
+    """Whether no unsubscription or complaint stands against marketing on the channel.
+
+    An unsubscription on a channel stops that channel, one without a channel stops all, until the
+    customer's consents are recorded anew (`agreed_at`). A complaint stops all for a time.
+    """
+    patience = now - timedelta(days=policy.feedback.complaint_stops_marketing_days)
+    for event in known.interactions:
+        if event.type == COMPLAINT and event.occurred_at > patience:
+            return False
+        stops_here = event.type == UNSUBSCRIBE and event.channel in (None, channel)
+        if stops_here and (agreed_at is None or event.occurred_at >= agreed_at):
+            return False
+    return True
+
+
+def held_back_categories(
+    known: Known, items: Mapping[str, Item], policy: Policy, *, now: datetime
+) -> frozenset[str]:
+    """The categories of items that were met with `not_interested` lately."""
+    since = now - timedelta(days=policy.feedback.not_interested_days)
+    met = (e.item_id for e in known.interactions if e.type == NOT_INTERESTED and e.occurred_at > since)
+    categories = (items[item_id].category for item_id in met if item_id is not None and item_id in items)
+    return frozenset(category for category in categories if category)

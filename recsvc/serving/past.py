@@ -1,0 +1,85 @@
+"""What a customer did, as far as a slate may know. In: a bundle, and what happened since. Out: a `Past`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsvc.bundles.bundle import Bundle, History
+from recsvc.domain.interactions import Known
+from recsvc.policy import Policy
+
+EMPTY_HISTORY = History(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The history that is scored from, and the items that it bars.
+
+    `is_folded_in` says that something since the training changed the history. `used` names the items that
+    were used and have no row in the model; `suppressed` those whose last word was a no.
+    """
+
+    history: History = EMPTY_HISTORY
+    is_folded_in: bool = False
+    used: frozenset[str] = frozenset()
+    suppressed: frozenset[str] = frozenset()
+
+
+NO_PAST = Past()
+
+
+def read_past(customer_row: int | None, bundle: Bundle | None, known: Known, policy: Policy) -> Past:
+    """The trained history with what happened since laid over it, in its order."""
+    trained, refused = _trained(customer_row, bundle)
+    if not known.interactions:
+        return Past(trained, suppressed=frozenset(refused))
+    return _fold_in(trained, refused, bundle, known, policy)
+
+
+def refusals_in(known: Known, policy: Policy) -> frozenset[str]:
+    """The items whose last word was a no: what holds also where nothing may be personalised."""
+    last_words = {item_id: strength for item_id, strength, _ in _words(known, policy)}
+    return frozenset(item_id for item_id, strength in last_words.items() if strength < 0)
+
+
+def _trained(customer_row: int | None, bundle: Bundle | None) -> tuple[History, tuple[str, ...]]:
+    if bundle is None or customer_row is None:
+        return EMPTY_HISTORY, ()
+    return bundle.history_of(customer_row), bundle.items.ids_of(bundle.refused_by(customer_row))
+
+
+def _fold_in(
+    trained: History, refused: Sequence[str], bundle: Bundle | None, known: Known, policy: Policy
+) -> Past:
+    scale = float(bundle.manifest.parameters.get("strength_scale", 1.0)) if bundle else 1.0
+    strengths = dict(zip(trained.item_rows.tolist(), trained.strengths.tolist(), strict=True))
+    changed, used, turned_down = False, set[str](), set(refused)
+    for item_id, strength, is_late in _words(known, policy):
+        row = bundle.items.row_of(item_id) if bundle else None
+        if strength < 0:
+            turned_down.add(item_id)
+            changed |= row is not None and strengths.pop(row, None) is not None
+            continue
+        turned_down.discard(item_id)
+        if row is None:
+            used.add(item_id)
+        elif row not in strengths or not is_late:
+            # A late event of a pair that was trained on was most likely there: it does not count twice.
+            strengths[row] = strengths.get(row, 0.0) + strength * scale
+            changed = True
+    history = History(
+        np.fromiter(strengths.keys(), dtype=np.int32, count=len(strengths)),
+        np.fromiter(strengths.values(), dtype=np.float32, count=len(strengths)),
+    )
+    return Past(history, changed, frozenset(used), frozenset(turned_down))
+
+
+def _words(known: Known, policy: Policy) -> Iterator[tuple[str, float, bool]]:
+    """What speaks for or against an item: its id, the strength, and whether the word came in late."""
+    rules = policy.interaction_types
+    for one in known.interactions:
+        if one.item_id is not None and one.type in rules and rules[one.type].strength != 0:
+            yield one.item_id, rules[one.type].strength, one.event_id in known.late_ids

@@ -1,0 +1,73 @@
+"""A small history that can be learned from, in every kind of file, and what a command did."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+Row = Mapping[str, object]
+MAPPINGS = Path(__file__).parents[2] / "scripts" / "mappings"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended: its exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def report(self) -> Any:
+        """The JSON object on standard output, which holds nothing else."""
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+Run = Callable[..., Outcome]
+
+
+def a_history(n_customers: int = 60, n_items: int = 40, n_days: int = 30) -> list[Row]:
+    """Two kinds of customers, who go through one half of the items each, over some days until today."""
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(days=n_days)
+    half = n_items // 2
+    return [
+        {
+            "type": "purchase" if turn % 3 == 0 else "view",
+            "customer_id": f"c{customer}",
+            "item_id": f"i{(customer % 2) * half + (7 * customer + 3 * turn) % half}",
+            "occurred_at": (start + timedelta(days=turn * n_days / 10, minutes=customer)).isoformat(),
+        }
+        for turn in range(10)
+        for customer in range(n_customers)
+    ]
+
+
+def write_rows(path: Path, rows: Iterable[Row]) -> Path:
+    """Write rows as what the suffix says."""
+    found = list(rows)
+    if path.suffix == ".parquet":
+        pl.DataFrame(found).write_parquet(path)
+        return path
+    lines = [json.dumps(row) for row in found]
+    if ".csv" in path.suffixes:
+        lines = [",".join(found[0]), *(",".join(map(str, row.values())) for row in found)]
+    text = "".join(f"{line}\n" for line in lines).encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return path
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Every file and folder below a folder, with what the files hold."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        for path in folder.rglob("*")
+    }

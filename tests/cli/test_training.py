@@ -1,0 +1,107 @@
+"""Training and evaluating, from every kind of file and from the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.examples import Run, a_history, write_rows
+
+KINDS = ["events.csv", "events.csv.gz", "events.jsonl", "events.jsonl.gz", "events.parquet"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_history_of_any_kind_of_file_becomes_the_champion(name: str, home: Path, recsvc: Run) -> None:
+    report = recsvc("train", "--events", write_rows(home / name, a_history()), "--json").report
+    assert (home / "models" / report["version"] / "manifest.json").is_file()
+    assert report["promoted"] is True
+    assert report["families"].keys() >= {"popularity", "neighbours", "als"}
+    assert report["chosen"] in report["families"]
+    assert report["families"]["popularity"].keys() >= {"recall@20", "ndcg@20", "intervals", "seconds"}
+    assert report["rejects"] == {"count": 0, "path": None, "reasons": {}}
+    assert report["seconds"].keys() >= {"read", "select", "fit", "publish"}
+    assert recsvc("models", "list", "--json").report["champion"] == report["version"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_of_file_can_be_evaluated(name: str, home: Path, recsvc: Run) -> None:
+    history = a_history()
+    train, test = home / f"train_{name}", home / f"test_{name}"
+    half = len(history) // 2
+    words = ["--train", write_rows(train, history[:half]), "--test", write_rows(test, history[half:])]
+    report = recsvc("evaluate", *words, "--cutoffs", "5, 10", "--families", "popularity", "--json").report
+    assert report["chosen"] == "popularity"
+    assert report["families"]["popularity"].keys() >= {"recall@5", "ndcg@10", "coverage@5", "seconds"}
+    assert report["rejects"]["count"] == 0
+
+
+def test_an_evaluation_is_a_table_for_people(home: Path, recsvc: Run) -> None:
+    history = a_history()
+    half = len(history) // 2
+    train = write_rows(home / "train.csv", history[:half])
+    test = write_rows(home / "test.csv", history[half:])
+    outcome = recsvc("evaluate", "--train", train, "--test", test)
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "Measured on test.csv" in outcome.err
+    for name in ("popularity", "neighbours", "als"):
+        assert name in outcome.err
+
+
+def test_the_store_is_trained_on_where_no_file_is_named(events: Path, recsvc: Run) -> None:
+    recsvc("import", "--events", events)
+    from_store = recsvc("train", "--json").report
+    from_file = recsvc("train", "--events", events, "--json").report
+    assert from_store["rows"] == from_file["rows"]
+    assert from_store["families"]["popularity"]["ndcg@20"] == from_file["families"]["popularity"]["ndcg@20"]
+
+
+def test_a_bundle_that_is_not_to_be_promoted_leaves_the_champion(events: Path, recsvc: Run) -> None:
+    first = recsvc("train", "--events", events, "--json").report
+    second = recsvc("train", "--events", events, "--seed", "2", "--no-promote", "--json").report
+    assert second["promoted"] is False
+    listed = recsvc("models", "list", "--json").report
+    assert listed["champion"] == first["version"]
+    assert {model["version"] for model in listed["models"]} == {first["version"], second["version"]}
+
+
+def test_some_rejects_are_told_and_kept(home: Path, recsvc: Run) -> None:
+    bad = {
+        "type": "view",
+        "customer_id": "c1",
+        "item_id": "not an id!",
+        "occurred_at": "2026-01-01T00:00:00Z",
+    }
+    report = recsvc(
+        "train", "--events", write_rows(home / "events.csv", [*a_history(), bad]), "--json"
+    ).report
+    assert report["rejects"]["count"] == 1
+    assert len(Path(report["rejects"]["path"]).read_text().splitlines()) == 1
+
+
+def test_files_may_be_several(home: Path, recsvc: Run) -> None:
+    history = a_history()
+    first, second = write_rows(home / "a.csv", history[:300]), write_rows(home / "b.jsonl", history[300:])
+    report = recsvc("train", "--events", first, "--events", second, "--no-promote", "--json").report
+    assert report["rows"]["interactions"] == len(history)
+
+
+def test_items_and_customers_reach_the_bundle(home: Path, events: Path, recsvc: Run) -> None:
+    items = write_rows(
+        home / "items.jsonl",
+        [
+            {"item_id": f"i{n}", "kind": "content", "category": "saving" if n < 20 else "loans"}
+            for n in range(41)
+        ],
+    )
+    customers = write_rows(
+        home / "customers.jsonl",
+        [
+            {"customer_id": f"c{n}", "consents": {"personalisation": n != 0, "marketing": []}}
+            for n in range(60)
+        ],
+    )
+    words = ["--events", events, "--items", items, "--customers", customers]
+    report = recsvc("train", *words, "--json").report
+    assert report["rows"]["customers"] == 59  # The first one did not agree to personalisation.
+    assert recsvc("models", "show", "champion", "--json").report["categories"] == ["loans", "saving"]
