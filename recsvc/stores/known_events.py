@@ -14,7 +14,7 @@ from typing import Any
 
 from recsvc.domain.interactions import Known
 from recsvc.stores.event_rows import EventRow, from_row
-from recsvc.stores.tables import to_micros
+from recsvc.stores.tables import COMES_LATE, LATE_MICROS, STANDING_TYPES, STANDS, to_micros
 
 MAX_ALWAYS = 1_000
 """So many events of the types that are always read, at most: the work of one answer stays bounded."""
@@ -35,7 +35,7 @@ class Wanted:
 
     def statement(self, dialect: str) -> str:
         """The query, in the driver's own words."""
-        return _statement(dialect, len(self.always))
+        return _statement(dialect, len(self.always), STANDING_TYPES.issuperset(self.always))
 
     def parameters(self) -> dict[str, Any]:
         """The parameters of the query."""
@@ -43,6 +43,7 @@ class Wanted:
             "customer": self.customer_id,
             "occurred": self.occurred_after,
             "received": self.received_after,
+            "received_short": self.received_after - LATE_MICROS,
             "most": self.limit,
             "most_always": MAX_ALWAYS,
             **{f"type{number}": name for number, name in enumerate(self.always)},
@@ -83,15 +84,26 @@ def make_wanted(
 
 
 @cache
-def _statement(dialect: str, n_always: int) -> str:
-    """Three searches, each served by an index of its own: the recent, the late, and the types of always."""
+def _statement(dialect: str, n_always: int, all_stand: bool) -> str:
+    """Searches that each walk a stretch of an index: the recent, the late, and the types of always."""
     place = ":{}" if dialect == "sqlite" else "%({})s"
     types = ", ".join(place.format(f"type{number}") for number in range(n_always))
+    stands = f"{STANDS} AND " if all_stand else ""
     # The unary plus keeps both databases from walking the customer's whole past in order of time.
     searches = [
         ("occurred_at > {occurred}", "occurred_at", "{most}"),
-        ("received_at > {received} AND +occurred_at <= {occurred}", "+occurred_at", "{most}"),
-        *([(f"type IN ({types})", "+occurred_at", "{most_always}")] if n_always else []),
+        # Late, and either on its way for long or for so short that it occurred shortly before.
+        (
+            f"{COMES_LATE} AND received_at > {{received}} AND +occurred_at <= {{occurred}}",
+            "+occurred_at",
+            "{most}",
+        ),
+        (
+            "occurred_at > {received_short} AND occurred_at <= {occurred} AND received_at > {received}",
+            "occurred_at",
+            "{most}",
+        ),
+        *([(f"{stands}type IN ({types})", "+occurred_at", "{most_always}")] if n_always else []),
     ]
     columns = ", ".join(_COLUMNS)
     template = " UNION ALL ".join(
@@ -99,7 +111,7 @@ def _statement(dialect: str, n_always: int) -> str:
         f"ORDER BY {moment} DESC, event_id DESC LIMIT {most}) AS search{number}"
         for number, (test, moment, most) in enumerate(searches)
     )
-    names = ("customer", "occurred", "received", "most", "most_always")
+    names = ("customer", "occurred", "received", "received_short", "most", "most_always")
     for name in names:
         template = template.replace(f"{{{name}}}", place.format(name))
     return template
