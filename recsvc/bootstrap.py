@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -14,7 +14,11 @@ from threadpoolctl import threadpool_limits
 
 from recsvc.bundles.registry import Registry
 from recsvc.domain.access import ApiKey
-from recsvc.domain.items import Channel, ItemKind
+from recsvc.domain.customers import Customer
+from recsvc.domain.interactions import Interaction
+from recsvc.domain.items import Channel, Item, ItemKind
+from recsvc.domain.profiles import CustomerProfile as Portrait
+from recsvc.domain.records import ErasureReceipt, Taken, Versioned, Written
 from recsvc.domain.slates import SlateRequest
 from recsvc.policy import Policy, load_policy
 from recsvc.serving.answers import HealthReport, ItemList, ServedSlate
@@ -22,7 +26,9 @@ from recsvc.serving.browsing import Browser as CatalogueBrowser
 from recsvc.serving.caching import CachedEngine
 from recsvc.serving.customers import SubjectReader
 from recsvc.serving.engine import Engine as SlateEngine
+from recsvc.serving.epochs import OutdatingCache
 from recsvc.serving.health import Health as WorkerHealth
+from recsvc.serving.intake import EventIntake
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.refreshing import Refresher
@@ -31,6 +37,7 @@ from recsvc.stores.api_keys import SqlApiKeys
 from recsvc.stores.catalogue import SqlCatalogue
 from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import open_database
+from recsvc.stores.event_writer import EventWriter
 from recsvc.stores.events import SqlEvents
 from recsvc.stores.key_ring import KeyRing
 from recsvc.stores.redis_client import RestingRedis
@@ -149,6 +156,11 @@ class Services:
     browser: Browser
     keys: Keys
     health: Health
+    intake: Intake
+    customers: CustomerDesk
+    catalogue: CatalogueDesk
+    portraits: Portraits
+    privacy: Privacy
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
     closers: tuple[Callable[[], None], ...] = ()
@@ -184,6 +196,11 @@ def build_services(settings: Settings) -> Services:
         browser=CatalogueBrowser(catalogue, policy.serving.default_locale, clock=now),
         keys=KeyRing(SqlApiKeys(database), monotonic=time.monotonic),
         health=WorkerHealth(bundles, catalogue, cache),
+        intake=EventIntake(EventWriter(SqlEvents(database)), OutdatingCache(cache), clock=now),
+        customers=None,  # type: ignore[arg-type]
+        catalogue=None,  # type: ignore[arg-type]
+        portraits=None,  # type: ignore[arg-type]
+        privacy=None,  # type: ignore[arg-type]
         clock=now,
         new_id=new_id,
         closers=(refresher.stop, redis.close, *([server.stop] if server else []), database.close),

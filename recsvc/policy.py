@@ -60,6 +60,17 @@ class FeedbackPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     complaint_stops_marketing_days: float
 
 
+class LimitsPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How often one key may call, in each worker process."""
+
+    events_per_second: int
+    profiles_per_10_seconds: int
+
+    def __post_init__(self) -> None:
+        if self.events_per_second < 1 or self.profiles_per_10_seconds < 1:
+            raise ValueError("a limit must be at least 1")
+
+
 class ConsentDefault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What holds for a customer whose consents were never recorded."""
 
@@ -97,6 +108,7 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decay: DecayPolicy
     serving: ServingPolicy
     feedback: FeedbackPolicy
+    limits: LimitsPolicy
     consent_without_record: ConsentDefault
     segments: tuple[SegmentRule, ...]
 
@@ -114,6 +126,7 @@ class Policy:
     decay: DecayPolicy
     serving: ServingPolicy
     feedback: FeedbackPolicy
+    limits: LimitsPolicy
     consent_without_record: ConsentDefault
     segments: tuple[SegmentRule, ...]
 
@@ -140,6 +153,7 @@ def load_policy(path: Path | None = None) -> Policy:
         decay=document.decay,
         serving=document.serving,
         feedback=document.feedback,
+        limits=document.limits,
         consent_without_record=document.consent_without_record,
         segments=document.segments,
     )

@@ -33,8 +33,8 @@ SECURITY_SCHEMES = {
 }
 
 
-def authorise(services: Services, headers: Headers, scope: Scope) -> None:
-    """Let a caller pass who holds the scope.
+def authorise(services: Services, headers: Headers, scope: Scope) -> ApiKey | None:
+    """Let a caller pass who holds the scope. The key; None where none is asked for.
 
     Raises:
         UnauthenticatedError: no key was given, or none that is known and valid.
@@ -42,9 +42,11 @@ def authorise(services: Services, headers: Headers, scope: Scope) -> None:
         StoreError: the keys cannot be looked up.
     """
     if services.settings.auth == "off":
-        return
-    if scope not in _authenticate(services, headers).scopes:
+        return None
+    key = _authenticate(services, headers)
+    if scope not in key.scopes:
         raise ForbiddenError(scope.value)
+    return key
 
 
 def security_of(scope: Scope | None) -> list[dict[str, list[str]]]:

@@ -14,6 +14,7 @@ from recsvc.api.browsing import browsing
 from recsvc.api.documentation import documentation, publish
 from recsvc.api.documents import ANY_PROBLEM, describe
 from recsvc.api.endpoints import attach_services
+from recsvc.api.events import events
 from recsvc.api.health import health
 from recsvc.api.limits import MAX_BODY_BYTES
 from recsvc.api.problems import answer_error
@@ -21,7 +22,7 @@ from recsvc.api.recommendations import recommendations
 from recsvc.api.schemas import ProblemSchema
 from recsvc.bootstrap import Services
 
-AUDIENCES = (recommendations, browsing, health, documentation)
+AUDIENCES = (recommendations, browsing, events, health, documentation)
 
 
 def create_app(services: Services) -> Flask:

@@ -46,6 +46,25 @@ SLATE_HEADERS = {
     "Cache-Control": _header("Seconds until the list expires.", "private, max-age=300"),
 }
 
+CHANGE_HEADERS = {
+    "X-Request-ID": _REQUEST_ID,
+    "Server-Timing": LIST_HEADERS["Server-Timing"],
+    "Cache-Control": _header("Whether and how long the answer may be kept.", "no-store"),
+    "Vary": LIST_HEADERS["Vary"],
+}
+
+EVENT_EXAMPLE = {
+    "event_id": "0b5f6c1e-7d53-4a52-9a55-1c2f4be0a1d7",
+    "type": "click",
+    "customer_id": "c1",
+    "item_id": "a7",
+    "occurred_at": "2026-11-22T10:15:00Z",
+    "channel": "web",
+    "slate_id": "s_5f0c7a9e21d84b3f",
+    "position": 1,
+    "placement": "home",
+}
+
 
 def _item(item_id: str, title: str, category: str) -> dict[str, Any]:
     return {

@@ -1,14 +1,15 @@
 """The one door to flask-smorest. In: a rule, who may call it, its shapes. Out: a route that keeps them.
 
 flask-smorest carries no types, so its decorators are applied here and nowhere else. A route cannot be
-made without saying which scope it requires, and every route takes the same way: access, path, query,
-view.
+made without saying which scope it requires, and every route takes the same way: access, rate, path,
+query, body, view.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
@@ -17,8 +18,21 @@ from flask import Flask, Response, current_app, request
 from marshmallow import Schema
 
 from recsvc.api.access import authorise, security_of
-from recsvc.api.problems import FORBIDDEN, UNAUTHENTICATED, UNAVAILABLE, VALIDATION_ERROR, ProblemType
+from recsvc.api.bodies import JSON, read_json
+from recsvc.api.problems import (
+    CONTENT_TOO_LARGE,
+    FORBIDDEN,
+    LENGTH_REQUIRED,
+    MALFORMED,
+    RATE_LIMITED,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    UNSUPPORTED_MEDIA_TYPE,
+    VALIDATION_ERROR,
+    ProblemType,
+)
 from recsvc.api.query import check_path, load_query
+from recsvc.api.rates import Rate, RateKeeper
 from recsvc.api.schemas import QuerySchema
 from recsvc.bootstrap import Services
 from recsvc.domain.access import Scope
@@ -26,13 +40,16 @@ from recsvc.domain.identifiers import ID_PATTERN, ID_RULE
 from recsvc.observability import RECORD_KEY, RequestRecord
 
 View = Callable[..., Response]
+Shape = type[Schema] | dict[str, Any]
 
 _EXTENSION = "recsvc"
+_RATES = "recsvc.rates"
 
 
 def attach_services(app: Flask, services: Services) -> None:
     """Let the views of the app reach the services."""
     app.extensions[_EXTENSION] = services
+    app.extensions[_RATES] = RateKeeper(services.policy.limits)
 
 
 def services() -> Services:
@@ -45,6 +62,36 @@ def request_record() -> RequestRecord:
     """What will be told of the present request."""
     record: RequestRecord = request.environ[RECORD_KEY]
     return record
+
+
+@dataclass(frozen=True, slots=True)
+class BodyForm:
+    """One form in which a call takes its body: what it is called, and what it looks like."""
+
+    media_type: str
+    schema: Shape
+    example: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a call answers when all goes well. Documentation, the status included."""
+
+    status: int
+    shape: Shape | None = None
+    headers: Mapping[str, Any] | None = None
+    example: Any = None
+    media_type: str = JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a request has to bring before the view sees it."""
+
+    scope: Scope | None
+    query: type[QuerySchema] | None = None
+    takes: tuple[BodyForm, ...] = ()
+    rate: Rate | None = None
 
 
 class Endpoints:
@@ -62,11 +109,12 @@ class Endpoints:
         rule: str,
         *,
         requires: Scope | None,
-        answers: type[Schema] | dict[str, Any],
+        answers: Shape,
         query: type[QuerySchema] | None = None,
+        rate: Rate | None = None,
         headers: Mapping[str, Any] | None = None,
         example: Any = None,
-        media_type: str = "application/json",
+        media_type: str = JSON,
         problems: tuple[ProblemType, ...] = (),
         more_answers: Mapping[int, str] | None = None,
     ) -> Callable[[View], View]:
@@ -75,44 +123,99 @@ class Endpoints:
         A view with a `query` gets its values as the keyword argument of that name, beside the path's
         parameters. `headers`, `example`, `problems` and `more_answers` are documentation.
         """
+        answer = Answered(200, answers, headers, example, media_type)
+        needs = Needs(requires, query=query, rate=rate)
+        return self._serve("GET", rule, needs, answer, problems, more_answers or {})
 
+    def change(
+        self,
+        method: str,
+        rule: str,
+        *,
+        requires: Scope,
+        answer: Answered,
+        takes: tuple[BodyForm, ...] = (),
+        rate: Rate | None = None,
+        problems: tuple[ProblemType, ...] = (),
+        more_answers: Mapping[int, str] | None = None,
+    ) -> Callable[[View], View]:
+        """Serve POST, PUT or DELETE of the rule with the view.
+
+        A view that takes a body gets it, parsed and no more, as the keyword argument `body`.
+        """
+        return self._serve(
+            method, rule, Needs(requires, takes=takes, rate=rate), answer, problems, more_answers or {}
+        )
+
+    def _serve(
+        self,
+        method: str,
+        rule: str,
+        needs: Needs,
+        answer: Answered,
+        problems: tuple[ProblemType, ...],
+        more_answers: Mapping[int, str],
+    ) -> Callable[[View], View]:
         def decorate(view: View) -> View:
             blueprint = self._blueprint
             route = blueprint.response(
-                200, answers, headers=headers, example=example, content_type=media_type
-            )(_guarded(view, rule, requires, query))
-            for status, description in (more_answers or {}).items():
+                answer.status,
+                answer.shape,
+                headers=answer.headers,
+                example=answer.example,
+                content_type=answer.media_type,
+            )(_guarded(view, rule, needs))
+            for status, description in more_answers.items():
                 route = blueprint.alt_response(status, description=description, success=True)(route)
-            for kind in _problems_of(requires, problems):
+            for kind in _problems_of(needs, problems):
                 route = blueprint.alt_response(kind.status, kind.slug)(route)
+            documented = {"requestBody": _request_body(needs.takes)} if needs.takes else {}
             route = blueprint.doc(
                 operationId=view.__name__,
-                security=security_of(requires),
-                parameters=[{"in": "query", "schema": query}] if query else [],
+                security=security_of(needs.scope),
+                parameters=[{"in": "query", "schema": needs.query}] if needs.query else [],
+                **documented,
             )(route)
-            blueprint.route(rule, methods=["GET"], parameters=_path_parameters(rule))(route)
+            blueprint.route(rule, methods=[method], parameters=_path_parameters(rule))(route)
             return view
 
         return decorate
 
 
-def _guarded(view: View, rule: str, requires: Scope | None, query: type[QuerySchema] | None) -> View:
+def _guarded(view: View, rule: str, needs: Needs) -> View:
     """The view behind everything that a request has to pass before it."""
-    schema = (query or QuerySchema)()
+    schema = (needs.query or QuerySchema)()
+    media_types = tuple(form.media_type for form in needs.takes)
 
     @wraps(view)
-    def answer(**path: str) -> Response:
+    def answer(**arguments: Any) -> Response:
         request_record().route = rule
-        if requires is not None:
-            authorise(services(), request.headers, requires)
-        check_path(path)
+        if needs.scope is not None:
+            _admit(needs.scope, needs.rate)
+        check_path(arguments)
         values = load_query(schema, str(request.environ.get("QUERY_STRING", "")))
-        response = view(**path, query=values) if query else view(**path)
-        if requires is not None:
+        if needs.query:
+            arguments["query"] = values
+        if media_types:
+            arguments["body"] = read_json(request.environ, media_types)
+        response = view(**arguments)
+        if needs.scope is not None:
             response.vary.update(("Authorization", "X-API-Key"))
         return response
 
     return answer
+
+
+def _admit(scope: Scope, rate: Rate | None) -> None:
+    key = authorise(services(), request.headers, scope)
+    if rate is not None:
+        keeper: RateKeeper = current_app.extensions[_RATES]
+        keeper.count(rate, key.key_id if key else "anybody")
+
+
+def _request_body(forms: tuple[BodyForm, ...]) -> dict[str, Any]:
+    content = {form.media_type: {"schema": form.schema, "example": form.example} for form in forms}
+    return {"required": True, "content": content}
 
 
 def _path_parameters(rule: str) -> list[dict[str, Any]]:
@@ -129,6 +232,8 @@ def _path_parameters(rule: str) -> list[dict[str, Any]]:
     ]
 
 
-def _problems_of(requires: Scope | None, more: tuple[ProblemType, ...]) -> tuple[ProblemType, ...]:
-    guarded = (UNAUTHENTICATED, FORBIDDEN, UNAVAILABLE) if requires else ()
-    return tuple(dict.fromkeys((*guarded, VALIDATION_ERROR, *more)))
+def _problems_of(needs: Needs, more: tuple[ProblemType, ...]) -> tuple[ProblemType, ...]:
+    guarded = (UNAUTHENTICATED, FORBIDDEN, UNAVAILABLE) if needs.scope else ()
+    bodied = (MALFORMED, LENGTH_REQUIRED, CONTENT_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE) if needs.takes else ()
+    limited = (RATE_LIMITED,) if needs.rate else ()
+    return tuple(dict.fromkeys((*guarded, *bodied, *limited, VALIDATION_ERROR, *more)))

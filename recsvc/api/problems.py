@@ -113,6 +113,8 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
     errors.ForbiddenError: FORBIDDEN,
     errors.NotFoundError: NOT_FOUND,
     errors.ConflictError: CONFLICT,
+    errors.PreconditionFailedError: PRECONDITION_FAILED,
+    errors.PreconditionRequiredError: PRECONDITION_REQUIRED,
     errors.StoreError: UNAVAILABLE,
     errors.RedisError: UNAVAILABLE,
     errors.BundleError: UNAVAILABLE,
@@ -171,6 +173,8 @@ def problem_response(error: Exception, environ: WSGIEnvironment) -> Response:
     response.headers.update([("Cache-Control", "no-store"), *kind.headers])
     if isinstance(error, http.MethodNotAllowed):
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+    if isinstance(error, http.TooManyRequests) and isinstance(error.retry_after, int):
+        response.headers["Retry-After"] = str(error.retry_after)
     return response
 
 

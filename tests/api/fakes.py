@@ -6,22 +6,34 @@ import io
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIApplication
 
 from recsvc.bootstrap import Services
 from recsvc.domain.access import ROLE_SCOPES, ApiKey, Role, Scope
-from recsvc.domain.items import Channel, ItemKind
+from recsvc.domain.customers import Customer
+from recsvc.domain.interactions import Interaction
+from recsvc.domain.items import Channel, Item, ItemKind
+from recsvc.domain.profiles import CustomerProfile as Portrait
+from recsvc.domain.records import ErasureReceipt, Taken, Versioned, Written
 from recsvc.domain.slates import OfferItem, Reason, ShownDisclosure, Slate, SlateItem, SlateRequest, Source
-from recsvc.errors import NotFoundError, StoreError
+from recsvc.errors import (
+    EventConflictError,
+    NotFoundError,
+    PreconditionFailedError,
+    PreconditionRequiredError,
+    StoreError,
+)
 from recsvc.policy import load_policy
 from recsvc.serving.answers import CacheStatus, HealthReport, ItemList, ServedSlate
 from recsvc.serving.caching import render_slate
 from recsvc.settings import Settings
+
+T = TypeVar("T")
 
 NOW = datetime(2026, 11, 22, 10, 20, tzinfo=UTC)
 CONTENT = "/v1/customers/c1/recommendations/content"
@@ -147,6 +159,94 @@ class FakeHealth:
         return self.current
 
 
+@dataclass
+class FakeIntake:
+    """Counts an id that it has taken before as a duplicate, and fails when told to."""
+
+    taken: dict[str, Interaction] = field(default_factory=dict)
+    failure: Exception | None = None
+
+    def take(self, events: Sequence[Interaction]) -> Taken:
+        if self.failure is not None:
+            raise self.failure
+        known = [event.event_id for event in events if event.event_id in self.taken]
+        taken = [name for name in known if self.taken[name] not in events]
+        if taken:
+            raise EventConflictError(taken)
+        self.taken.update({event.event_id: event for event in events})
+        return Taken(len(events) - len(known), len(known))
+
+
+@dataclass
+class FakeDesk(Generic[T]):
+    """Keeps records by id as a desk does; the etag counts the changes."""
+
+    id_of: Callable[[T], str]
+    kept: dict[str, Versioned[T]] = field(default_factory=dict)
+    failure: Exception | None = None
+
+    def get(self, record_id: str) -> Versioned[T] | None:
+        if self.failure is not None:
+            raise self.failure
+        return self.kept.get(record_id)
+
+    def put(self, record: T, *, expected: str | None) -> Written:
+        found = self.get(self.id_of(record))
+        self._check(found, expected)
+        etag = f"v{len(self.kept) if found is None else int(found.etag[1:]) + 1}"
+        self.kept[self.id_of(record)] = Versioned(record, etag, NOW)
+        return Written(etag, created=found is None)
+
+    def put_many(self, records: Sequence[T]) -> int:
+        for record in records:
+            self.put(record, expected="*" if self.get(self.id_of(record)) else None)
+        return len(records)
+
+    def retire(self, record_id: str, *, expected: str | None) -> bool:
+        found = self.get(record_id)
+        if found is not None:
+            self._check(found, expected)
+            del self.kept[record_id]
+        return found is not None
+
+    def _check(self, found: Versioned[T] | None, expected: str | None) -> None:
+        if found is not None and expected is None:
+            raise PreconditionRequiredError
+        if expected is not None and (found is None or expected not in ("*", found.etag)):
+            raise PreconditionFailedError
+
+
+@dataclass
+class FakePortraits:
+    """Knows the customers c1 and c2."""
+
+    known: tuple[str, ...] = ("c1", "c2")
+
+    def portrait(self, customer_id: str) -> Portrait | None:
+        if customer_id not in self.known:
+            return None
+        return Portrait(customer_id, 3.5, 12, 480.0, {"saving": 1.0}, {"web": 1.0}, "everyone")
+
+
+@dataclass
+class FakePrivacy:
+    """Erases anybody, and exports one document in pieces."""
+
+    erased: list[str] = field(default_factory=list)
+    failure: Exception | None = None
+
+    def erase(self, customer_id: str) -> ErasureReceipt:
+        if self.failure is not None:
+            raise self.failure
+        self.erased.append(customer_id)
+        return ErasureReceipt("r1", NOW, NOW, {"events": 2, "customer": 1})
+
+    def export(self, customer_id: str) -> Iterator[bytes]:
+        if self.failure is not None:
+            raise self.failure
+        yield from (b'{"customer_id":', json.dumps(customer_id).encode(), b"}")
+
+
 def fake_services(**settings: Any) -> Services:
     """Services made of fakes; `settings` are those that differ from the defaults."""
     ids = (f"{number:032x}" for number in itertools.count(1))
@@ -158,6 +258,11 @@ def fake_services(**settings: Any) -> Services:
         browser=FakeBrowser(),
         keys=FakeKeys(),
         health=FakeHealth(),
+        intake=FakeIntake(),
+        customers=FakeDesk[Customer](lambda customer: customer.customer_id),
+        catalogue=FakeDesk[Item](lambda item: item.item_id),
+        portraits=FakePortraits(),
+        privacy=FakePrivacy(),
         clock=lambda: NOW,
         new_id=lambda: next(ids),
     )

@@ -1,0 +1,80 @@
+"""CloudEvents 1.0 in the batched JSON form. In: the parsed batch. Out: events as they are on our wire.
+
+id is event_id, time is occurred_at, subject is customer_id, the last part of type is the interaction
+type (`data.type` where it is given), and data holds the rest. Nothing is checked here that an event's
+own rules check; only the places are named as the sender knows them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recsvc.errors import FieldError, InvalidRequestError
+
+MEDIA_TYPE = "application/cloudevents-batch+json"
+
+_IN_DATA = (
+    *("item_id", "channel", "slate_id", "position", "placement"),
+    *("value", "currency", "quantity", "score", "scale", "properties"),
+)
+NAMES = {
+    "event_id": "id",
+    "occurred_at": "time",
+    "customer_id": "subject",
+    **{name: f"data/{name}" for name in _IN_DATA},
+}
+
+EXAMPLE = [
+    {
+        "specversion": "1.0",
+        "id": "e-1",
+        "source": "/apps/mobile",
+        "type": "com.example.recsvc.click",
+        "subject": "c1",
+        "time": "2026-11-22T10:15:00Z",
+        "datacontenttype": "application/json",
+        "data": {"item_id": "a7", "channel": "mobile"},
+    }
+]
+
+
+def events_of(batch: Any) -> Any:
+    """The batch as a list of events; what is no list or no object is left for the rules to refuse.
+
+    Raises:
+        InvalidRequestError: one is not of version 1.0, names no source, or its data is not JSON.
+    """
+    if not isinstance(batch, list):
+        return batch
+    errors = [error for place, raw in enumerate(batch) for error in _refusals(f"/{place}", raw)]
+    if errors:
+        raise InvalidRequestError(errors)
+    return [_event_of(raw) if isinstance(raw, dict) else raw for raw in batch]
+
+
+def _refusals(place: str, raw: Any) -> list[FieldError]:
+    if not isinstance(raw, dict):
+        return []
+    errors = []
+    if raw.get("specversion") != "1.0":
+        errors.append(FieldError(f"{place}/specversion", "must be 1.0"))
+    if not isinstance(raw.get("source"), str) or not raw["source"]:
+        errors.append(FieldError(f"{place}/source", "must be text"))
+    if raw.get("datacontenttype", "application/json") != "application/json":
+        errors.append(FieldError(f"{place}/datacontenttype", "must be application/json"))
+    if "data_base64" in raw:
+        errors.append(FieldError(f"{place}/data_base64", "must be absent: send data as JSON"))
+    if not isinstance(raw.get("data", {}), dict):
+        errors.append(FieldError(f"{place}/data", "must be an object"))
+    return errors
+
+
+def _event_of(raw: dict[str, Any]) -> dict[str, Any]:
+    kind = raw.get("type")
+    return {
+        "type": kind.rpartition(".")[2] if isinstance(kind, str) else kind,
+        **raw.get("data", {}),
+        "event_id": raw.get("id"),
+        "customer_id": raw.get("subject"),
+        "occurred_at": raw.get("time"),
+    }

@@ -1,0 +1,101 @@
+"""Segment's `track` calls. In: one parsed call, or a batch of them. Out: events as they are on our wire.
+
+userId is customer_id, messageId is event_id, timestamp is occurred_at. The name in `event` becomes the
+interaction type by the table below, or by being one already (`Not Interested` is not_interested). Of the
+properties, those that an event has a field for move there, the others stay properties.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recsvc.errors import FieldError, InvalidRequestError
+
+TYPE_BY_NAME = {
+    "product_viewed": "view",
+    "product_clicked": "click",
+    "product_list_viewed": "impression",
+    "product_added_to_wishlist": "bookmark",
+    "product_shared": "share",
+    "product_reviewed": "comment",
+    "order_completed": "purchase",
+    "promotion_viewed": "impression",
+    "promotion_clicked": "click",
+    "coupon_applied": "redeem",
+    "article_viewed": "view",
+    "article_completed": "dwell",
+    "lead_converted": "convert",
+    "unsubscribed": "unsubscribe",
+}
+NAMES = {
+    "event_id": "messageId",
+    "type": "event",
+    "customer_id": "userId",
+    "occurred_at": "timestamp",
+    **{name: f"properties/{name}" for name in ("item_id", "value", "currency", "quantity", "channel")},
+}
+
+EXAMPLE = {
+    "batch": [
+        {
+            "type": "track",
+            "messageId": "ajs-1",
+            "userId": "c1",
+            "event": "Product Viewed",
+            "timestamp": "2026-11-22T10:15:00Z",
+            "properties": {"product_id": "o3", "value": 12.5, "currency": "EUR", "page": "start"},
+        }
+    ]
+}
+
+_FIELDS = ("item_id", "value", "currency", "quantity", "channel", "slate_id", "position", "placement")
+
+
+def events_of(body: Any) -> Any:
+    """The calls of a batch as a list of events.
+
+    Raises:
+        InvalidRequestError: there is no batch, a call is no track, or its properties are no object.
+    """
+    calls = body.get("batch") if isinstance(body, dict) else None
+    if not isinstance(calls, list):
+        raise InvalidRequestError([FieldError("/batch", "must be a list of track calls")])
+    errors = [error for place, call in enumerate(calls) for error in _refusals(f"/batch/{place}", call)]
+    if errors:
+        raise InvalidRequestError(errors)
+    return [_event_of(call) if isinstance(call, dict) else call for call in calls]
+
+
+def _refusals(place: str, call: Any) -> list[FieldError]:
+    if not isinstance(call, dict):
+        return []
+    errors = []
+    if call.get("type", "track") != "track":
+        errors.append(FieldError(f"{place}/type", "must be track"))
+    if not isinstance(call.get("properties") or {}, dict):
+        errors.append(FieldError(f"{place}/properties", "must be an object"))
+    return errors
+
+
+def _event_of(call: dict[str, Any]) -> dict[str, Any]:
+    given = dict(call.get("properties") or {})
+    if "product_id" in given:
+        given.setdefault("item_id", given.pop("product_id"))
+    fields = {name: given.pop(name) for name in _FIELDS if name in given}
+    if type(fields.get("value")) in (int, float):
+        fields["value"] = repr(fields["value"])  # Segment writes money as a number.
+    return {
+        **fields,
+        "event_id": call.get("messageId"),
+        "type": _type_of(call.get("event")),
+        "customer_id": call.get("userId"),
+        "occurred_at": call.get("timestamp"),
+        "properties": given,
+    }
+
+
+def _type_of(name: Any) -> Any:
+    if not isinstance(name, str):
+        return name
+    plain = "_".join(name.lower().split())
+    return TYPE_BY_NAME.get(plain, plain)
