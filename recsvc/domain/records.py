@@ -12,11 +12,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Versioned(Generic[T]):
-    """A record as stored. `etag` changes with its content and says nothing about it."""
+    """A record as stored. `etag` (hexadecimal digits, no quotes) changes with its content.
+
+    `written_at` is None where the store does not say.
+    """
 
     value: T
     etag: str
-    written_at: datetime
+    written_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +42,23 @@ class Taken:
 class ErasureReceipt:
     """What an erasure removed, by place, and when it was seen to be gone.
 
-    It holds no customer id. `removed` counts by place: events, customer, decisions, slates, bundles.
+    It holds no customer id. `removed` counts by place: events, customer, decisions, slates, rejects, bundles.
     """
 
     receipt_id: str
     requested_at: datetime
     checked_at: datetime | None
     removed: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PendingErasure:
+    """An erasure that is not finished outside the store. `digest` stands for the customer.
+
+    `customer_id` is None once nothing but the digest is kept; `compacted` tells whether the bytes of the
+    deleted rows are gone too.
+    """
+
+    digest: bytes
+    customer_id: str | None
+    compacted: bool

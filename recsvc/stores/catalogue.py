@@ -1,4 +1,8 @@
-"""The catalogue in SQL. In: items. Out: items, and a revision that moves with every change."""
+"""The catalogue in SQL. In: items. Out: items, and a revision that moves with every change.
+
+An item that was retired keeps its row, so that it also hides what a bundle knows of it; to a careful writer
+it is gone. Where the store has no row, the item that a bundle brought stands in: `standing`.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,9 @@ from dataclasses import replace
 from sqlalchemy import Connection, bindparam, select, update
 
 from recsvc.domain.items import Item, ItemStatus
+from recsvc.domain.records import Versioned, Written
 from recsvc.stores.database import Database
-from recsvc.stores.documents import decode_document, encode_document
+from recsvc.stores.documents import check_expected, decode_document, encode_document, etag_of
 from recsvc.stores.tables import catalogue_revision, items
 
 _ALL = select(items.c.document).order_by(items.c.item_id)
@@ -53,17 +58,43 @@ class SqlCatalogue:
             self._write(connection, {item.item_id: item for item in changed}, revision + 1)
         return revision + 1
 
-    def retire(self, item_id: str) -> bool:
-        """Give an item the status retired; False when there is none of that id. Raises StoreError."""
+    def get(self, item_id: str, *, standing: Item | None = None) -> Versioned[Item] | None:
+        """The item and its version; None when there is none, or it was retired. Raises StoreError."""
+        with self._database.reading() as connection:
+            document = _standing_document(connection, item_id, standing)
+        return None if document is None else Versioned(_decode(document), etag_of(document))
+
+    def put(self, item: Item, *, expected: str | None, standing: Item | None = None) -> Written:
+        """Create the item, or replace the version `expected` ("*" is any version there is).
+
+        Raises:
+            PreconditionRequiredError: there is an item, and `expected` is None.
+            PreconditionFailedError: the item is another version, or gone.
+            StoreError: nothing was changed.
+        """
         with self._database.writing() as connection:
             revision = _lock_revision(connection)
-            document = connection.execute(_ONE, {"wanted": item_id}).scalar_one_or_none()
-            if document is None:
+            stored = _standing_document(connection, item.item_id, standing)
+            check_expected(stored, expected)
+            self._write(connection, {item.item_id: item}, revision + 1)
+        return Written(etag_of(_encode(item)), created=stored is None)
+
+    def retire(self, item_id: str, *, expected: str | None, standing: Item | None = None) -> bool:
+        """Take the item out of service; False when there is none, or it was retired before.
+
+        Raises:
+            PreconditionRequiredError: there is an item, and `expected` is None.
+            PreconditionFailedError: the item is another version.
+            StoreError: nothing was changed.
+        """
+        with self._database.writing() as connection:
+            revision = _lock_revision(connection)
+            stored = _standing_document(connection, item_id, standing)
+            if stored is None:
                 return False
-            item = _decode(document)
-            if item.status is not ItemStatus.RETIRED:
-                retired = replace(item, status=ItemStatus.RETIRED)
-                self._write(connection, {item_id: retired}, revision + 1)
+            check_expected(stored, expected)
+            retired = replace(_decode(stored), status=ItemStatus.RETIRED)
+            self._write(connection, {item_id: retired}, revision + 1)
         return True
 
     def _write(self, connection: Connection, changed: dict[str, Item], revision: int) -> None:
@@ -77,7 +108,7 @@ class SqlCatalogue:
                 "item_id": item.item_id,
                 "kind": item.kind.value,
                 "status": item.status.value,
-                "document": encode_document(item, f"item {item.item_id}"),
+                "document": _encode(item),
                 "revision": revision,
             }
             for item in changed.values()
@@ -89,6 +120,18 @@ class SqlCatalogue:
 def _lock_revision(connection: Connection) -> int:
     # Every change locks this row first, so that changes queue up and never wait for one another in a circle.
     return int(connection.execute(_REVISION.with_for_update()).scalar_one())
+
+
+def _standing_document(connection: Connection, item_id: str, standing: Item | None) -> str | None:
+    """The document that a writer must know; None where there is no item, or a retired one."""
+    stored = connection.execute(_ONE, {"wanted": item_id}).scalar_one_or_none()
+    if stored is None:
+        return None if standing is None else _encode(standing)
+    return None if _decode(stored).status is ItemStatus.RETIRED else str(stored)
+
+
+def _encode(item: Item) -> str:
+    return encode_document(item, f"item {item.item_id}")
 
 
 def _decode(document: str) -> Item:

@@ -1,19 +1,26 @@
-"""Customers in SQL. In: customers' records. Out: one by id, or all of them in order."""
+"""Customers in SQL. In: customers' records. Out: one by id, or all of them in order; who was erased, when."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, select, update
 
 from recsvc.domain.customers import Customer
+from recsvc.domain.records import Versioned, Written
+from recsvc.errors import PreconditionRequiredError
 from recsvc.stores.database import Database
-from recsvc.stores.documents import decode_document, encode_document
-from recsvc.stores.tables import customers, to_micros
+from recsvc.stores.documents import check_expected, decode_document, encode_document, etag_of
+from recsvc.stores.tables import customers, from_micros, to_micros
+from recsvc.stores.tombstones import SqlTombstones
 
 _PAGE = 5_000
-_ONE = select(customers.c.document).where(customers.c.customer_id == bindparam("wanted"))
+_ONE = select(customers.c.document, customers.c.updated_at).where(
+    customers.c.customer_id == bindparam("wanted")
+)
+_ONE_LOCKED = _ONE.with_for_update()
+_REPLACE = update(customers).where(customers.c.customer_id == bindparam("wanted"))
 _COUNT = select(func.count()).select_from(customers)
 _NEXT_PAGE = (
     select(customers.c.customer_id, customers.c.document)
@@ -28,12 +35,50 @@ class SqlCustomers:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._tombstones = SqlTombstones(database)
+
+    def get(self, customer_id: str) -> Versioned[Customer] | None:
+        """The customer's record, its version and when it was written; None without one. Raises StoreError."""
+        with self._database.reading() as connection:
+            row = connection.execute(_ONE, {"wanted": customer_id}).one_or_none()
+        if row is None:
+            return None
+        return Versioned(_decode(row.document), etag_of(row.document), from_micros(row.updated_at))
 
     def find(self, customer_id: str) -> Customer | None:
         """The customer's record; None when there is none. Raises StoreError."""
-        with self._database.reading() as connection:
-            document = connection.execute(_ONE, {"wanted": customer_id}).scalar_one_or_none()
-        return None if document is None else _decode(document)
+        kept = self.get(customer_id)
+        return kept.value if kept else None
+
+    def erased_at(self, customer_id: str) -> datetime | None:
+        """When the customer was last erased; None for one who never was. Raises StoreError."""
+        return self._tombstones.erased_at(customer_id)
+
+    def erased_among(self, customer_ids: Iterable[str]) -> Mapping[str, datetime]:
+        """Those of the customers who were erased, and when. Raises StoreError."""
+        return self._tombstones.erased_among(customer_ids)
+
+    def put(self, customer: Customer, *, expected: str | None, now: datetime) -> Written:
+        """Create the record, or replace the version `expected` ("*" is any version there is).
+
+        Raises:
+            PreconditionRequiredError: there is a record, and `expected` is None.
+            PreconditionFailedError: the record is another version, or gone.
+            StoreError: nothing was changed.
+        """
+        customer_id = customer.customer_id
+        document = encode_document(customer, "the customer's record")
+        values = {"document": document, "updated_at": to_micros(now)}
+        with self._database.writing() as connection:
+            stored = connection.execute(_ONE_LOCKED, {"wanted": customer_id}).one_or_none()
+            check_expected(stored.document if stored else None, expected)
+            if stored:
+                connection.execute(_REPLACE.values(values), {"wanted": customer_id})
+                return Written(etag_of(document), created=False)
+            created = self._database.insert(customers).values(customer_id=customer_id, **values)
+            if not connection.execute(created.on_conflict_do_nothing()).rowcount:
+                raise PreconditionRequiredError()  # Another writer was quicker.
+        return Written(etag_of(document), created=True)
 
     def put_many(self, changed: Sequence[Customer], *, now: datetime) -> None:
         """Insert or replace records, all or none; of two with one id the later holds.
@@ -45,7 +90,7 @@ class SqlCustomers:
         rows = [
             {
                 "customer_id": customer.customer_id,
-                "document": encode_document(customer, f"customer {customer.customer_id}"),
+                "document": encode_document(customer, "the customer's record"),
                 "updated_at": updated_at,
             }
             for _, customer in sorted({customer.customer_id: customer for customer in changed}.items())

@@ -175,6 +175,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
         _write_ahead(cursor)
         cursor.execute("PRAGMA synchronous=FULL")  # An acknowledged event survives a power cut.
         cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA secure_delete=ON")  # What is deleted is overwritten with zeros.
     finally:
         cursor.close()
 

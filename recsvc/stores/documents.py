@@ -1,14 +1,20 @@
-"""Domain values as JSON documents. In: a value, or a document. Out: the other, or a StoreError."""
+"""Domain values as JSON documents. In: a value, or a document. Out: the other, or a StoreError.
+
+A document has an etag, by which a careful writer says which version of a record is to be replaced.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, TypeVar
 
 import msgspec
 
-from recsvc.errors import StoreError
+from recsvc.errors import PreconditionFailedError, PreconditionRequiredError, StoreError
 
 T = TypeVar("T")
+
+ANY_VERSION = "*"
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
@@ -35,3 +41,22 @@ def decode_document(document: str, kind: type[T], name: str) -> T:
         return msgspec.json.decode(document, type=kind)
     except msgspec.MsgspecError as error:
         raise StoreError(f"{name} in the store cannot be read ({error}): put it again") from error
+
+
+def etag_of(document: str) -> str:
+    """The document's version: equal documents have equal etags."""
+    return hashlib.blake2b(document.encode(), digest_size=12).hexdigest()
+
+
+def check_expected(stored: str | None, expected: str | None) -> None:
+    """Let a write pass only over the version that it expects. `stored` None means that there is no record.
+
+    Raises:
+        PreconditionRequiredError: there is a record, and the write expects none.
+        PreconditionFailedError: the record has another etag than expected, or is gone.
+    """
+    if expected is None:
+        if stored is not None:
+            raise PreconditionRequiredError()
+    elif stored is None or expected not in (ANY_VERSION, etag_of(stored)):
+        raise PreconditionFailedError()

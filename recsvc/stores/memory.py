@@ -10,83 +10,19 @@ from datetime import UTC, datetime
 from itertools import count
 
 from recsvc.domain.access import ApiKey, NewApiKey, Scope
-from recsvc.domain.customers import Customer
 from recsvc.domain.interactions import Interaction, Known
-from recsvc.domain.items import Item, ItemStatus
 from recsvc.domain.records import Taken
 from recsvc.domain.slates import Fetched, SlateKey
 from recsvc.errors import EventConflictError
 from recsvc.stores.api_keys import TokenSource, new_key
 from recsvc.stores.event_rows import EventRow, distinct_rows, sort_out
 from recsvc.stores.known_events import make_wanted
+from recsvc.stores.memory_records import MemoryCatalogue as MemoryCatalogue
+from recsvc.stores.memory_records import MemoryCustomers as MemoryCustomers
 from recsvc.stores.tables import to_micros
 
 Place = tuple[int, str]
 """Where an event stands in time: microseconds, then its id."""
-
-
-class MemoryCatalogue:
-    """The items as marketers keep them."""
-
-    def __init__(self, items: Iterable[Item] = ()) -> None:
-        self._items = {item.item_id: item for item in items}
-        self._revision = 1 if self._items else 0
-        self._lock = threading.Lock()
-
-    def revision(self) -> int:
-        """A number that moves with every change; 0 while nothing was ever put."""
-        return self._revision
-
-    def items(self) -> tuple[Item, ...]:
-        """Every item, the retired ones included, by id."""
-        with self._lock:
-            return tuple(item for _, item in sorted(self._items.items()))
-
-    def find(self, item_id: str) -> Item | None:
-        """The item; None when there is none of that id."""
-        return self._items.get(item_id)
-
-    def put_many(self, changed: Sequence[Item]) -> int:
-        """Insert or replace items; of two with one id the later holds. The revision after it."""
-        with self._lock:
-            self._items.update({item.item_id: item for item in changed})
-            self._revision += bool(changed)
-            return self._revision
-
-    def retire(self, item_id: str) -> bool:
-        """Give an item the status retired; False when there is none of that id."""
-        with self._lock:
-            item = self._items.get(item_id)
-            if item is not None and item.status is not ItemStatus.RETIRED:
-                self._items[item_id] = replace(item, status=ItemStatus.RETIRED)
-                self._revision += 1
-        return item is not None
-
-
-class MemoryCustomers:
-    """What is recorded about customers."""
-
-    def __init__(self, customers: Iterable[Customer] = ()) -> None:
-        self._customers = {customer.customer_id: customer for customer in customers}
-        self._lock = threading.Lock()
-
-    def find(self, customer_id: str) -> Customer | None:
-        """The customer's record; None when there is none."""
-        return self._customers.get(customer_id)
-
-    def put_many(self, changed: Sequence[Customer], *, now: datetime) -> None:
-        """Insert or replace records; of two with one id the later holds."""
-        with self._lock:
-            self._customers.update({customer.customer_id: customer for customer in changed})
-
-    def each(self) -> Iterator[Customer]:
-        """Every record by id."""
-        with self._lock:
-            return iter([customer for _, customer in sorted(self._customers.items())])
-
-    def count(self) -> int:
-        """How many customers are recorded."""
-        return len(self._customers)
 
 
 class MemoryEvents:
@@ -241,6 +177,20 @@ class MemorySlateCache:
         """Outdate every slate of everybody."""
         with self._lock:
             self._epochs.clear()
+
+    def forget(self, customer_id: str) -> int:
+        """Remove whatever is kept of the customer; how many slates."""
+        return self.forget_where(lambda each: each == customer_id)
+
+    def forget_where(self, is_meant: Callable[[str], bool]) -> int:
+        """Remove whatever is kept of the customers who are meant; how many slates."""
+        with self._lock:
+            for customer_id in [each for each in self._epochs if is_meant(each)]:
+                del self._epochs[customer_id]
+            gone = [key for key in self._slates if is_meant(key.customer_id)]
+            for key in gone:
+                del self._slates[key]
+        return len(gone)
 
     def ping(self) -> None:
         """Return at once."""

@@ -13,7 +13,7 @@ MGET reads both. Every key has a time to live, so that each may be evicted and n
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from recsvc.domain.slates import Fetched, SlateKey
@@ -104,9 +104,31 @@ class RedisSlateCache:
             if place == 0:
                 return
 
+    def forget(self, customer_id: str) -> int:
+        """Remove every key of the customer; how many slates there were. Raises RedisError."""
+        return self._remove(f"{self._prefix}{{{customer_id}}}*", lambda _: True)
+
+    def forget_where(self, is_meant: Callable[[str], bool]) -> int:
+        """Remove every key of the customers who are meant; how many slates there were. Raises RedisError."""
+        return self._remove(f"{self._prefix}{{*}}*", is_meant)
+
     def ping(self) -> None:
         """Return when the cache answers. Raises RedisError."""
         self._redis.ping()
+
+    def _remove(self, pattern: str, is_meant: Callable[[str], bool]) -> int:
+        place = n_slates = 0
+        while True:
+            answer, found = self._redis.command("SCAN", place, "MATCH", pattern, "COUNT", _PIPELINE)
+            meant = [key for key in found if is_meant(_customer_of(key))]
+            if meant:
+                removed = self._redis.pipeline(*(("UNLINK", key) for key in meant))
+                n_slates += sum(
+                    count for key, count in zip(meant, removed, strict=True) if b"}:slate:" in key
+                )
+            place = int(answer)
+            if place == 0:
+                return n_slates
 
     def _begin_epoch(self, epoch_key: str) -> int:
         drawn, ttl_ms = self._rng.getrandbits(_EPOCH_BITS), int(EPOCH_TTL_SECONDS * 1000)
@@ -119,6 +141,10 @@ class RedisSlateCache:
 
     def _slate_key(self, key: SlateKey) -> str:
         return f"{self._prefix}{{{key.customer_id}}}:slate:{key.variation}"
+
+
+def _customer_of(key: bytes) -> str:
+    return key.partition(b"{")[2].partition(b"}")[0].decode()
 
 
 def _epoch_of(stored: bytes | None) -> int:

@@ -79,27 +79,27 @@ def test_of_two_items_with_one_id_the_later_holds(catalogue: Catalogue) -> None:
 
 def test_a_retired_item_stays_in_the_catalogue_with_its_status(catalogue: Catalogue) -> None:
     catalogue.put_many([Item("a", category="saving"), Item("b")])
-    assert catalogue.retire("a")
+    assert catalogue.retire("a", expected="*")
     assert catalogue.items() == (Item("a", category="saving", status=ItemStatus.RETIRED), Item("b"))
     assert catalogue.revision() == 2
 
 
 def test_retiring_an_item_again_changes_nothing(catalogue: Catalogue) -> None:
     catalogue.put_many([Item("a")])
-    assert catalogue.retire("a")
-    assert catalogue.retire("a")
+    assert catalogue.retire("a", expected="*")
+    assert not catalogue.retire("a", expected="*")
     assert catalogue.revision() == 2
 
 
 def test_an_unknown_item_cannot_be_retired(catalogue: Catalogue) -> None:
-    assert not catalogue.retire("nobody")
+    assert not catalogue.retire("nobody", expected="*")
     assert catalogue.revision() == 0
 
 
 def test_changes_by_several_threads_each_move_the_revision(catalogue: Catalogue) -> None:
     def change(number: int) -> None:
         catalogue.put_many([Item(f"item-{number}"), Item("shared")])
-        catalogue.retire(f"item-{number}")
+        catalogue.retire(f"item-{number}", expected="*")
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(change, range(12)))
