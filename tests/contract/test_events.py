@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from recsvc.domain.interactions import Interaction
+from recsvc.domain.interactions import Interaction, Known
 from recsvc.domain.items import Channel
 from recsvc.domain.records import Taken
 from recsvc.errors import EventConflictError, StoreError
@@ -196,3 +196,123 @@ def test_batches_that_overlap_are_stored_once_however_many_send_them(events: Eve
         outcomes = list(pool.map(send, range(12)))
     assert sum(outcome.accepted for outcome in outcomes) == events.count() == 11 * 500 + 2_000
     assert sum(outcome.duplicates for outcome in outcomes) == 12 * 2_000 - events.count()
+
+
+def ids_of(known: Known) -> list[str]:
+    return [event.event_id for event in known.interactions]
+
+
+def received(event_id: str, *, occurred: float, received: float) -> tuple[Interaction, datetime]:
+    """An event, and when it was received, both in hours after NOW."""
+    event = replace(a_click(event_id), occurred_at=NOW + timedelta(hours=occurred))
+    return event, NOW + timedelta(hours=received)
+
+
+def test_of_a_stranger_nothing_is_known(events: Events) -> None:
+    assert events.known("c1", occurred_after=None, received_after=None, limit=10) == Known()
+    assert list(events.of_customer("c1")) == []
+    assert events.delete_customer("c1") == 0
+
+
+def test_without_moments_the_latest_of_all_are_known_oldest_first(events: Events) -> None:
+    events.append([a_click(f"e{age}", minutes_ago=age) for age in (3, 1, 4, 0, 2)], received_at=NOW)
+    events.append([a_click("other", "c2")], received_at=NOW)
+    assert ids_of(events.known("c1", occurred_after=None, received_after=None, limit=3)) == ["e2", "e1", "e0"]
+
+
+def test_what_is_known_comes_out_as_it_went_in(events: Events) -> None:
+    events.append([FULL_EVENT], received_at=NOW)
+    found = events.known(FULL_EVENT.customer_id, occurred_after=None, received_after=None, limit=3)
+    assert found.interactions == (FULL_EVENT,)
+
+
+@pytest.mark.parametrize("hours", [0.0, 0.5, 1.0, 30.0])
+def test_an_event_that_came_in_late_is_known_and_named_late(events: Events, hours: float) -> None:
+    # Training read what had occurred by NOW, some hours later; the index of late events begins at one hour.
+    for event, received_at in (
+        received("trained", occurred=-1.0, received=hours),
+        received("late", occurred=-0.5, received=hours + 0.1),
+        received("very-late", occurred=-100.0, received=hours + 0.1),
+        received("at-the-end", occurred=0.0, received=hours + 0.1),
+        received("recent", occurred=hours + 0.2, received=hours + 0.3),
+    ):
+        events.append([event], received_at=received_at)
+    known = events.known("c1", occurred_after=NOW, received_after=NOW + timedelta(hours=hours), limit=10)
+    assert ids_of(known) == ["very-late", "late", "at-the-end", "recent"]
+    assert known.late_ids == {"very-late", "late", "at-the-end"}
+
+
+def test_a_moment_that_is_not_given_does_not_count(events: Events) -> None:
+    for event, received_at in (
+        received("old", occurred=-2, received=-2),
+        received("late", occurred=-1, received=1),
+        received("recent", occurred=1, received=-1),
+    ):
+        events.append([event], received_at=received_at)
+    by_time = events.known("c1", occurred_after=NOW, received_after=None, limit=10)
+    by_receipt = events.known("c1", occurred_after=None, received_after=NOW, limit=10)
+    assert (ids_of(by_time), by_time.late_ids) == (["recent"], frozenset())
+    assert ids_of(by_receipt) == ["late"]
+
+
+def test_late_events_only_fill_up_what_recent_ones_leave(events: Events) -> None:
+    for number in range(4):
+        event, received_at = received(f"late{number}", occurred=-9 + number, received=1)
+        events.append([event], received_at=received_at)
+    events.append([replace(a_click("recent"), occurred_at=NOW + MICROSECOND)], received_at=NOW)
+    known = events.known("c1", occurred_after=NOW, received_after=NOW, limit=3)
+    assert ids_of(known) == ["late2", "late3", "recent"]
+    assert known.late_ids == {"late2", "late3"}
+
+
+@pytest.mark.parametrize("word", ["complaint", "survey_of_our_own"])
+def test_events_of_the_types_that_always_count_are_known_however_old(events: Events, word: str) -> None:
+    old = replace(a_click("old"), type=word, occurred_at=NOW - timedelta(days=900))
+    other = replace(a_click("other", "c2"), type=word)
+    events.append([old, other, *(a_click(f"e{age}", minutes_ago=age) for age in range(5))], received_at=NOW)
+    hour_ago = NOW - timedelta(hours=1)
+    known = events.known(
+        "c1", occurred_after=hour_ago, received_after=NOW, limit=2, always=(word, "unsubscribe")
+    )
+    assert ids_of(known) == ["old", "e1", "e0"]
+    assert known.late_ids == frozenset()
+    nothing_else = events.known("c1", occurred_after=NOW, received_after=NOW, limit=0, always={word})
+    assert ids_of(nothing_else) == ["old"]
+
+
+def test_an_event_that_is_wanted_twice_is_known_once(events: Events) -> None:
+    events.append([replace(a_click("e1"), type="dismiss"), a_click("e2")], received_at=NOW)
+    known = events.known(
+        "c1", occurred_after=None, received_after=None, limit=9, always=["dismiss", "dismiss"]
+    )
+    assert ids_of(known) == ["e1", "e2"]
+
+
+def test_everything_of_a_customer_comes_by_time_over_several_pages(events: Events) -> None:
+    batch = [a_click(f"e{number}", minutes_ago=number % 3) for number in range(6_000)]
+    events.append([*batch, a_click("other", "c2")], received_at=NOW)
+    found = [(event.occurred_at, event.event_id) for event in events.of_customer("c1")]
+    assert found == sorted((event.occurred_at, event.event_id) for event in batch)
+
+
+def test_a_deleted_customer_leaves_nothing_and_the_others_stay(events: Events) -> None:
+    events.append([a_click("e1"), a_click("e2"), a_click("e3", "c2")], received_at=NOW)
+    assert events.delete_customer("c1") == 2
+    assert list(events.of_customer("c1")) == []
+    assert events.known("c1", occurred_after=None, received_after=None, limit=9) == Known()
+    assert [event.event_id for event in events.each()] == ["e3"]
+    assert (events.count(), events.delete_customer("c1")) == (1, 0)
+
+
+def test_an_id_of_a_deleted_customer_is_free_again(events: Events) -> None:
+    events.append([a_click("e1")], received_at=NOW)
+    events.delete_customer("c1")
+    assert events.append([a_click("e1", "c2")], received_at=NOW) == Taken(accepted=1, duplicates=0)
+
+
+def test_a_nul_in_an_id_is_refused_on_every_backend(events: Events) -> None:
+    with pytest.raises(StoreError, match="NUL"):
+        events.append([a_click("e\0")], received_at=NOW)
+    harmless = replace(a_click("e\\u0000"), properties={"note": "\0"})
+    assert events.append([harmless], received_at=NOW).accepted == 1
+    assert list(events.each()) == [harmless]

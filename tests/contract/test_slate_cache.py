@@ -85,3 +85,24 @@ def test_a_slate_without_time_to_live_is_not_kept(slate_cache: Cache) -> None:
     for ttl_seconds in (0.0, -1.0):
         slate_cache.keep(KEY, slate_cache.fetch(KEY).epoch, b"slate", ttl_seconds)
         assert slate_cache.fetch(KEY).value is None
+
+
+def test_the_epochs_of_many_customers_move_at_once_and_nobody_elses(slate_cache: Cache) -> None:
+    keys = [SlateKey(f"c{number}", "home") for number in range(1_200)]
+    for key in keys:
+        keep_now(slate_cache, key, b"slate")
+    slate_cache.move_epochs([key.customer_id for key in keys[:-1]])
+    assert [key for key in keys if slate_cache.fetch(key).value] == keys[-1:]
+    slate_cache.move_epochs([])
+
+
+def test_every_epoch_can_be_moved(slate_cache: Cache) -> None:
+    keys = [SlateKey(f"c{number}", "home") for number in range(1_200)]
+    epochs = [slate_cache.fetch(key).epoch for key in keys]
+    for key, epoch in zip(keys, epochs, strict=True):
+        slate_cache.keep(key, epoch, b"slate", LONG)
+    slate_cache.move_every_epoch()
+    assert not any(slate_cache.fetch(key).value for key in keys)
+    for key, epoch in zip(keys, epochs, strict=True):
+        slate_cache.keep(key, epoch, b"knows nothing of the event", LONG)
+    assert not any(slate_cache.fetch(key).value for key in keys)

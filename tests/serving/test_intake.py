@@ -1,0 +1,289 @@
+"""An acknowledged event is known to the very next answer, whatever Redis does."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from recsvc.bundles.registry import Registry
+from recsvc.domain.interactions import Interaction
+from recsvc.domain.items import Channel, ItemKind
+from recsvc.domain.records import Taken
+from recsvc.domain.slates import Fetched, Slate, SlateItem, SlateKey, SlateRequest, Source
+from recsvc.errors import EventConflictError, RedisError
+from recsvc.serving.answers import CacheStatus
+from recsvc.serving.caching import CachedEngine
+from recsvc.serving.epochs import OutdatingCache
+from recsvc.serving.intake import EventIntake
+from recsvc.serving.live_bundles import LiveBundles
+from recsvc.serving.live_catalogue import LiveCatalogue
+from recsvc.stores.memory import MemoryCatalogue, MemoryEvents, MemorySlateCache
+from recsvc.stores.redis_client import RestingRedis
+from recsvc.stores.redis_server import EmbeddedRedis, find_server_binary
+from recsvc.stores.slate_cache import RedisSlateCache
+
+NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
+REQUEST = SlateRequest(ItemKind.CONTENT, "c1")
+
+
+def a_click(event_id: str, customer_id: str = "c1") -> Interaction:
+    return Interaction(event_id, "click", customer_id, "i1", NOW)
+
+
+@dataclass
+class EventShowingEngine:
+    """Makes slates of the customer's events, so that a slate tells what it knows."""
+
+    log: MemoryEvents
+    meanwhile: Callable[[], object] | None = None
+
+    def recommend(self, request: SlateRequest) -> Slate:
+        known = list(self.log.of_customer(request.customer_id))
+        if self.meanwhile:
+            self.meanwhile()
+        items = [
+            SlateItem(event.event_id, position, 1.0, None, None, None, None, None)
+            for position, event in enumerate(known, start=1)
+        ]
+        return Slate(
+            slate_id="s_1",
+            customer_id=request.customer_id,
+            kind=request.kind,
+            channel=Channel.WEB,
+            placement="home",
+            locale="en",
+            items=tuple(items),
+            source=Source.PERSONALISED,
+            model_version=None,
+            policy_version="1",
+            generated_at=NOW,
+            expires_at=NOW + timedelta(minutes=1),
+        )
+
+
+@dataclass
+class FailingCache(MemorySlateCache):
+    """A cache whose Redis can be taken away. `moved` names the customers whose epochs were moved."""
+
+    fails: bool = False
+    meanwhile: Callable[[], object] | None = None
+    moved: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(monotonic=time.monotonic)
+
+    def _check(self) -> None:
+        if self.fails:
+            raise RedisError("Redis is away")
+
+    def fetch(self, key: SlateKey) -> Fetched:
+        self._check()
+        return super().fetch(key)
+
+    def move_epochs(self, customer_ids: Collection[str]) -> None:
+        self._check()
+        super().move_epochs(customer_ids)
+        self.moved += sorted(customer_ids)
+        if self.meanwhile:
+            self.meanwhile()
+
+    def move_every_epoch(self) -> None:
+        self._check()
+        super().move_every_epoch()
+
+
+class Worker:
+    """One worker's cache, intake and engine, over what all workers share."""
+
+    def __init__(self, log: MemoryEvents, redis: MemorySlateCache | RedisSlateCache, folder: Path) -> None:
+        self.cache = OutdatingCache(redis, max_remembered=3)
+        self.intake = EventIntake(log, self.cache, clock=lambda: NOW)
+        self.inner = EventShowingEngine(log)
+        catalogue = LiveCatalogue(MemoryCatalogue(), LiveBundles(Registry(folder)))
+        self.engine = CachedEngine(self.inner, self.cache, catalogue, "1", clock=lambda: NOW)  # type: ignore[arg-type]
+
+    def shows(self, customer_id: str = "c1") -> tuple[list[str], CacheStatus]:
+        """What the next answer knows, and where it came from."""
+        served = self.engine.recommend(SlateRequest(ItemKind.CONTENT, customer_id))
+        return [event_id for event_id in ("e1", "e2", "e3") if event_id.encode() in served.body], served.cache
+
+
+@pytest.fixture
+def log() -> MemoryEvents:
+    return MemoryEvents()
+
+
+@pytest.fixture
+def redis() -> FailingCache:
+    return FailingCache()
+
+
+@pytest.fixture
+def workers(log: MemoryEvents, redis: FailingCache, tmp_path: Path) -> tuple[Worker, Worker]:
+    return Worker(log, redis, tmp_path), Worker(log, redis, tmp_path)
+
+
+def test_an_event_that_one_worker_took_is_known_to_the_next_answer_of_every_worker(
+    workers: tuple[Worker, Worker],
+) -> None:
+    here, there = workers
+    for number, event_id in enumerate(("e1", "e2", "e3"), start=1):
+        assert here.intake.take([a_click(event_id)]) == Taken(1, 0)
+        for worker in (there, here):
+            assert len(worker.shows()[0]) == number
+        assert there.shows()[1] is CacheStatus.HIT
+
+
+def test_a_slate_that_was_begun_before_the_event_is_never_served_after_it(
+    workers: tuple[Worker, Worker],
+) -> None:
+    here, there = workers
+    # The other worker has read the store when the event arrives, and keeps its slate when it was taken.
+    there.inner.meanwhile = lambda: here.intake.take([a_click("e1")])
+    assert there.shows() == ([], CacheStatus.MISS)
+    there.inner.meanwhile = None
+    assert there.shows() == (["e1"], CacheStatus.MISS)
+    assert here.shows() == (["e1"], CacheStatus.HIT)
+
+
+def test_an_event_that_is_sent_again_moves_the_epoch_again(
+    workers: tuple[Worker, Worker], log: MemoryEvents
+) -> None:
+    here, there = workers
+    there.shows()
+    log.append([a_click("e1")], received_at=NOW)  # By a worker that ended before it moved the epoch.
+    assert here.intake.take([a_click("e1")]) == Taken(0, 1)
+    assert there.shows() == (["e1"], CacheStatus.MISS)
+
+
+def test_a_conflict_stores_nothing_and_outdates_nothing(
+    workers: tuple[Worker, Worker], redis: FailingCache
+) -> None:
+    here, _ = workers
+    here.intake.take([a_click("e1")])
+    redis.moved.clear()
+    with pytest.raises(EventConflictError):
+        here.intake.take([a_click("e2"), a_click("e1", "c2")])
+    assert redis.moved == []
+
+
+def test_the_epoch_of_each_customer_of_a_batch_moves_once(
+    workers: tuple[Worker, Worker], redis: FailingCache
+) -> None:
+    workers[0].intake.take([a_click("e1"), a_click("e2", "c2"), a_click("e3")])
+    assert redis.moved == ["c1", "c2"]
+
+
+def test_a_redis_that_fails_does_not_fail_the_acknowledgement(
+    workers: tuple[Worker, Worker], redis: FailingCache
+) -> None:
+    here, _ = workers
+    here.shows()
+    redis.fails = True
+    assert here.intake.take([a_click("e1")]) == Taken(1, 0)
+    assert here.shows() == (["e1"], CacheStatus.BYPASSED)
+
+
+def test_an_outdated_slate_is_not_served_when_redis_is_back(
+    workers: tuple[Worker, Worker], redis: FailingCache
+) -> None:
+    here, there = workers
+    here.shows()
+    redis.fails = True
+    here.intake.take([a_click("e1")])
+    redis.fails = False
+    # Nobody retried yet: this worker brings the cache up before it takes anything from it.
+    assert here.shows() == (["e1"], CacheStatus.MISS)
+    assert there.shows() == (["e1"], CacheStatus.HIT)
+
+
+def test_a_retry_outdates_what_could_not_be_outdated_for_every_worker(
+    workers: tuple[Worker, Worker], redis: FailingCache
+) -> None:
+    here, there = workers
+    there.shows()
+    redis.fails = True
+    here.intake.take([a_click("e1"), a_click("e2", "c2")])
+    here.cache.retry()
+    redis.fails = False
+    here.cache.retry()
+    assert redis.moved == ["c1", "c2"]
+    assert there.shows() == (["e1"], CacheStatus.MISS)
+    here.cache.retry()
+    assert redis.moved == ["c1", "c2"]
+
+
+def test_when_too_many_are_owed_everybody_is_outdated(
+    workers: tuple[Worker, Worker], redis: FailingCache
+) -> None:
+    here, there = workers
+    there.shows()
+    there.shows("c9")
+    redis.fails = True
+    here.intake.take([a_click("e1"), *(a_click(f"x{number}", f"c{number}") for number in range(2, 6))])
+    redis.fails = False
+    assert here.shows("c9")[1] is CacheStatus.BYPASSED
+    here.cache.retry()
+    assert there.shows() == (["e1"], CacheStatus.MISS)
+    assert there.shows("c9")[1] is CacheStatus.MISS
+    assert here.shows("c9")[1] is CacheStatus.HIT
+
+
+def test_what_is_owed_anew_while_a_retry_runs_stays_owed(
+    workers: tuple[Worker, Worker], redis: FailingCache
+) -> None:
+    here, there = workers
+
+    def another_event() -> None:
+        # The retry's own move is through; then the other worker keeps a slate, and Redis fails an event.
+        redis.meanwhile = None
+        there.shows()
+        redis.fails = True
+        here.intake.take([a_click("e2")])
+        redis.fails = False
+
+    redis.fails = True
+    here.intake.take([a_click("e1")])
+    redis.fails = False
+    redis.meanwhile = another_event
+    here.cache.retry()
+    assert here.shows()[0] == ["e1", "e2"]
+    assert there.shows()[0] == ["e1", "e2"]
+
+
+@pytest.fixture
+def server() -> Iterator[EmbeddedRedis]:
+    with EmbeddedRedis(find_server_binary()) as started:
+        yield started
+
+
+def test_a_real_redis_that_dies_and_comes_back_never_serves_an_outdated_slate(
+    server: EmbeddedRedis, log: MemoryEvents, tmp_path: Path
+) -> None:
+    clients = [
+        RestingRedis(server.url, 1.0, monotonic=time.monotonic, cool_down_seconds=0.01) for _ in range(2)
+    ]
+    here, there = (
+        Worker(log, RedisSlateCache(client, rng=random.SystemRandom()), tmp_path) for client in clients
+    )
+    assert here.shows() == ([], CacheStatus.MISS)
+    with pytest.raises(RedisError):
+        clients[0].command("SHUTDOWN", "NOSAVE")
+        clients[0].command("PING")
+    assert here.intake.take([a_click("e1")]) == Taken(1, 0)
+    assert here.shows() == (["e1"], CacheStatus.BYPASSED)
+    deadline = time.monotonic() + 5
+    while not server.ensure_running() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    while there.shows()[1] is CacheStatus.BYPASSED and time.monotonic() < deadline:
+        time.sleep(0.02)
+    here.cache.retry()
+    assert here.shows()[0] == there.shows()[0] == ["e1"]
+    for client in clients:
+        client.close()
