@@ -11,6 +11,8 @@ from werkzeug.exceptions import HTTPException
 from recsvc import __version__
 from recsvc.api.boundary import Boundary
 from recsvc.api.browsing import browsing
+from recsvc.api.catalogue import catalogue
+from recsvc.api.customers import customers
 from recsvc.api.documentation import documentation, publish
 from recsvc.api.documents import ANY_PROBLEM, describe
 from recsvc.api.endpoints import attach_services
@@ -22,7 +24,7 @@ from recsvc.api.recommendations import recommendations
 from recsvc.api.schemas import ProblemSchema
 from recsvc.bootstrap import Services
 
-AUDIENCES = (recommendations, browsing, events, health, documentation)
+AUDIENCES = (recommendations, browsing, events, customers, catalogue, health, documentation)
 
 
 def create_app(services: Services) -> Flask:

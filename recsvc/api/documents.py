@@ -53,6 +53,51 @@ CHANGE_HEADERS = {
     "Vary": LIST_HEADERS["Vary"],
 }
 
+RECORD_HEADERS = {
+    **CHANGE_HEADERS,
+    "ETag": _header("The version: send it as If-Match to replace this one and no other.", '"9d2f61c0a4"'),
+    "Cache-Control": LIST_HEADERS["Cache-Control"],
+}
+
+EXPORT_HEADERS = {
+    **CHANGE_HEADERS,
+    "Content-Disposition": _header("Says that this is a file.", 'attachment; filename="customer.json"'),
+}
+
+ITEM_EXAMPLE = {
+    "item_id": "o3",
+    "kind": "offer",
+    "title": {"en": "Savings account with 3.1 %"},
+    "category": "saving",
+    "tags": ["account"],
+    "url": "/offers/o3",
+    "valid_from": "2026-11-01T00:00:00Z",
+    "valid_to": "2026-12-31T23:00:00Z",
+    "channels": ["web", "mobile"],
+    "status": "live",
+    "terms": {
+        "value": "40.00",
+        "currency": "EUR",
+        "risk_class": 1,
+        "disclosures": [{"id": "rate", "version": 2, "text": {"en": "The rate may change at any time."}}],
+    },
+}
+
+CUSTOMER_EXAMPLE = {
+    "customer_id": "c1",
+    "attributes": {"age": 34, "city": "Graz"},
+    "locale": "en",
+    "consents": {"personalisation": True, "marketing": ["web", "email"]},
+    "suitability": {"client_type": "retail", "max_risk_class": 3, "expires_at": "2027-11-22T00:00:00Z"},
+}
+
+RECEIPT_EXAMPLE = {
+    "receipt_id": "er_5f0c7a9e21d84b3f",
+    "requested_at": "2026-11-22T10:20:00Z",
+    "checked_at": "2026-11-22T10:20:01Z",
+    "removed": {"events": 412, "customer": 1, "slates": 2, "bundles": 1},
+}
+
 EVENT_EXAMPLE = {
     "event_id": "0b5f6c1e-7d53-4a52-9a55-1c2f4be0a1d7",
     "type": "click",

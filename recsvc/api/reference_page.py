@@ -37,6 +37,15 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Body:
+    """One form in which an operation takes its body."""
+
+    media_type: str
+    schema: str | None
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One call."""
 
@@ -47,6 +56,7 @@ class Operation:
     description: str
     scope: str | None
     parameters: tuple[Row, ...]
+    bodies: tuple[Body, ...]
     answers: tuple[Answer, ...]
     curl: str
 
@@ -90,6 +100,7 @@ def _operations(document: Node) -> Iterator[tuple[str, Operation]]:
 def _operation(document: Node, path: str, method: str, item: Node) -> Operation:
     found = item[method]
     parameters = [*item.get("parameters", ()), *found.get("parameters", ())]
+    taken: Node = found.get("requestBody", {}).get("content", {})
     scopes = [scope for way in found.get("security", ()) for needed in way.values() for scope in needed]
     return Operation(
         name=found["operationId"],
@@ -102,12 +113,22 @@ def _operation(document: Node, path: str, method: str, item: Node) -> Operation:
             Row(p["name"], p["in"], shape_of(p["schema"]), p.get("required", False), _meaning(p))
             for p in parameters
         ),
+        bodies=tuple(_body(media_type, form) for media_type, form in taken.items()),
         answers=tuple(
             _answer(document, status, answer)
             for status, answer in sorted(found["responses"].items())
             if status != "default"
         ),
-        curl=_curl(path, parameters, with_key=bool(scopes)),
+        curl=_curl(method, path, parameters, taken, with_key=bool(scopes)),
+    )
+
+
+def _body(media_type: str, form: Node) -> Body:
+    schema = form["schema"].get("items", form["schema"])
+    return Body(
+        media_type=media_type,
+        schema=_last_name(schema.get("$ref")),
+        example=json.dumps(form["example"], indent=2, ensure_ascii=False),
     )
 
 
@@ -161,14 +182,18 @@ def _meaning(node: Node) -> str:
     return text if default in (None, "", []) else f"{text} Without it: {json.dumps(default)}."
 
 
-def _curl(path: str, parameters: list[Node], *, with_key: bool) -> str:
+def _curl(method: str, path: str, parameters: list[Node], taken: Node, *, with_key: bool) -> str:
     examples = {p["name"]: p.get("example", p["schema"].get("example")) for p in parameters}
     for name, value in examples.items():
         path = path.replace(f"{{{name}}}", str(value))
     asked = [p["name"] for p in parameters if p["in"] == "query" and examples[p["name"]] is not None]
     query = "&".join(f"{n}={quote(_text(examples[n]), safe=',')}" for n in asked[:_N_EXAMPLE_PARAMETERS])
     key = '-H "Authorization: Bearer $RECSVC_KEY" ' if with_key else ""
-    return f'curl {key}"$RECSVC_URL{path}{"?" + query if query else ""}"'
+    verb = "" if method == "get" else f"-X {method.upper()} "
+    body = ""
+    for media_type, form in list(taken.items())[:1]:
+        body = f" -H 'Content-Type: {media_type}' -d '{json.dumps(form['example'], ensure_ascii=False)}'"
+    return f'curl {verb}{key}"$RECSVC_URL{path}{"?" + query if query else ""}"{body}'
 
 
 def _text(value: Any) -> str:

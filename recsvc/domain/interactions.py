@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from recsvc.domain.items import AttributeValue, Channel
+from recsvc.domain.items import Channel
 
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
     """A customer did `type` (one of the policy's interaction types) to an item, at a time.
 
-    `item_id` is None where the type is not about an item (a survey, a complaint). `value` is money.
+    `item_id` is None where the type is not about an item (a survey, a complaint). `value` is money;
+    `properties` hold what JSON can, on a few levels.
     """
 
     event_id: str
@@ -31,7 +33,7 @@ class Interaction:
     quantity: int | None = None
     score: float | None = None
     scale: float | None = None
-    properties: Mapping[str, AttributeValue] = field(default_factory=dict)
+    properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

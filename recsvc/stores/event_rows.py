@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from recsvc.domain.interactions import Interaction
-from recsvc.domain.items import AttributeValue, Channel
+from recsvc.domain.items import Channel
 from recsvc.errors import EventConflictError, StoreError
 from recsvc.stores.documents import decode_document, encode_document
 from recsvc.stores.tables import from_micros, to_micros
@@ -47,7 +47,7 @@ class _Rest(msgspec.Struct, omit_defaults=True):
     quantity: int | None = None
     score: float | None = None
     scale: float | None = None
-    properties: Mapping[str, AttributeValue] = {}
+    properties: Mapping[str, Any] = {}
 
 
 # These fields follow the columns in an interaction too, in the same order.

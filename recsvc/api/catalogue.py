@@ -1,0 +1,80 @@
+"""For marketers: the catalogue. In: items as JSON. Out: the same as they are stored, with their versions."""
+
+from __future__ import annotations
+
+import msgspec
+from flask import Response
+
+from recsvc.api.bodies import JSON, JsonBody
+from recsvc.api.documents import CHANGE_HEADERS, ITEM_EXAMPLE, RECORD_HEADERS
+from recsvc.api.endpoints import Answered, BodyForm, Endpoints, services
+from recsvc.api.problems import NOT_FOUND, PRECONDITION_FAILED, PRECONDITION_REQUIRED
+from recsvc.api.record_schemas import ItemBatchSchema, ItemSchema, StoredSchema
+from recsvc.api.records import expected_version, item_of, load_body, show_record, show_written
+from recsvc.domain.access import Scope
+from recsvc.errors import NotFoundError
+
+catalogue = Endpoints("catalogue", "What can be recommended, offers included.")
+
+_RULE = "/v1/items/<item_id>"
+
+
+@catalogue.get(
+    _RULE,
+    requires=Scope.CATALOGUE_WRITE,
+    answers=ItemSchema,
+    headers=RECORD_HEADERS,
+    example=ITEM_EXAMPLE,
+    problems=(NOT_FOUND,),
+)
+def get_item(item_id: str) -> Response:
+    """The item as it is stored, whatever its status."""
+    return show_record(services().catalogue.get(item_id), "item")
+
+
+@catalogue.change(
+    "PUT",
+    _RULE,
+    requires=Scope.CATALOGUE_WRITE,
+    takes=(BodyForm(JSON, ItemSchema, ITEM_EXAMPLE),),
+    answer=Answered(200, ItemSchema, RECORD_HEADERS, ITEM_EXAMPLE),
+    more_answers={201: "There was no such item; Location says where it is now."},
+    problems=(PRECONDITION_FAILED, PRECONDITION_REQUIRED),
+)
+def put_item(item_id: str, body: JsonBody) -> Response:
+    """Create the item, or replace it whole. Lists know it within a second.
+
+    To replace one, send its ETag as If-Match.
+    """
+    item = item_of(load_body(ItemSchema(), body.value), item_id)
+    return show_written(item, services().catalogue.put(item, expected=expected_version()))
+
+
+@catalogue.change(
+    "DELETE",
+    _RULE,
+    requires=Scope.CATALOGUE_WRITE,
+    answer=Answered(204, headers=CHANGE_HEADERS),
+    problems=(NOT_FOUND, PRECONDITION_FAILED, PRECONDITION_REQUIRED),
+)
+def delete_item(item_id: str) -> Response:
+    """Take the item out of service for good. Send its ETag as If-Match."""
+    if not services().catalogue.retire(item_id, expected=expected_version()):
+        raise NotFoundError("there is no such item")
+    return Response(status=204, headers={"Cache-Control": "no-store"})
+
+
+@catalogue.change(
+    "POST",
+    "/v1/items",
+    requires=Scope.CATALOGUE_WRITE,
+    takes=(BodyForm(JSON, ItemBatchSchema, {"items": [ITEM_EXAMPLE]}),),
+    answer=Answered(200, StoredSchema, CHANGE_HEADERS, {"stored": 1}),
+)
+def put_items(body: JsonBody) -> Response:
+    """Create or replace 1 to 1,000 items, all or none, whatever their versions."""
+    loaded = load_body(ItemBatchSchema(), body.value)["items"]
+    items = [item_of(one, one["item_id"], f"/items/{place}") for place, one in enumerate(loaded)]
+    stored = services().catalogue.put_many(items)
+    headers = {"Cache-Control": "no-store"}
+    return Response(msgspec.json.encode({"stored": stored}), mimetype=JSON, headers=headers)

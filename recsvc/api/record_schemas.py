@@ -1,0 +1,164 @@
+"""The shapes of records that people keep: items and customers. They check bodies, and document them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import fields, validate
+
+from recsvc.api.fields import WholeText
+from recsvc.api.record_fields import (
+    Attributes,
+    Moment,
+    Money,
+    Number,
+    Whole,
+    YesOrNo,
+    short_text,
+    texts_by_locale,
+)
+from recsvc.api.schemas import AnswerSchema
+from recsvc.domain.event_limits import CURRENCY_PATTERN
+from recsvc.domain.identifiers import ID_PATTERN, ID_RULE
+from recsvc.domain.items import Channel, ItemKind, ItemStatus
+
+MAX_ITEMS = 1_000
+
+_URL = r"^(https?://|/(?!/))[^\x00-\x20\x7f\"<>\\]{0,2000}$"
+
+
+def _said(description: str, **more: Any) -> dict[str, Any]:
+    return {"description": description, **more}
+
+
+def _id(description: str, *, required: bool = False) -> fields.String:
+    pattern = WholeText(f"^{ID_PATTERN}$", error=f"must be {ID_RULE}")
+    return fields.String(required=required, validate=pattern, metadata=_said(description))
+
+
+def _one_of(choices: Any, description: str) -> fields.Enum[Any]:
+    wrong: dict[str, Any] = {"unknown": "must be one of {choices}"}
+    return fields.Enum(choices, by_value=fields.String, error_messages=wrong, metadata=_said(description))
+
+
+def _channels(description: str) -> fields.List[Any]:
+    return fields.List(
+        _one_of(Channel, "A channel."), validate=validate.Length(max=50), metadata=_said(description)
+    )
+
+
+def _locale() -> fields.String:
+    rule = WholeText("^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", error="must be a language tag such as en")
+    longest = validate.Length(max=35, error="must be at most 35 characters")
+    return fields.String(allow_none=True, validate=[longest, rule], metadata=_said("Language tag."))
+
+
+class TextDisclosureSchema(AnswerSchema):
+    """A text that must stand beside an offer, by locale, with its version."""
+
+    id = short_text(100, required=True)
+    version = Whole(1, 1_000_000, required=True)
+    text = texts_by_locale(10_000, required=True)
+
+
+class TermsSchema(AnswerSchema):
+    """What makes an item an offer."""
+
+    value = Money(metadata=_said("What it is worth when accepted, as decimal text."))
+    currency = fields.String(
+        validate=WholeText(f"^{CURRENCY_PATTERN}$", error="must be three capital letters")
+    )
+    priority = Whole(-1_000_000, 1_000_000)
+    weight = Number(0, 1_000_000, metadata=_said("The lever that marketers pull: 1 is neutral."))
+    risk_class = Whole(0, 7, metadata=_said("0 is none, 7 the highest (PRIIPs)."))
+    jurisdictions = fields.List(short_text(35), validate=validate.Length(max=300))
+    exclusive_group = short_text(100, allow_none=True, metadata=_said("One offer of a group on a list."))
+    disclosures = fields.List(fields.Nested(TextDisclosureSchema), validate=validate.Length(max=50))
+
+
+class ItemSchema(AnswerSchema):
+    """Anything that can be recommended: content to read, or an offer to accept."""
+
+    item_id = _id("Its id; in a PUT the one in the path, if it is given at all.")
+    kind = _one_of(ItemKind, "content, or offer.")
+    title = texts_by_locale(500, metadata=_said("By locale."))
+    summary = texts_by_locale(5_000, metadata=_said("By locale."))
+    category = short_text(100, allow_none=True)
+    tags = fields.List(short_text(100), validate=validate.Length(max=100))
+    url = fields.String(
+        allow_none=True,
+        validate=WholeText(_URL, error="must begin with https://, http:// or /, and hold no blank"),
+    )
+    published_at = Moment(allow_none=True)
+    valid_from = Moment(allow_none=True, metadata=_said("Shown from then on; absent: always."))
+    valid_to = Moment(allow_none=True, metadata=_said("Not shown from then on; absent: for good."))
+    channels = _channels("Where it may be shown; empty: everywhere.")
+    status = _one_of(ItemStatus, "Only a live one is shown.")
+    attributes = Attributes(metadata=_said("Free names with plain values."))
+    terms = fields.Nested(TermsSchema, allow_none=True, metadata=_said("Of an offer only."))
+
+
+class NewItemSchema(ItemSchema):
+    """An item that says its id."""
+
+    item_id = _id("Its id.", required=True)
+
+
+class ItemBatchSchema(AnswerSchema):
+    """Items that are stored together or not at all."""
+
+    items = fields.List(
+        fields.Nested(NewItemSchema),
+        required=True,
+        validate=validate.Length(1, MAX_ITEMS, error=f"must be a list of 1 to {MAX_ITEMS} items"),
+    )
+
+
+class StoredSchema(AnswerSchema):
+    """How many items were stored."""
+
+    stored = fields.Integer(required=True)
+
+
+class ConsentsSchema(AnswerSchema):
+    """What a customer agreed to. What is not listed was not agreed to."""
+
+    personalisation = YesOrNo()
+    marketing = _channels("Channels on which offers may be made.")
+
+
+class SuitabilitySchema(AnswerSchema):
+    """The outcome of a suitability assessment. From `expires_at` on it says nothing."""
+
+    client_type = short_text(100)
+    max_risk_class = Whole(0, 7)
+    knowledge = short_text(100, allow_none=True)
+    loss_capacity = short_text(100, allow_none=True)
+    horizon_years = Whole(0, 150, allow_none=True)
+    expires_at = Moment(allow_none=True)
+
+
+class CustomerSchema(AnswerSchema):
+    """A customer as recorded. Consents and suitability are null while nobody has asked."""
+
+    customer_id = _id("The id; in a PUT the one in the path, if it is given at all.")
+    attributes = Attributes(metadata=_said("Free names with plain values."))
+    locale = _locale()
+    consents = fields.Nested(ConsentsSchema, allow_none=True)
+    suitability = fields.Nested(SuitabilitySchema, allow_none=True)
+
+
+class ReceiptSchema(AnswerSchema):
+    """What an erasure removed. It holds no customer id."""
+
+    receipt_id = fields.String(required=True)
+    requested_at = fields.AwareDateTime(required=True)
+    checked_at = fields.AwareDateTime(
+        required=True, allow_none=True, metadata=_said("When it was seen to be gone; null while it is not.")
+    )
+    removed = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        required=True,
+        metadata=_said("How much was removed, by place."),
+    )

@@ -1,0 +1,147 @@
+"""Between bodies and records. In: a parsed body. Out: a domain value, or each place that breaks a rule.
+
+A schema says what a body may look like, the domain what a record may mean; both speak in pointers here.
+Also: versions of records, which travel as ETag and If-Match.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields as fields_of
+from typing import Any, TypeVar
+
+import msgspec
+from flask import Response, request
+from marshmallow import Schema, ValidationError, fields
+
+from recsvc.api.bodies import JSON
+from recsvc.domain.customers import Consents, Customer, Suitability
+from recsvc.domain.items import Disclosure, Item, OfferTerms
+from recsvc.domain.records import Versioned, Written
+from recsvc.errors import FieldError, InvalidRequestError, NotFoundError
+
+T = TypeVar("T")
+Field = fields.Field[Any]
+
+MAX_TOKEN_CHARS = 64
+
+
+def load_body(schema: Schema, body: Any) -> dict[str, Any]:
+    """The values of a body, in its schema's shape.
+
+    Raises:
+        InvalidRequestError: naming each place that breaks a rule.
+    """
+    if not isinstance(body, dict):
+        raise InvalidRequestError([FieldError("", "must be an object")])
+    try:
+        loaded: dict[str, Any] = schema.load(body)
+    except ValidationError as error:
+        raise InvalidRequestError(list(_errors(error.messages_dict, schema, ""))) from error
+    return loaded
+
+
+def item_of(given: Mapping[str, Any], item_id: str, place: str = "") -> Item:
+    """The item of a loaded body. Raises InvalidRequestError."""
+    _check_same(given, "item_id", item_id, place)
+    terms = given.get("terms")
+    return _made(Item, place, {**given, "item_id": item_id, "terms": terms and _terms_of(terms, place)})
+
+
+def customer_of(given: Mapping[str, Any], customer_id: str) -> Customer:
+    """The customer of a loaded body. Raises InvalidRequestError."""
+    _check_same(given, "customer_id", customer_id, "")
+    consents, suitability = given.get("consents"), given.get("suitability")
+    whole = {
+        **given,
+        "customer_id": customer_id,
+        "consents": None if consents is None else _made(Consents, "/consents", consents),
+        "suitability": None if suitability is None else _made(Suitability, "/suitability", suitability),
+    }
+    return _made(Customer, "", whole)
+
+
+def expected_version() -> str | None:
+    """The version that the request's If-Match names: an etag, "*" for any, None for none."""
+    given = request.headers.get("If-Match")
+    return None if given is None else given.strip().removeprefix('"').removesuffix('"')
+
+
+def show_record(found: Versioned[T] | None, name: str) -> Response:
+    """The record with its ETag. Raises NotFoundError when there is none."""
+    if found is None:
+        raise NotFoundError(f"there is no such {name}")
+    return _record_response(found.value, found.etag, 200, {})
+
+
+def show_written(record: Any, written: Written) -> Response:
+    """The record as it is stored now: 201 with its place when it is new, else 200."""
+    if written.created:
+        return _record_response(record, written.etag, 201, {"Location": request.path})
+    return _record_response(record, written.etag, 200, {})
+
+
+def _record_response(record: Any, etag: str, status: int, headers: dict[str, str]) -> Response:
+    headers = {"ETag": f'"{etag}"', "Cache-Control": "private, no-cache", **headers}
+    return Response(msgspec.json.encode(record), status, mimetype=JSON, headers=headers)
+
+
+def _terms_of(terms: Mapping[str, Any], place: str) -> OfferTerms:
+    disclosures = tuple(Disclosure(**disclosure) for disclosure in terms.get("disclosures", ()))
+    return _made(OfferTerms, f"{place}/terms", {**terms, "disclosures": disclosures})
+
+
+def _made(kind: Callable[..., T], place: str, given: Mapping[str, Any]) -> T:
+    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    try:
+        return kind(**plain)
+    except ValueError as error:
+        raise InvalidRequestError([FieldError(f"{place}/{_field_in(error, kind)}", str(error))]) from error
+
+
+def _field_in(error: ValueError, kind: Any) -> str:
+    """The last field that the domain's sentence names: `valid_from must be before valid_to`."""
+    names = {field.name for field in fields_of(kind)}
+    return next((word for word in reversed(str(error).replace(",", "").split()) if word in names), "")
+
+
+def _check_same(given: Mapping[str, Any], name: str, expected: str, place: str) -> None:
+    if given.get(name, expected) != expected:
+        raise InvalidRequestError([FieldError(f"{place}/{name}", "must be the id in the path")])
+
+
+def _errors(messages: Any, shape: Schema | Field | None, place: str) -> Iterator[FieldError]:
+    """marshmallow's nested messages as places with one sentence each."""
+    if not isinstance(messages, Mapping):
+        yield from (FieldError(place, str(text)) for text in dict.fromkeys(messages))
+        return
+    for name, inner in messages.items():
+        if name == "_schema":
+            yield from _errors(inner, None, place)
+        elif isinstance(shape, Schema) and name not in shape.fields:
+            yield FieldError(f"{place}/{_token(name)}", _unknown(str(name), shape))
+        elif type(shape) is fields.Dict:  # Its messages tell apart whether the key is wrong or the value.
+            for found in inner.values():
+                yield from _errors(found, None, f"{place}/{_token(name)}")
+        else:
+            yield from _errors(inner, _shape_within(shape, name), f"{place}/{_token(name)}")
+
+
+def _shape_within(shape: Schema | Field | None, name: str) -> Schema | Field | None:
+    inner = shape.fields[name] if isinstance(shape, Schema) else shape
+    if isinstance(inner, fields.List) and not isinstance(shape, Schema):
+        inner = inner.inner
+    return inner.schema if isinstance(inner, fields.Nested) else inner
+
+
+def _unknown(name: str, schema: Schema) -> str:
+    near, known = (
+        difflib.get_close_matches(name[:MAX_TOKEN_CHARS], schema.fields, n=1),
+        ", ".join(schema.fields),
+    )
+    return f"is not a field; did you mean {near[0]}?" if near else f"is not a field; it takes {known}"
+
+
+def _token(name: Any) -> str:
+    return str(name)[:MAX_TOKEN_CHARS].replace("~", "~0").replace("/", "~1")
