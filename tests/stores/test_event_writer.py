@@ -223,7 +223,9 @@ def test_closing_stores_what_waits_and_refuses_what_comes_later(log: SqlEvents) 
     held = HeldLog(log)
     writer = EventWriter(held)
     with ThreadPoolExecutor(6) as pool:
-        sent = [pool.submit(writer.append, [a_click(f"e{number}")], received_at=NOW) for number in range(5)]
+        sent = [pool.submit(writer.append, [a_click("e0")], received_at=NOW)]
+        assert held.begun.wait(10)
+        sent += [pool.submit(writer.append, [a_click(f"e{n}")], received_at=NOW) for n in range(1, 5)]
         wait_until(lambda: writer._line.qsize() == 4)
         closing = pool.submit(writer.close)
         wait_until(lambda: writer._closed)
