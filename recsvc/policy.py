@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
 
 import msgspec
 
 from recsvc.errors import PolicyError
+
+NOTHING_KNOWN: Mapping[str, object] = MappingProxyType({})
 
 
 class ItemRule(StrEnum):
@@ -78,20 +82,77 @@ class ConsentDefault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     marketing: tuple[str, ...]
 
 
-class SegmentRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A segment: all of the given tests on one attribute hold. Without an attribute it fits everybody."""
+ProfileField = Literal[
+    "lifecycle",
+    "journey",
+    "recency_days",
+    "frequency",
+    "monetary_value",
+    "recency_score",
+    "frequency_score",
+    "monetary_score",
+    "top_category",
+    "top_channel",
+]
+"""What a segment may ask of a customer's profile."""
 
-    name: str
+LIFECYCLE_STAGES = ("new", "active", "at_risk", "dormant", "churned")
+JOURNEY_STAGES = ("attention", "interest", "contact", "impression", "engagement")
+_WORDS: Mapping[str, tuple[str, ...]] = {"lifecycle": LIFECYCLE_STAGES, "journey": JOURNEY_STAGES}
+
+
+class PortraitPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How portraits are drawn: the rules that use these numbers are in `domain`."""
+
+    purchases: tuple[str, ...]
+    passive: tuple[str, ...]
+    new_days: float
+    at_risk_gaps: float
+    dormant_days: float
+    churned_days: float
+    forecast_days: int
+    journey_days: int
+    journey: dict[str, tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        for name in ("new_days", "at_risk_gaps", "dormant_days", "forecast_days", "journey_days"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0")
+        if self.churned_days < self.dormant_days:
+            raise ValueError("churned_days must be no less than dormant_days")
+        unknown = [stage for stage in self.journey if stage not in JOURNEY_STAGES]
+        if unknown:
+            raise ValueError(f"journey knows {', '.join(JOURNEY_STAGES)}, not {unknown[0]}")
+
+
+class SegmentTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A test on one attribute, or on one field of the profile. With neither it fits everybody."""
+
     attribute: str | None = None
+    profile: ProfileField | None = None
     equals: str | bool | None = None
     at_least: float | None = None
     below: float | None = None
 
-    def fits(self, attributes: Mapping[str, object]) -> bool:
-        """Whether a customer with these attributes belongs to the segment."""
-        if self.attribute is None:
+    def __post_init__(self) -> None:
+        if self.attribute is not None and self.profile is not None:
+            raise ValueError("a test is on an attribute or on a profile field, not on both")
+        words = _WORDS.get(self.profile or "")
+        if words is not None and (
+            self.equals not in words or self.at_least is not None or self.below is not None
+        ):
+            raise ValueError(f"{self.profile} must have equals, one of {', '.join(words)}")
+
+    @property
+    def fits_everybody(self) -> bool:
+        """Whether nothing is tested."""
+        return self.attribute is None and self.profile is None
+
+    def fits(self, attributes: Mapping[str, object], fields: Mapping[str, object] = NOTHING_KNOWN) -> bool:
+        """Whether a customer with these attributes and profile fields passes."""
+        if self.fits_everybody:
             return True
-        value = attributes.get(self.attribute)
+        value = fields.get(self.profile) if self.profile is not None else attributes.get(self.attribute or "")
         if self.equals is not None and value != self.equals:
             return False
         if self.at_least is None and self.below is None:
@@ -103,6 +164,32 @@ class SegmentRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
+class SegmentRule(SegmentTest, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A segment: its own test holds, and every one of `all`."""
+
+    name: str
+    all: tuple[SegmentTest, ...] = ()
+
+    def __post_init__(self) -> None:
+        SegmentTest.__post_init__(self)
+        if any(test.fits_everybody for test in self.all):
+            raise ValueError("each test of all must name an attribute or a profile field")
+
+    @property
+    def fits_everybody(self) -> bool:
+        return self.attribute is None and self.profile is None and not self.all
+
+    @property
+    def reads_profile(self) -> bool:
+        """Whether the rule asks for a profile field."""
+        return self.profile is not None or any(test.profile is not None for test in self.all)
+
+    def fits(self, attributes: Mapping[str, object], fields: Mapping[str, object] = NOTHING_KNOWN) -> bool:
+        """Whether a customer with these attributes and profile fields belongs to the segment."""
+        own = SegmentTest.fits(self, attributes, fields) if self.attribute or self.profile else True
+        return own and all(test.fits(attributes, fields) for test in self.all)
+
+
 class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interaction_types: dict[str, InteractionTypePolicy]
     decay: DecayPolicy
@@ -110,11 +197,17 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     feedback: FeedbackPolicy
     limits: LimitsPolicy
     consent_without_record: ConsentDefault
+    portraits: PortraitPolicy
     segments: tuple[SegmentRule, ...]
 
     def __post_init__(self) -> None:
-        if not self.segments or self.segments[-1].attribute is not None:
-            raise ValueError("the last of segments must have no attribute, so that it fits everybody")
+        if not self.segments or not self.segments[-1].fits_everybody:
+            raise ValueError("the last of segments must have no test, so that it fits everybody")
+        named = {name for names in self.portraits.journey.values() for name in names}
+        named |= {*self.portraits.purchases, *self.portraits.passive}
+        unknown = sorted(named - self.interaction_types.keys())
+        if unknown:
+            raise ValueError(f"portraits names {unknown[0]}, which is none of interaction_types")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +221,18 @@ class Policy:
     feedback: FeedbackPolicy
     limits: LimitsPolicy
     consent_without_record: ConsentDefault
+    portraits: PortraitPolicy
     segments: tuple[SegmentRule, ...]
 
-    def segment_of(self, attributes: Mapping[str, object]) -> str:
+    def segment_of(
+        self, attributes: Mapping[str, object], fields: Mapping[str, object] = NOTHING_KNOWN
+    ) -> str:
         """The name of the first segment whose rule fits."""
-        return next(rule.name for rule in self.segments if rule.fits(attributes))
+        return next(rule.name for rule in self.segments if rule.fits(attributes, fields))
+
+    def segments_reading_profiles(self) -> bool:
+        """Whether a segment asks for more than attributes."""
+        return any(rule.reads_profile for rule in self.segments)
 
 
 def load_policy(path: Path | None = None) -> Policy:
@@ -155,5 +255,6 @@ def load_policy(path: Path | None = None) -> Policy:
         feedback=document.feedback,
         limits=document.limits,
         consent_without_record=document.consent_without_record,
+        portraits=document.portraits,
         segments=document.segments,
     )
