@@ -16,10 +16,10 @@ from recsvc.stores.tables import customers, from_micros, to_micros
 from recsvc.stores.tombstones import SqlTombstones
 
 _PAGE = 5_000
-_ONE = select(customers.c.document, customers.c.updated_at).where(
-    customers.c.customer_id == bindparam("wanted")
+_ONE = "SELECT document, updated_at FROM customers WHERE customer_id = ?"
+_ONE_LOCKED = (
+    select(customers.c.document).where(customers.c.customer_id == bindparam("wanted")).with_for_update()
 )
-_ONE_LOCKED = _ONE.with_for_update()
 _REPLACE = update(customers).where(customers.c.customer_id == bindparam("wanted"))
 _COUNT = select(func.count()).select_from(customers)
 _NEXT_PAGE = (
@@ -39,11 +39,11 @@ class SqlCustomers:
 
     def get(self, customer_id: str) -> Versioned[Customer] | None:
         """The customer's record, its version and when it was written; None without one. Raises StoreError."""
-        with self._database.reading() as connection:
-            row = connection.execute(_ONE, {"wanted": customer_id}).one_or_none()
+        row = self._database.look_up(_ONE, (customer_id,))
         if row is None:
             return None
-        return Versioned(_decode(row.document), etag_of(row.document), from_micros(row.updated_at))
+        document, updated_at = row
+        return Versioned(_decode(document), etag_of(document), from_micros(updated_at))
 
     def find(self, customer_id: str) -> Customer | None:
         """The customer's record; None when there is none. Raises StoreError."""

@@ -8,7 +8,7 @@ import sqlite3
 import time
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,20 @@ class Database:
         with self._translating(), self._writer.begin() as connection:
             yield connection
 
+    def look_up(self, statement: str, parameters: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """The first row of a query in the driver's own words, its places written as `?`. Raises StoreError.
+
+        For what is asked on every request: SQLAlchemy's handling would cost several times the query.
+        """
+        if self.dialect != "sqlite":
+            with self.reading() as connection:
+                row = connection.exec_driver_sql(statement.replace("?", "%s"), parameters).first()
+                return None if row is None else tuple(row)
+        with self._translating(), closing(self._engine.raw_connection()) as borrowed:
+            driver: Any = borrowed.dbapi_connection
+            found: tuple[Any, ...] | None = driver.execute(statement, parameters).fetchone()
+            return found
+
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that knows ON CONFLICT, in the database's own dialect."""
         return sqlite.insert(table) if self.dialect == "sqlite" else postgresql.insert(table)
@@ -83,7 +97,7 @@ class Database:
     def _translating(self) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             kind = StoreFullError if _is_full(error) else StoreError
             raise kind(self._sentence(error)) from error
 
@@ -92,7 +106,7 @@ class Database:
         self._of_parent.append(self._engine.pool)
         self._engine.dispose(close=False)
 
-    def _sentence(self, error: SQLAlchemyError) -> str:
+    def _sentence(self, error: Exception) -> str:
         # Only the driver's own first line: SQLAlchemy adds the parameters, which are customers' data.
         cause: object = error.orig if isinstance(error, DBAPIError) else error
         lines = str(cause).strip().splitlines()
@@ -230,8 +244,8 @@ def _names(table: Table) -> str:
     return ", ".join(column.name for column in table.columns)
 
 
-def _is_full(error: SQLAlchemyError) -> bool:
-    cause = error.orig if isinstance(error, DBAPIError) else None
+def _is_full(error: Exception) -> bool:
+    cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, sqlite3.Error):
         return getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
     return getattr(cause, "sqlstate", None) == _POSTGRESQL_FULL

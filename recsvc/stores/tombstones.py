@@ -19,6 +19,7 @@ from recsvc.stores.tables import from_micros, tombstone_salt, tombstones
 SALT_BYTES = 32
 _FEW = 500  # Up to so many are asked for by name; for more, all tombstones are read once.
 
+_ONE = "SELECT erased_at FROM tombstones WHERE digest = ?"
 _SALT = select(tombstone_salt.c.salt).where(tombstone_salt.c.id == 1)
 _SOME = select(tombstones.c.digest, tombstones.c.erased_at).where(
     tombstones.c.digest.in_(bindparam("digests", expanding=True))
@@ -37,15 +38,12 @@ class SqlTombstones:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._salt: bytes | None = None
-        place = "?" if database.dialect == "sqlite" else "%s"
-        # In the driver's own words: it is asked for every slate that is made.
-        self._one = f"SELECT erased_at FROM tombstones WHERE digest = {place}"
 
     def salt(self) -> bytes | None:
         """The salt of the digests; None while nobody was ever erased. Raises StoreError."""
         if self._salt is None:
-            with self._database.reading() as connection:
-                self._salt = connection.execute(_SALT).scalar_one_or_none()
+            row = self._database.look_up("SELECT salt FROM tombstone_salt WHERE id = ?", (1,))
+            self._salt = None if row is None else bytes(row[0])
         return self._salt
 
     def erased_at(self, customer_id: str) -> datetime | None:
@@ -53,8 +51,7 @@ class SqlTombstones:
         salt = self.salt()
         if salt is None:
             return None
-        with self._database.reading() as connection:
-            row = connection.exec_driver_sql(self._one, (digest_of(salt, customer_id),)).one_or_none()
+        row = self._database.look_up(_ONE, (digest_of(salt, customer_id),))
         return None if row is None else from_micros(row[0])
 
     def erased_among(self, customer_ids: Iterable[str]) -> Mapping[str, datetime]:
