@@ -1,4 +1,4 @@
-"""What was acknowledged is stored, once and whole, whoever is killed: the short form of scripts/stress_events."""
+"""What was acknowledged is stored, once and whole, whoever is killed: scripts/stress_events in short."""
 
 from __future__ import annotations
 
@@ -37,4 +37,3 @@ def test_kills_lose_no_acknowledged_event_and_store_none_twice() -> None:
     assert report["is_sound"], report
     assert (report["worker_kills"], report["tree_kills"]) == (4, 1)
     assert report["batches_acknowledged"] > 20
-    assert report["batches_given_up"] == 0
