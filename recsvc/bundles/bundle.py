@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from recsvc.bundles.id_table import IdTable
 from recsvc.bundles.manifest import Manifest
+from recsvc.bundles.profiles import ProfileArrays
 from recsvc.domain.items import Item
 from recsvc.domain.profiles import CustomerProfile
 
@@ -81,21 +82,15 @@ class Bundle:
         rows: NDArray[np.int32] = self.arrays["refused_items"][start:stop]
         return rows
 
-    def profile_of(self, customer_row: int) -> CustomerProfile:
-        """The customer's portrait as of the end of the training window."""
+    @cached_property
+    def _profiles(self) -> ProfileArrays:
         facts = self.manifest
-        affinity, share = (
-            self.arrays[f"profile_{name}"][customer_row] for name in ("category_affinity", "channel_share")
-        )
-        return CustomerProfile(
-            customer_id=self.customers.id_of(customer_row),
-            recency_days=float(self.arrays["profile_recency_days"][customer_row]),
-            frequency=int(self.arrays["profile_frequency"][customer_row]),
-            monetary_value=float(self.arrays["profile_monetary_value"][customer_row]),
-            category_affinity={c: float(x) for c, x in zip(facts.categories, affinity, strict=True) if x > 0},
-            channel_share={c: float(x) for c, x in zip(facts.channels, share, strict=True) if x > 0},
-            segment=facts.segments[int(self.arrays["profile_segment"][customer_row])],
-        )
+        return ProfileArrays(self.arrays, facts.categories, facts.channels, facts.data_window.until)
+
+    def profile_of(self, customer_row: int) -> CustomerProfile:
+        """What training kept of the customer, as of the end of the training window."""
+        segment = self.manifest.segments[int(self.arrays["profile_segment"][customer_row])]
+        return self._profiles.profile_of(customer_row, self.customers.id_of(customer_row), segment)
 
     def catalogue(self) -> tuple[Item, ...]:
         """The items as they were known at training: those with a row in row order, then the others."""

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from recsvc.domain.profiles import Population
+
 FORMAT = 1
 SUPPORTED_FORMATS = (1,)
 
@@ -84,6 +86,7 @@ class Manifest:
     holdout: str
     arrays: Mapping[str, ArrayFact]
     golden_queries: tuple[GoldenQuery, ...]
+    population: Population | None = None
     name: str = ""
     format: int = FORMAT
 

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.bundles.bundle import Bundle
+from recsvc.bundles.profiles import ABSENT, JOURNEYS, LIFECYCLES
+from recsvc.domain.rfm import N_SCORES
 from recsvc.errors import BundleCorruptError
 
 Layout = Mapping[str, tuple[str, tuple[str, ...]]]
@@ -37,6 +39,12 @@ COMMON: Layout = {
     "profile_category_affinity": ("<f4", ("customers", "categories")),
     "profile_channel_share": ("<f4", ("customers", "channels")),
     "profile_segment": ("<i2", ("customers",)),
+    "profile_lifecycle": ("|i1", ("customers",)),
+    "profile_journey": ("|i1", ("customers",)),
+    "profile_recency_score": ("|i1", ("customers",)),
+    "profile_frequency_score": ("|i1", ("customers",)),
+    "profile_monetary_score": ("|i1", ("customers",)),
+    "profile_purchases": ("<i4", ("customers", "purchase facts")),
     "catalogue": ("|u1", ("catalogue bytes",)),
 }
 OF_FAMILY: Mapping[str, Layout] = {
@@ -65,6 +73,7 @@ def check_soundness(bundle: Bundle) -> None:
         _check_offsets(bundle, f"{name}_offsets", f"{name}_items")
         _check_rows(bundle, f"{name}_items", low=0, high=bundle.manifest.rows.items)
     _check_rows(bundle, "profile_segment", low=0, high=len(bundle.manifest.segments))
+    _check_profiles(bundle)
     if "neighbour_items" in bundle.arrays:
         _check_rows(bundle, "neighbour_items", low=-1, high=bundle.manifest.rows.items)
     is_positive = bool((bundle.arrays["history_strengths"] > 0).all())
@@ -85,6 +94,7 @@ def _check_layout(bundle: Bundle) -> None:
         "segments": len(manifest.segments),
         "categories": len(manifest.categories),
         "channels": len(manifest.channels),
+        "purchase facts": 3,
     }
     for name, (dtype, dimensions) in {**COMMON, **OF_FAMILY.get(manifest.family, {})}.items():
         if name not in bundle.arrays:
@@ -108,6 +118,19 @@ def _check_rows(bundle: Bundle, name: str, *, low: int, high: int) -> None:
     rows: NDArray[Any] = bundle.arrays[name]
     holds = not rows.size or (rows.min() >= low and rows.max() < high)
     _demand(bundle, name, bool(holds), "points at rows that do not exist")
+
+
+def _check_profiles(bundle: Bundle) -> None:
+    _check_rows(bundle, "profile_lifecycle", low=ABSENT, high=len(LIFECYCLES))
+    _check_rows(bundle, "profile_journey", low=ABSENT, high=len(JOURNEYS))
+    for figure in ("recency", "frequency", "monetary"):
+        scores = bundle.arrays[f"profile_{figure}_score"]
+        is_score = bool(((scores >= 0) & (scores <= N_SCORES)).all())
+        _demand(bundle, f"profile_{figure}_score", is_score, "holds scores that are not 1 to 5")
+    purchases = bundle.arrays["profile_purchases"]
+    repeats, last, age = purchases.T
+    holds = (purchases == ABSENT).all(axis=1) | ((repeats >= 0) & (last >= 0) & (last <= age))
+    _demand(bundle, "profile_purchases", bool(holds.all()), "holds purchases after the end of the window")
 
 
 def _check_catalogue(bundle: Bundle) -> None:

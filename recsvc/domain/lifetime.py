@@ -1,4 +1,4 @@
-"""How long customers keep buying, by the BG/NBD model. In: four parameters, a customer's purchases. Out: chances.
+"""How long customers keep buying, by BG/NBD. In: four parameters, a customer's purchases. Out: chances.
 
 Fader, Hardie and Lee, "Counting Your Customers" the Easy Way: An Alternative to the Pareto/NBD Model,
 Marketing Science 24 (2005): purchases come as a Poisson process while a customer is alive, and after each
@@ -103,7 +103,7 @@ def _log_sum(one: float, other: float) -> float:
 
 
 def _gauss_less_one(a: float, b: float, c: float, z: float) -> float:
-    """2F1(a, b; c; z) - 1 by its series, for 0 <= z < 1; the 1 is left out so that what is small stays exact."""
+    """2F1(a, b; c; z) - 1 by its series, for 0 <= z < 1; without the 1, what is small stays exact."""
     term, total = 1.0, 0.0
     for n in range(_TERMS):
         term *= (a + n) * (b + n) / ((c + n) * (n + 1)) * z

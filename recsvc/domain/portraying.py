@@ -39,6 +39,7 @@ def draw_profile(
     for interaction in history:
         sums.add(interaction)
     recency = None if sums.last_positive is None else _days(as_of - sums.last_positive)
+    recency_edges, frequency_edges, monetary_edges = _edges(population)
     rhythm = rhythm_of(sums.visit_days, sums.first_visit, sums.last_visit, as_of)
     return CustomerProfile(
         customer_id=customer_id,
@@ -48,11 +49,9 @@ def draw_profile(
         monetary_value=sums.value,
         category_affinity=_shares(sums.by_category),
         channel_share=_shares(sums.by_channel),
-        recency_score=score_of(
-            None if recency is None else -recency, population and population.recency_edges
-        ),
-        frequency_score=score_of(sums.frequency, population and population.frequency_edges),
-        monetary_score=score_of(round(sums.value, 2), population and population.monetary_edges),
+        recency_score=score_of(None if recency is None else -recency, recency_edges),
+        frequency_score=score_of(sums.frequency, frequency_edges),
+        monetary_score=score_of(round(sums.value, 2), monetary_edges),
         lifecycle=lifecycle_of(rhythm, population.gap_days, policy.portraits)
         if rhythm and population
         else None,
@@ -65,9 +64,15 @@ def draw_profile(
     )
 
 
-def score_of(figure: float | None, edges: Edges | None) -> int | None:
+def _edges(population: Population | None) -> tuple[Edges, Edges, Edges]:
+    if population is None:
+        return (), (), ()
+    return population.recency_edges, population.frequency_edges, population.monetary_edges
+
+
+def score_of(figure: float | None, edges: Edges) -> int | None:
     """The quintile score; None where there is no figure, or nobody to measure it by."""
-    if figure is None or edges is None or all(edge is None for edge in edges):
+    if figure is None or all(edge is None for edge in edges):
         return None
     return quintile_score(figure, edges)
 

@@ -1,4 +1,4 @@
-"""Where a customer stands, by their own rhythm. In: first and last visit, visiting days. Out: a lifecycle stage.
+"""Where a customer stands, by their own rhythm. In: first and last visit, visiting days. Out: a stage.
 
 A visit is a day on which the customer did something of their own. The usual gap between visits is the mean of
 the customer's own gaps with one gap of the population thrown in, so that a customer of one visit is judged by

@@ -78,7 +78,7 @@ class SubjectReader:
             may_market=self._may_market(kept, known, channel, now),
             risk_limit=suitability.limit_at(now) if suitability else None,
             suitability_ends=suitability.expires_at if suitability else None,
-            segment=self._segment(record) if may_personalise else None,
+            segment=self._segment(record, customer_row, model) if may_personalise else None,
             past=(
                 read_past(customer_row, model.bundle if model else None, known, self._policy)
                 if may_personalise
@@ -102,9 +102,15 @@ class SubjectReader:
             agreed, agreed_at = channel in kept.value.consents.marketing, kept.written_at
         return agreed and may_still_market(known, channel, self._policy, agreed_at=agreed_at, now=now)
 
-    def _segment(self, record: Customer | None) -> str | None:
-        """The customer's own segment; None where only the rule for everybody fits."""
-        name = self._policy.segment_of(record.attributes if record else {})
+    def _segment(self, record: Customer | None, customer_row: int | None, model: Model | None) -> str | None:
+        """The customer's own segment; None where only the rule for everybody fits.
+
+        Profile fields are those of the bundle, so that it is the segment that training counted them in.
+        """
+        fields: Mapping[str, object] = {}
+        if model is not None and customer_row is not None and self._policy.segments_reading_profiles():
+            fields = model.bundle.profile_of(customer_row).fields()
+        name = self._policy.segment_of(record.attributes if record else {}, fields)
         return None if name == self._policy.segments[-1].name else name
 
     def _known(self, customer_id: str, customer_row: int | None, model: Model | None) -> Known:

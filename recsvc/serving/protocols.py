@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Protocol
 
 from recsvc.domain.customers import Customer
-from recsvc.domain.interactions import Known
+from recsvc.domain.interactions import Interaction, Known
 from recsvc.domain.items import Item
 from recsvc.domain.records import Versioned
 from recsvc.domain.slates import Fetched, SlateKey
 
-__all__ = ["Catalogue", "CustomerDirectory", "EventHistory", "Fetched", "SlateCache", "SlateKey"]
+__all__ = [
+    "Catalogue",
+    "CustomerDirectory",
+    "EventHistory",
+    "Fetched",
+    "SlateCache",
+    "SlateKey",
+    "WholeHistory",
+]
 
 
 class Catalogue(Protocol):
@@ -55,6 +63,14 @@ class EventHistory(Protocol):
 
         Events of the types in `always` are among them whatever their time. Raises StoreError.
         """
+        ...
+
+
+class WholeHistory(Protocol):
+    """Everything that the store remembers of customers."""
+
+    def of_customer(self, customer_id: str) -> Iterator[Interaction]:
+        """Every interaction of the customer, oldest first. Raises StoreError."""
         ...
 
 

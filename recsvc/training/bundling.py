@@ -64,13 +64,21 @@ def category_rows(catalogue: Sequence[Item], categories: Sequence[str]) -> NDArr
 
 
 def segment_rows(
-    customer_ids: Sequence[str], customers: Sequence[Customer], policy: Policy
+    customer_ids: Sequence[str],
+    customers: Sequence[Customer],
+    policy: Policy,
+    fields: Sequence[Mapping[str, object]] | None = None,
 ) -> NDArray[np.int16]:
-    """The row of each customer's segment, in the order of the policy: (n_customers,)."""
+    """The row of each customer's segment, in the order of the policy: (n_customers,).
+
+    `fields` are the profile fields of each of the `customer_ids`; None: no profile is known.
+    """
     rows = {rule.name: row for row, rule in enumerate(policy.segments)}
-    recorded = {one.customer_id: rows[policy.segment_of(one.attributes)] for one in customers}
-    unrecorded = rows[policy.segment_of({})]
-    return np.array([recorded.get(one, unrecorded) for one in customer_ids], dtype=np.int16)
+    attributes = {one.customer_id: one.attributes for one in customers}
+    known = zip(customer_ids, fields or [{}] * len(customer_ids), strict=True)
+    return np.array(
+        [rows[policy.segment_of(attributes.get(one, {}), profile)] for one, profile in known], dtype=np.int16
+    )
 
 
 def segment_popularity(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
 import polars as pl
 
 from recsvc.bundles.manifest import DataWindow, Manifest, RowCounts
+from recsvc.bundles.profiles import ProfileArrays
 from recsvc.bundles.registry import Registry
 from recsvc.domain.customers import Customer
 from recsvc.domain.items import Item, ItemKind
@@ -31,6 +32,7 @@ from recsvc.training.bundling import (
 )
 from recsvc.training.families.base import Family, training_data
 from recsvc.training.holdout import split
+from recsvc.training.portraits import draw_portraits, segment_fields
 from recsvc.training.profiles import CHANNELS, build_profiles
 from recsvc.training.selection import Progress, Selection, select_model
 
@@ -112,16 +114,20 @@ def train(
         fitted = selection.chosen.fit(data, seed=seed)
     window = _window(table)
     with watch.stage("profiles"):
-        segments = segment_rows(matrix.customer_ids, source.customers, policy)
-        profiles = build_profiles(
+        portraits = draw_portraits(table, matrix.customer_ids, policy, as_of=window.until)
+        unsorted = build_profiles(
             table,
             matrix.customer_ids,
             category_of={item.item_id: item.category for item in source.items if item.category},
             categories=categories,
-            segment_rows=segments,
+            segment_rows=np.zeros(len(matrix.customer_ids), dtype=np.int16),
             policy=policy,
             as_of=window.until,
         )
+        known = ProfileArrays({**unsorted.arrays(), **portraits.arrays()}, categories, CHANNELS, window.until)
+        fields = segment_fields(known, len(matrix.customer_ids), policy)
+        segments = segment_rows(matrix.customer_ids, source.customers, policy, fields)
+        profiles = replace(unsorted, segment_rows=segments)
     with watch.stage("publish"):
         catalogue = complete_catalogue(matrix.item_ids, source.items, source.kind)
         manifest = registry.publish(
@@ -142,11 +148,13 @@ def train(
                 holdout=selection.holdout,
                 arrays={},
                 golden_queries=golden_queries(matrix, data, fitted),
+                population=portraits.population,
                 name=name,
             ),
             {
                 **model_arrays(matrix, data, fitted),
                 **profiles.arrays(),
+                **portraits.arrays(),
                 "segment_popularity": segment_popularity(table, matrix, segments, policy, window.until),
                 "catalogue": catalogue_array(catalogue),
             },
