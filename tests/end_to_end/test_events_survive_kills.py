@@ -21,7 +21,7 @@ def test_kills_lose_no_acknowledged_event_and_store_none_twice() -> None:
         "--tree-kills",
         "1",
         "--workers",
-        "2",
+        "3",
         "--clients",
         "6",
         "--pause",
