@@ -26,7 +26,7 @@ def quintile_edges(figures: Iterable[float]) -> Edges:
         score = -(-N_SCORES * twice_rank // (2 * n))
         for place in range(score - 1):
             if edges[place] is None:
-                edges[place] = figure
+                edges[place] = float(figure)
         below += counts[figure]
     return tuple(edges)
 
