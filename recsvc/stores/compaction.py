@@ -21,6 +21,7 @@ from recsvc.stores.database import Database
 _SURELY_NO_CHANCE = 6  # A text of so many bytes is not found in other data by chance.
 _QUICK_BYTES = 64 * 2**20  # A file of so many bytes is written anew within about a second.
 _SEARCH_SECONDS = 60
+_HURRY_MS = 200  # How long a caller in a hurry waits for readers and writers.
 _CLEANED = ("events", "customers", "erasures_pending")
 
 # In a process of its own: to close a file that SQLite has open would drop the locks that this process
@@ -53,19 +54,25 @@ def compact(database: Database, name: str | None, *, unhurried: bool) -> bool:
             for table in _CLEANED:
                 connection.exec_driver_sql(f"VACUUM {table}")
             return True
-        if not _fold_log(connection):
+        if not _fold_log(connection, unhurried=unhurried):
             return False
         if name is not None and not _may_be_left(database.where, name):
             return True
         if not unhurried and os.path.getsize(database.where) > _QUICK_BYTES:
             return False
         connection.exec_driver_sql("VACUUM")
-        return _fold_log(connection)
+        return _fold_log(connection, unhurried=unhurried)
 
 
-def _fold_log(connection: Connection) -> bool:
+def _fold_log(connection: Connection, *, unhurried: bool) -> bool:
     """Write the log into the file and empty it; False while a reader still needs an older state."""
-    busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+    patience_ms = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+    try:
+        if not unhurried:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={_HURRY_MS}")
+        busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={patience_ms}")
     return not busy
 
 

@@ -15,6 +15,7 @@ from recsvc.stores.database import Database
 from recsvc.stores.event_rows import EventRow, distinct_rows, from_row, sort_out
 from recsvc.stores.known_events import make_wanted
 from recsvc.stores.tables import events, from_micros, to_micros
+from recsvc.stores.tombstones import SqlTombstones
 
 _PAGE = 5_000
 _CHUNK = 5_000
@@ -54,15 +55,17 @@ _END_OF_TIME = 2**62
 
 
 class SqlEvents:
-    """Every interaction that was ever accepted."""
+    """Every interaction that was ever accepted, but for those of customers who were erased since."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._tombstones = SqlTombstones(database)
 
     def append(self, interactions: Sequence[Interaction], *, received_at: datetime) -> Taken:
         """Store interactions in one transaction, all or none; durable once this returns.
 
-        An id that is stored already with the same body counts as a duplicate.
+        An id that is stored already with the same body counts as a duplicate. An event that occurred before
+        its customer was erased is acknowledged, and not kept.
 
         Raises:
             EventConflictError: an id is taken by an event with another body. Nothing was stored.
@@ -108,10 +111,8 @@ class SqlEvents:
         `always` are among them whatever their time (the latest thousand). Raises StoreError.
         """
         wanted = make_wanted(customer_id, occurred_after, received_after, limit, always)
-        with self._database.reading() as connection:
-            statement = wanted.statement(self._database.dialect)
-            rows = connection.exec_driver_sql(statement, wanted.parameters()).all()
-        return wanted.select(rows)
+        statement = wanted.statement(self._database.dialect)
+        return wanted.select(self._database.look_up_all(statement, wanted.parameters()))
 
     def of_customer(self, customer_id: str) -> Iterator[Interaction]:
         """Every interaction of the customer by time, then id, a page at a time. Raises StoreError."""
@@ -167,8 +168,9 @@ class SqlEvents:
             with self._database.writing() as connection:
                 stored = self._stored(connection, batches) if ask_first else {}
                 new, outcomes = sort_out(batches, stored)
-                for start in range(0, len(new), _CHUNK):
-                    rows = new[start : start + _CHUNK]
+                kept = self._tombstones.leave_out(connection, new)
+                for start in range(0, len(kept), _CHUNK):
+                    rows = kept[start : start + _CHUNK]
                     if self._database.insert_new(connection, events, rows) < len(rows):
                         raise _TakenMeanwhile
         except _TakenMeanwhile:

@@ -26,9 +26,10 @@ Place = tuple[int, str]
 
 
 class MemoryEvents:
-    """Every interaction that was ever accepted."""
+    """Every interaction that was ever accepted, but for those of customers who were erased since."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, erased_at: Callable[[str], datetime | None] = lambda _: None) -> None:
+        self._erased_at = erased_at
         self._digests: dict[str, bytes] = {}
         self._by_place: dict[Place, Interaction] = {}
         self._rows: dict[Place, EventRow] = {}
@@ -47,6 +48,9 @@ class MemoryEvents:
             if isinstance(outcome, EventConflictError):
                 raise outcome
             for row in new:
+                erased_at = self._erased_at(row.customer_id)
+                if erased_at is not None and row.occurred_at <= to_micros(erased_at):
+                    continue
                 place = (row.occurred_at, row.event_id)
                 interaction = by_id[row.event_id]
                 self._digests[row.event_id] = row.digest

@@ -7,17 +7,21 @@ ask about it; whoever holds a digest learns nothing. The salt is drawn with the 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
 from recsvc.stores.api_keys import TokenSource
 from recsvc.stores.database import Database
+from recsvc.stores.event_rows import EventRow
 from recsvc.stores.tables import from_micros, tombstone_salt, tombstones
 
 SALT_BYTES = 32
-_FEW = 500  # Up to so many are asked for by name; for more, all tombstones are read once.
+_CHUNK = 5_000
+_MANY = 20_000  # Up to so many are asked for one by one; for more, all tombstones are read once.
 
 _ONE = "SELECT erased_at FROM tombstones WHERE digest = ?"
 _SALT = select(tombstone_salt.c.salt).where(tombstone_salt.c.id == 1)
@@ -56,16 +60,38 @@ class SqlTombstones:
 
     def erased_among(self, customer_ids: Iterable[str]) -> Mapping[str, datetime]:
         """Those of the customers who were erased, and when. Raises StoreError."""
-        salt = self.salt()
-        if salt is None:
+        if self.salt() is None:
             return {}
-        by_digest = {digest_of(salt, customer_id): customer_id for customer_id in customer_ids}
-        few = len(by_digest) <= _FEW
         with self._database.reading() as connection:
-            rows = connection.execute(_SOME if few else _ALL, {"digests": list(by_digest)} if few else {})
-            return {
-                by_digest[row.digest]: from_micros(row.erased_at) for row in rows if row.digest in by_digest
-            }
+            found = self._find(connection, customer_ids)
+        return {customer_id: from_micros(erased_at) for customer_id, erased_at in found.items()}
+
+    def leave_out(self, connection: Connection, rows: Sequence[EventRow]) -> Sequence[EventRow]:
+        """The rows without those that occurred before their customer was erased: they came too late.
+
+        Within the transaction that stores them. Erasures of other processes come before it or after it and
+        never between this look and the end: else such an event would outlive the erasure.
+        """
+        if self._database.dialect == "postgresql":
+            connection.exec_driver_sql("LOCK TABLE events IN ROW EXCLUSIVE MODE")
+        if self.salt() is None:
+            return rows
+        erased = self._find(connection, {row.customer_id for row in rows})
+        if not erased:
+            return rows
+        return [row for row in rows if row.occurred_at > erased.get(row.customer_id, row.occurred_at - 1)]
+
+    def _find(self, connection: Connection, customer_ids: Iterable[str]) -> dict[str, int]:
+        salt = self.salt() or b""
+        ids = {digest_of(salt, customer_id): customer_id for customer_id in customer_ids}
+        digests = list(ids)
+        if len(digests) > _MANY:
+            rows: Iterable[Any] = connection.execute(_ALL)
+        else:
+            starts = range(0, len(digests), _CHUNK)
+            chunks = (connection.execute(_SOME, {"digests": digests[i : i + _CHUNK]}) for i in starts)
+            rows = chain.from_iterable(chunks)
+        return {ids[row.digest]: row.erased_at for row in rows if row.digest in ids}
 
 
 def draw_salt(database: Database, connection: Connection, tokens: TokenSource) -> bytes:

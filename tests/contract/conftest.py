@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
 import shutil
 import time
 import uuid
@@ -21,6 +22,7 @@ from recsvc.stores.api_keys import SqlApiKeys
 from recsvc.stores.catalogue import SqlCatalogue
 from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import Database, open_database
+from recsvc.stores.erasures import SqlErasures
 from recsvc.stores.events import SqlEvents
 from recsvc.stores.memory import (
     MemoryApiKeys,
@@ -29,6 +31,7 @@ from recsvc.stores.memory import (
     MemoryEvents,
     MemorySlateCache,
 )
+from recsvc.stores.memory_erasures import MemoryErasures
 from recsvc.stores.redis_client import RestingRedis
 from recsvc.stores.redis_server import EmbeddedRedis, find_server_binary
 from recsvc.stores.slate_cache import RedisSlateCache
@@ -109,8 +112,20 @@ def customers(database: Database | None) -> MemoryCustomers | SqlCustomers:
 
 
 @pytest.fixture
-def events(database: Database | None) -> MemoryEvents | SqlEvents:
-    return SqlEvents(database) if database else MemoryEvents()
+def events(database: Database | None, customers: MemoryCustomers | SqlCustomers) -> MemoryEvents | SqlEvents:
+    return SqlEvents(database) if database else MemoryEvents(erased_at=customers.erased_at)
+
+
+@pytest.fixture
+def erasures(
+    database: Database | None,
+    customers: MemoryCustomers | SqlCustomers,
+    events: MemoryEvents | SqlEvents,
+) -> MemoryErasures | SqlErasures:
+    if database:
+        return SqlErasures(database, tokens=secrets.token_hex)
+    assert isinstance(customers, MemoryCustomers) and isinstance(events, MemoryEvents)
+    return MemoryErasures(customers, events)
 
 
 @pytest.fixture

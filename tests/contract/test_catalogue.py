@@ -6,7 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
+import pytest
+
 from recsvc.domain.items import Channel, Disclosure, Item, ItemKind, ItemStatus, OfferTerms
+from recsvc.errors import PreconditionFailedError, PreconditionRequiredError
 from recsvc.stores.catalogue import SqlCatalogue
 from recsvc.stores.memory import MemoryCatalogue
 
@@ -105,3 +108,96 @@ def test_changes_by_several_threads_each_move_the_revision(catalogue: Catalogue)
         list(pool.map(change, range(12)))
     assert catalogue.revision() == 24
     assert [item.item_id for item in catalogue.items() if item.status is ItemStatus.LIVE] == ["shared"]
+
+
+def test_the_first_put_creates_an_item_with_a_version(catalogue: Catalogue) -> None:
+    written = catalogue.put(EVERYTHING_OFFER, expected=None)
+    found = catalogue.get(EVERYTHING_OFFER.item_id)
+    assert written.created
+    assert found is not None
+    assert (found.value, found.etag) == (EVERYTHING_OFFER, written.etag)
+    assert catalogue.revision() == 1
+
+
+def test_a_put_over_the_expected_version_replaces_it_and_moves_the_revision(catalogue: Catalogue) -> None:
+    first = catalogue.put(Item("a", category="old"), expected=None)
+    second = catalogue.put(Item("a", category="new"), expected=first.etag)
+    assert (second.created, catalogue.revision()) == (False, 2)
+    assert catalogue.items() == (Item("a", category="new"),)
+
+
+def test_an_item_that_exists_is_not_replaced_by_who_expects_none(catalogue: Catalogue) -> None:
+    catalogue.put_many([Item("a", category="old")])
+    with pytest.raises(PreconditionRequiredError):
+        catalogue.put(Item("a", category="new"), expected=None)
+    assert (catalogue.items(), catalogue.revision()) == ((Item("a", category="old"),), 1)
+
+
+@pytest.mark.parametrize("expected", ["", "nonsense", "*x"])
+def test_an_item_that_changed_meanwhile_is_neither_replaced_nor_retired(
+    catalogue: Catalogue, expected: str
+) -> None:
+    catalogue.put(Item("a"), expected=None)
+    with pytest.raises(PreconditionFailedError):
+        catalogue.put(Item("a", category="new"), expected=expected)
+    with pytest.raises(PreconditionFailedError):
+        catalogue.retire("a", expected=expected)
+    assert (catalogue.items(), catalogue.revision()) == ((Item("a"),), 1)
+
+
+def test_an_item_that_is_not_there_cannot_be_replaced(catalogue: Catalogue) -> None:
+    with pytest.raises(PreconditionFailedError):
+        catalogue.put(Item("a"), expected="*")
+    assert catalogue.items() == ()
+
+
+def test_an_item_is_not_retired_by_who_expects_none(catalogue: Catalogue) -> None:
+    catalogue.put(Item("a"), expected=None)
+    with pytest.raises(PreconditionRequiredError):
+        catalogue.retire("a", expected=None)
+
+
+def test_a_retired_item_is_gone_for_readers_and_writers_and_a_put_revives_it(catalogue: Catalogue) -> None:
+    first = catalogue.put(Item("a"), expected=None)
+    assert catalogue.retire("a", expected=first.etag)
+    assert catalogue.get("a") is None
+    for expected in ("*", first.etag):
+        with pytest.raises(PreconditionFailedError):
+            catalogue.put(Item("a"), expected=expected)
+    assert catalogue.put(Item("a"), expected=None).created
+    assert catalogue.items() == (Item("a"),)
+
+
+def test_an_item_that_only_a_bundle_brought_can_be_read_replaced_and_retired(catalogue: Catalogue) -> None:
+    brought = Item("a", category="bundle")
+    found = catalogue.get("a", standing=brought)
+    assert found is not None and found.value == brought
+    with pytest.raises(PreconditionRequiredError):
+        catalogue.put(Item("a"), expected=None, standing=brought)
+    assert catalogue.revision() == 0
+    assert catalogue.retire("a", expected=found.etag, standing=brought)
+    assert catalogue.items() == (Item("a", category="bundle", status=ItemStatus.RETIRED),)
+    assert catalogue.get("a", standing=brought) is None
+    assert not catalogue.retire("a", expected="*", standing=brought)
+
+
+def test_what_the_store_holds_stands_before_what_a_bundle_brought(catalogue: Catalogue) -> None:
+    stored = catalogue.put(Item("a", category="store"), expected=None)
+    found = catalogue.get("a", standing=Item("a", category="bundle"))
+    assert found is not None
+    assert (found.value.category, found.etag) == ("store", stored.etag)
+
+
+def test_of_several_who_replace_one_version_at_once_one_does(catalogue: Catalogue) -> None:
+    first = catalogue.put(Item("a"), expected=None)
+
+    def put(number: int) -> bool:
+        try:
+            catalogue.put(Item("a", category=str(number)), expected=first.etag)
+        except PreconditionFailedError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(put, range(8))) == 1
+    assert catalogue.revision() == 2

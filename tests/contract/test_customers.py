@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from recsvc.domain.customers import Consents, Customer, Suitability
 from recsvc.domain.items import Channel
+from recsvc.domain.records import Versioned, Written
+from recsvc.errors import PreconditionFailedError, PreconditionRequiredError
 from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.memory import MemoryCustomers
 
@@ -61,3 +66,87 @@ def test_each_customer_comes_once_by_id_over_several_pages(customers: Customers)
     customers.put_many(many, now=NOW)
     assert [customer.customer_id for customer in customers.each()] == sorted(c.customer_id for c in many)
     assert customers.count() == 11_000
+
+
+def test_the_first_put_creates_a_record_with_a_version_and_a_moment(customers: Customers) -> None:
+    written = customers.put(FULL_CUSTOMER, expected=None, now=NOW)
+    assert written.created
+    assert customers.get(FULL_CUSTOMER.customer_id) == Versioned(FULL_CUSTOMER, written.etag, NOW)
+
+
+def test_of_nobody_there_is_no_version(customers: Customers) -> None:
+    assert customers.get("c1") is None
+
+
+def test_a_put_over_the_expected_version_replaces_it(customers: Customers) -> None:
+    first = customers.put(Customer("c1", locale="en"), expected=None, now=NOW)
+    later = NOW + timedelta(seconds=1)
+    second = customers.put(Customer("c1", locale="zh"), expected=first.etag, now=later)
+    assert not second.created
+    assert second.etag != first.etag
+    assert customers.get("c1") == Versioned(Customer("c1", locale="zh"), second.etag, later)
+
+
+def test_the_same_record_has_the_same_etag_and_any_difference_changes_it(customers: Customers) -> None:
+    first = customers.put(Customer("c1", {"a": 1, "b": 2}), expected=None, now=NOW)
+    assert customers.put(Customer("c1", {"b": 2, "a": 1}), expected="*", now=NOW) == Written(
+        first.etag, False
+    )
+    assert customers.put(Customer("c1", {"a": 1, "b": 3}), expected="*", now=NOW).etag != first.etag
+
+
+def test_a_record_that_exists_is_not_replaced_by_who_expects_none(customers: Customers) -> None:
+    customers.put(Customer("c1", locale="en"), expected=None, now=NOW)
+    with pytest.raises(PreconditionRequiredError):
+        customers.put(Customer("c1", locale="zh"), expected=None, now=NOW)
+    assert customers.find("c1") == Customer("c1", locale="en")
+
+
+def test_a_record_that_changed_meanwhile_is_not_replaced(customers: Customers) -> None:
+    first = customers.put(Customer("c1", locale="en"), expected=None, now=NOW)
+    customers.put(Customer("c1", locale="zh"), expected=first.etag, now=NOW)
+    for expected in (first.etag, "", "nonsense", f'"{first.etag}"'):
+        with pytest.raises(PreconditionFailedError):
+            customers.put(Customer("c1", locale="fr"), expected=expected, now=NOW)
+    assert customers.find("c1") == Customer("c1", locale="zh")
+
+
+@pytest.mark.parametrize("expected", ["*", "0123456789abcdef01234567"])
+def test_a_record_that_is_not_there_cannot_be_replaced(customers: Customers, expected: str) -> None:
+    with pytest.raises(PreconditionFailedError):
+        customers.put(Customer("c1"), expected=expected, now=NOW)
+    assert customers.get("c1") is None
+
+
+def test_any_version_is_replaced_by_who_expects_any(customers: Customers) -> None:
+    customers.put_many([Customer("c1", locale="en")], now=NOW)
+    assert not customers.put(Customer("c1", locale="zh"), expected="*", now=NOW).created
+    assert customers.find("c1") == Customer("c1", locale="zh")
+
+
+def test_of_several_who_create_one_record_at_once_one_does(customers: Customers) -> None:
+    assert race(customers, None) == 1
+
+
+def test_of_several_who_replace_one_version_at_once_one_does(customers: Customers) -> None:
+    first = customers.put(Customer("c1"), expected=None, now=NOW)
+    assert race(customers, first.etag) == 1
+
+
+def race(customers: Customers, expected: str | None) -> int:
+    """How many of eight writers who expect the same get through."""
+
+    def put(number: int) -> bool:
+        try:
+            customers.put(Customer("c1", {"number": number}), expected=expected, now=NOW)
+        except (PreconditionRequiredError, PreconditionFailedError):
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        return sum(pool.map(put, range(8)))
+
+
+def test_nobody_was_erased_at_first(customers: Customers) -> None:
+    assert customers.erased_at("c1") is None
+    assert customers.erased_among(["c1", "c2"]) == {}
