@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
@@ -73,6 +73,16 @@ class Database:
         with self._translating(), closing(self._engine.raw_connection()) as borrowed:
             driver: Any = borrowed.dbapi_connection
             found: tuple[Any, ...] | None = driver.execute(statement, parameters).fetchone()
+            return found
+
+    def look_up_all(self, statement: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        """Every row of a query in the driver's own words, places by name included. Raises StoreError."""
+        if self.dialect != "sqlite":
+            with self.reading() as connection:
+                return connection.exec_driver_sql(statement, dict(parameters)).all()
+        with self._translating(), closing(self._engine.raw_connection()) as borrowed:
+            driver: Any = borrowed.dbapi_connection
+            found: list[tuple[Any, ...]] = driver.execute(statement, parameters).fetchall()
             return found
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
