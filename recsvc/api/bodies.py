@@ -1,6 +1,6 @@
 """Read the body of a request. In: the WSGI environment and the media types that are taken. Out: a value.
 
-In this order: is its length known, is it of a media type that is taken, is it all there, is it JSON.
+In this order: is it all there and not too much, is it of a media type that is taken, is it JSON.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 from wsgiref.types import WSGIEnvironment
 
-from werkzeug.exceptions import LengthRequired, UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
+from recsvc.api.limits import MAX_BODY_BYTES
 from recsvc.api.strict_json import parse_json
 from recsvc.errors import UnparsableRequestError
 
@@ -34,25 +35,27 @@ def read_json(environ: WSGIEnvironment, media_types: Collection[str]) -> JsonBod
 
     Raises:
         UnparsableRequestError: it is not what it says to be.
-        LengthRequired: it says no length.
+        RequestEntityTooLarge: it came in chunks, and too many of them.
         UnsupportedMediaType: it is of no media type that is taken, or not in UTF-8.
     """
-    length = _length_of(environ)
-    media_type = _media_type_of(environ, media_types)
-    body = environ["wsgi.input"].read(length)
-    if len(body) != length:
-        raise UnparsableRequestError("the body is shorter than Content-Length says")
+    body = _read(environ)
+    return JsonBody(_media_type_of(environ, media_types), parse_json(body))
+
+
+def _read(environ: WSGIEnvironment) -> bytes:
+    # A length that is no number, or too large a one, was refused before anything was read.
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    if not length and environ.get("HTTP_TRANSFER_ENCODING"):
+        body: bytes = environ["wsgi.input"].read(MAX_BODY_BYTES + 1)
+        if len(body) > MAX_BODY_BYTES:
+            raise RequestEntityTooLarge(f"a body may hold {MAX_BODY_BYTES} bytes")
+    else:
+        body = environ["wsgi.input"].read(length) if length else b""
+        if len(body) != length:
+            raise UnparsableRequestError("the body is shorter than Content-Length says")
     if not body:
         raise UnparsableRequestError("the body is empty")
-    return JsonBody(media_type, parse_json(body))
-
-
-def _length_of(environ: WSGIEnvironment) -> int:
-    # What is no number, or too large a one, was refused before anything was read.
-    length = environ.get("CONTENT_LENGTH")
-    if not length and environ.get("HTTP_TRANSFER_ENCODING"):
-        raise LengthRequired("send Content-Length: a body in chunks is not taken")
-    return int(length or 0)
+    return body
 
 
 def _media_type_of(environ: WSGIEnvironment, media_types: Collection[str]) -> str:

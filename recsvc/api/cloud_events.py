@@ -13,16 +13,7 @@ from recsvc.errors import FieldError, InvalidRequestError
 
 MEDIA_TYPE = "application/cloudevents-batch+json"
 
-_IN_DATA = (
-    *("item_id", "channel", "slate_id", "position", "placement"),
-    *("value", "currency", "quantity", "score", "scale", "properties"),
-)
-NAMES = {
-    "event_id": "id",
-    "occurred_at": "time",
-    "customer_id": "subject",
-    **{name: f"data/{name}" for name in _IN_DATA},
-}
+_NAMES = {"event_id": "id", "occurred_at": "time", "customer_id": "subject", "type": "type"}
 
 EXAMPLE = [
     {
@@ -31,11 +22,16 @@ EXAMPLE = [
         "source": "/apps/mobile",
         "type": "com.example.recsvc.click",
         "subject": "c1",
-        "time": "2026-11-22T10:15:00Z",
+        "time": "2026-11-20T10:15:00Z",
         "datacontenttype": "application/json",
         "data": {"item_id": "a7", "channel": "mobile"},
     }
 ]
+
+
+def name_of(field: str) -> str:
+    """Where a field of an event stands in a CloudEvent."""
+    return _NAMES.get(field, f"data/{field}")
 
 
 def events_of(batch: Any) -> Any:

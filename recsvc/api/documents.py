@@ -103,7 +103,7 @@ EVENT_EXAMPLE = {
     "type": "click",
     "customer_id": "c1",
     "item_id": "a7",
-    "occurred_at": "2026-11-22T10:15:00Z",
+    "occurred_at": "2026-11-20T10:15:00Z",
     "channel": "web",
     "slate_id": "s_5f0c7a9e21d84b3f",
     "position": 1,

@@ -22,7 +22,6 @@ from recsvc.api.bodies import JSON, read_json
 from recsvc.api.problems import (
     CONTENT_TOO_LARGE,
     FORBIDDEN,
-    LENGTH_REQUIRED,
     MALFORMED,
     RATE_LIMITED,
     UNAUTHENTICATED,
@@ -234,6 +233,6 @@ def _path_parameters(rule: str) -> list[dict[str, Any]]:
 
 def _problems_of(needs: Needs, more: tuple[ProblemType, ...]) -> tuple[ProblemType, ...]:
     guarded = (UNAUTHENTICATED, FORBIDDEN, UNAVAILABLE) if needs.scope else ()
-    bodied = (MALFORMED, LENGTH_REQUIRED, CONTENT_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE) if needs.takes else ()
+    bodied = (MALFORMED, CONTENT_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE) if needs.takes else ()
     limited = (RATE_LIMITED,) if needs.rate else ()
     return tuple(dict.fromkeys((*guarded, *bodied, *limited, VALIDATION_ERROR, *more)))

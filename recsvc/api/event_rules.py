@@ -40,8 +40,8 @@ MAX_ERRORS = 100
 REQUIRED = ("event_id", "type", "customer_id", "occurred_at")
 
 Types = Mapping[str, InteractionTypePolicy]
-Names = Mapping[str, str]
-"""How a format names the fields of an event: a pointer within the event by field."""
+Naming = Callable[[str], str]
+"""How a form of events names a field: its pointer within the event."""
 
 _ID = re.compile(ID_PATTERN)
 _TEXT = re.compile(rf"[^\x00-\x1f\x7f]{{1,{MAX_TEXT_CHARS}}}")
@@ -56,7 +56,7 @@ _MOMENT_RULE = "must be a time with its offset from UTC (RFC 3339), for example 
 
 
 def read_events(
-    given: Any, types: Types, now: datetime, *, place: str = "/events", names: Names | None = None
+    given: Any, types: Types, now: datetime, *, place: str = "/events", name_of: Naming = str
 ) -> list[Interaction]:
     """The interactions that the events are, all of them.
 
@@ -65,7 +65,7 @@ def read_events(
     """
     if not isinstance(given, list) or not 1 <= len(given) <= MAX_EVENTS:
         raise InvalidRequestError([FieldError(place, f"must be a list of 1 to {MAX_EVENTS} events")])
-    reader = EventReader(types, now, names or {})
+    reader = EventReader(types, now, name_of)
     events = [reader.read(raw, f"{place}/{position}") for position, raw in enumerate(given)]
     if reader.errors:
         raise InvalidRequestError(reader.errors)
@@ -75,11 +75,11 @@ def read_events(
 class EventReader:
     """Reads events one by one, and keeps what is wrong with them."""
 
-    def __init__(self, types: Types, now: datetime, names: Names) -> None:
+    def __init__(self, types: Types, now: datetime, name_of: Naming) -> None:
         self.errors: list[FieldError] = []
         self._types = types
         self._latest = now + FUTURE_TOLERANCE
-        self._names = names
+        self._name_of = name_of
 
     def read(self, raw: Any, place: str) -> Interaction | None:
         """The interaction; None when it breaks a rule, or when enough were found already."""
@@ -129,8 +129,8 @@ class EventReader:
             self._refuse(place, "item_id", f"must be absent: the type {kind} is not about an item")
 
     def _refuse(self, place: str, name: str, detail: str) -> None:
-        token = self._names.get(name) or name[:64].replace("~", "~0").replace("/", "~1")
-        self.errors.append(FieldError(f"{place}/{token}", detail))
+        token = name[:64].replace("~", "~0").replace("/", "~1")
+        self.errors.append(FieldError(f"{place}/{self._name_of(token)}", detail))
 
 
 def _text_like(pattern: re.Pattern[str], rule: str) -> Callable[[Any], str]:

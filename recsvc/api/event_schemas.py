@@ -26,14 +26,14 @@ def _said(description: str, example: Any = None) -> dict[str, Any]:
     return {"description": description} | ({} if example is None else {"example": example})
 
 
-def _text(description: str, example: str, *, required: bool = False) -> fields.String:
+def _text(description: str, example: str, **options: Any) -> fields.String:
     length = validate.Length(1, MAX_TEXT_CHARS)
-    return fields.String(required=required, validate=length, metadata=_said(description, example))
+    return fields.String(validate=length, metadata=_said(description, example), **options)
 
 
-def _id(description: str, example: str, *, required: bool = False) -> fields.String:
+def _id(description: str, example: str, **options: Any) -> fields.String:
     pattern = validate.Regexp(f"^{ID_PATTERN}$")
-    return fields.String(required=required, validate=pattern, metadata=_said(description, example))
+    return fields.String(validate=pattern, metadata=_said(description, example), **options)
 
 
 def _whole(highest: int, description: str) -> fields.Integer:
@@ -51,7 +51,7 @@ class EventSchema(AnswerSchema):
         required=True,
         metadata=_said(
             "When (RFC 3339, with an offset): not before 2000, nor more than 5 minutes ahead.",
-            "2026-11-22T10:15:00Z",
+            "2026-11-20T10:15:00Z",
         ),
     )
     channel = fields.Enum(Channel, by_value=fields.String, metadata=_said("Where it happened."))
@@ -90,7 +90,7 @@ class CloudEventSchema(AnswerSchema):
     source = _text("Who sends it. Ids are unique over all sources here.", "/apps/mobile", required=True)
     type = _text("A name whose last part is the interaction type.", "com.example.recsvc.click", required=True)
     subject = _id("The customer_id.", "c1", required=True)
-    time = fields.AwareDateTime(required=True, metadata=_said("The occurred_at.", "2026-11-22T10:15:00Z"))
+    time = fields.AwareDateTime(required=True, metadata=_said("The occurred_at.", "2026-11-20T10:15:00Z"))
     datacontenttype = fields.String(metadata=_said("application/json, where it is given."))
     data = fields.Dict(metadata=_said("The other fields of an event.", {"item_id": "a7", "channel": "web"}))
 
@@ -99,8 +99,8 @@ class SegmentTrackSchema(AnswerSchema):
     """A `track` call as Segment writes it. Other fields are let pass and not kept."""
 
     type = fields.Constant("track")
-    messageId = _text("The event_id.", "ajs-1", required=True)
-    userId = _id("The customer_id.", "c1", required=True)
+    event_id = _text("The event_id.", "ajs-1", required=True, data_key="messageId")
+    customer_id = _id("The customer_id.", "c1", required=True, data_key="userId")
     event = _text("What happened: a name that Segment specifies, or an interaction type.", "Product Viewed")
     timestamp = fields.AwareDateTime(required=True, metadata=_said("The occurred_at."))
     properties = fields.Dict(

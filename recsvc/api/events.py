@@ -46,7 +46,7 @@ def take_events(body: JsonBody) -> Response:
     conflict. After a 503, send the same events again.
     """
     if body.media_type == cloud_events.MEDIA_TYPE:
-        return _take(_read(cloud_events.events_of(body.value), place="", names=cloud_events.NAMES))
+        return _take(_read(cloud_events.events_of(body.value), place="", name_of=cloud_events.name_of))
     return _take(_read(_listed(body.value)))
 
 
@@ -61,7 +61,7 @@ def take_events(body: JsonBody) -> Response:
 )
 def take_segment_events(body: JsonBody) -> Response:
     """Store 1 to 1,000 track calls of Segment as events, all or none."""
-    return _take(_read(segment_track.events_of(body.value), place="/batch", names=segment_track.NAMES))
+    return _take(_read(segment_track.events_of(body.value), place="/batch", name_of=segment_track.name_of))
 
 
 def _listed(body: Any) -> Any:

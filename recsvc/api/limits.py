@@ -55,6 +55,8 @@ def _body_refusal(environ: WSGIEnvironment) -> HTTPException | None:
     text = str(environ.get("CONTENT_LENGTH") or "0")
     if _CONTENT_LENGTH.fullmatch(text) is None:
         return BadRequest("Content-Length must be a whole number of bytes")
+    if environ.get("CONTENT_LENGTH") and environ.get("HTTP_TRANSFER_ENCODING"):
+        return BadRequest("send Content-Length or Transfer-Encoding, not both")
     if int(text) > MAX_BODY_BYTES:
         return RequestEntityTooLarge(f"a body may hold {MAX_BODY_BYTES} bytes")
     return None

@@ -65,16 +65,13 @@ class YesOrNo(fields.Boolean):
         return value
 
 
-class Money(fields.Decimal):
+class Money(fields.String):
     """An amount as decimal text, so that no cent is lost on the way."""
 
-    def _deserialize(self, value: Any, attr: str | None, data: Data, **options: Any) -> Decimal:
+    def _deserialize(self, value: Any, attr: str | None, data: Data, **options: Any) -> Any:
         if type(value) is not str or _MONEY.fullmatch(value) is None:
             raise ValidationError('must be a decimal number as text, such as "12.50"')
         return Decimal(value)
-
-    def _jsonschema_type_mapping(self) -> dict[str, str]:
-        return {"type": "string"}
 
 
 class Moment(fields.AwareDateTime):

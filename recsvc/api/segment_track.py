@@ -27,12 +27,12 @@ TYPE_BY_NAME = {
     "lead_converted": "convert",
     "unsubscribed": "unsubscribe",
 }
-NAMES = {
+_NAMES = {
     "event_id": "messageId",
     "type": "event",
     "customer_id": "userId",
     "occurred_at": "timestamp",
-    **{name: f"properties/{name}" for name in ("item_id", "value", "currency", "quantity", "channel")},
+    "properties": "properties",
 }
 
 EXAMPLE = {
@@ -42,13 +42,18 @@ EXAMPLE = {
             "messageId": "ajs-1",
             "userId": "c1",
             "event": "Product Viewed",
-            "timestamp": "2026-11-22T10:15:00Z",
+            "timestamp": "2026-11-20T10:15:00Z",
             "properties": {"product_id": "o3", "value": 12.5, "currency": "EUR", "page": "start"},
         }
     ]
 }
 
 _FIELDS = ("item_id", "value", "currency", "quantity", "channel", "slate_id", "position", "placement")
+
+
+def name_of(field: str) -> str:
+    """Where a field of an event stands in a track call."""
+    return _NAMES.get(field, f"properties/{field}")
 
 
 def events_of(body: Any) -> Any:

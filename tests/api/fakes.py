@@ -136,7 +136,7 @@ class FakeKeys:
         if self.down:
             raise StoreError("the store does not answer")
         scopes = KEYS.get(key_text)
-        return None if scopes is None else ApiKey("k1", "0" * 64, "test", scopes, NOW)
+        return None if scopes is None else ApiKey(f"k_{key_text}", "0" * 64, "test", scopes, NOW)
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import re
 from html.parser import HTMLParser
 from typing import Any
@@ -12,15 +13,25 @@ import pytest
 import schemathesis
 from flask import Flask
 
+from recsvc.api.event_schemas import EventBatchSchema, SegmentBatchSchema, TakenSchema
 from recsvc.api.problems import problem_types
+from recsvc.api.record_schemas import CustomerSchema, ItemBatchSchema, ItemSchema, ReceiptSchema, StoredSchema
 from recsvc.api.schemas import ItemListSchema, ProblemSchema, ReadinessSchema, SlateSchema
-from recsvc.domain.access import Scope
 from tests.api.fakes import send
+from tests.api.test_access import CALLS
 
 Operation = tuple[str, dict[str, Any]]
 
 SCHEMAS = {
     "Slate": SlateSchema,
+    "EventBatch": EventBatchSchema,
+    "SegmentBatch": SegmentBatchSchema,
+    "Taken": TakenSchema,
+    "Item": ItemSchema,
+    "ItemBatch": ItemBatchSchema,
+    "Stored": StoredSchema,
+    "Customer": CustomerSchema,
+    "Receipt": ReceiptSchema,
     "ItemList": ItemListSchema,
     "Readiness": ReadinessSchema,
     "Problem": ProblemSchema,
@@ -42,7 +53,18 @@ def page(app: Flask) -> str:
 
 
 def operations(document: dict[str, Any]) -> list[Operation]:
-    return [(path, item["get"]) for path, item in document["paths"].items()]
+    return [
+        (f"{method.upper()} {path}", operation)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if method != "parameters"
+    ]
+
+
+def example_of(operation: str) -> tuple[str, str]:
+    """The method and an example of the path of an operation, as the matrix of scopes names them."""
+    method, _, path = operation.partition(" ")
+    return method, path.replace("{customer_id}", "c1").replace("{item_id}", "a7")
 
 
 def examples(node: Any) -> list[tuple[str, Any]]:
@@ -78,11 +100,9 @@ def test_every_operation_says_what_it_is_and_what_can_go_wrong(document: dict[st
 def test_guarded_operations_name_their_scope_and_the_others_need_nothing(document: dict[str, Any]) -> None:
     assert set(document["components"]["securitySchemes"]) == {"bearerKey", "headerKey"}
     for path, operation in operations(document):
-        if path.startswith("/v1/"):
-            assert operation["security"] == [
-                {"bearerKey": [Scope.RECS_READ]},
-                {"headerKey": [Scope.RECS_READ]},
-            ]
+        if " /v1/" in path:
+            scope = CALLS[example_of(path)]
+            assert operation["security"] == [{"bearerKey": [scope]}, {"headerKey": [scope]}]
             assert {"401", "403", "503"} <= set(operation["responses"])
         else:
             assert operation["security"] == []
@@ -122,17 +142,30 @@ def test_the_headers_of_an_answer_are_those_that_are_documented(app: Flask, docu
 def test_the_page_shows_every_operation_with_a_call_to_copy(document: dict[str, Any], page: str) -> None:
     for path, operation in operations(document):
         assert f'<article id="{operation["operationId"]}">' in page
-        assert f"<code>{path}</code>" in page
+        assert f"<code>{path.partition(' ')[2]}</code>" in page
         assert operation["summary"].replace("'", "&#39;") in page
     assert page.count("curl ") == len(operations(document))
 
 
-def test_the_calls_on_the_page_are_answered(app: Flask, page: str) -> None:
-    calls = re.findall(r"\$RECSVC_URL([^&\s]*(?:&amp;[^&\s]*)*)&#34;", page)
-    assert calls
-    for call in calls:
-        target = call.replace("&amp;", "&").replace("/items/i1/", "/items/a7/")
-        assert send(app, target).status == 200, target
+CALL = re.compile(
+    r"curl (?:-X (\w+) )?(?:-H \S+ \S+ \S+ )?\"\$RECSVC_URL(\S+)\"(?: -H '([^']+)' -d '([^']+)')?"
+)
+
+
+def test_the_calls_on_the_page_are_answered(app: Flask, document: dict[str, Any], page: str) -> None:
+    calls = CALL.findall(html.unescape(page))
+    assert len(calls) == len(operations(document))
+    for method, target, content_type, body in calls:
+        target = target.replace("/items/i1", "/items/a7" if "similar" in target else "/items/o3")
+        reply = send(
+            app,
+            target,
+            method=method or "GET",
+            key="rs_admin",
+            headers=[("Content-Type", content_type.removeprefix("Content-Type: "))],
+            body=body.encode(),
+        )
+        assert reply.status < 300 or reply.status in (404, 428), target
 
 
 def test_the_page_shows_every_problem(page: str) -> None:
