@@ -10,9 +10,6 @@ import os
 import threading
 import weakref
 from collections.abc import Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as WaitedTooLong
-from dataclasses import dataclass, field
 from datetime import datetime
 from queue import Empty, SimpleQueue
 from typing import Protocol
@@ -38,12 +35,35 @@ class BatchLog(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A caller's rows, and where the caller waits for what became of them."""
+    """A caller's rows, and a gate where the caller waits for what became of them.
 
-    rows: Sequence[EventRow]
-    outcome: Future[Outcome] = field(default_factory=Future)
+    The gate is a bare lock that is held from the start: a Future would cost more than storing an event.
+    """
+
+    __slots__ = ("_gate", "_outcome", "rows")
+
+    def __init__(self, rows: Sequence[EventRow]) -> None:
+        self.rows = rows
+        self._outcome: int | BaseException = 0
+        self._gate = threading.Lock()
+        self._gate.acquire()
+
+    def settle(self, outcome: int | BaseException) -> None:
+        """Say what became of the rows, and let the caller go."""
+        self._outcome = outcome
+        self._gate.release()
+
+    def wait(self, seconds: float) -> int:
+        """How many rows were new. Raises what went wrong, and StoreError after the seconds."""
+        if not self._gate.acquire(timeout=seconds):
+            raise StoreError(
+                f"the store took longer than {seconds:g} s: send the same events again, "
+                "they are stored once however often they come"
+            )
+        if isinstance(self._outcome, BaseException):
+            raise self._outcome
+        return self._outcome
 
 
 _Line = SimpleQueue[_Waiting | None]  # None ends the thread once everything before it is stored.
@@ -69,7 +89,7 @@ class EventWriter:
             StoreError: nothing is acknowledged. It may yet be stored where the store only was too slow.
         """
         rows = distinct_rows(interactions, received_at)
-        accepted = self._wait_for(self._hand_over(rows)) if rows else 0
+        accepted = self._hand_over(rows).wait(self._wait_seconds) if rows else 0
         return Taken(accepted=accepted, duplicates=len(interactions) - accepted)
 
     def close(self) -> None:
@@ -82,7 +102,7 @@ class EventWriter:
         if thread:
             thread.join()
 
-    def _hand_over(self, rows: Sequence[EventRow]) -> Future[Outcome]:
+    def _hand_over(self, rows: Sequence[EventRow]) -> _Waiting:
         waiting = _Waiting(rows)
         with self._lock:
             if self._closed:
@@ -93,19 +113,7 @@ class EventWriter:
                 )
                 self._thread.start()
             self._line.put(waiting)
-        return waiting.outcome
-
-    def _wait_for(self, outcome: Future[Outcome]) -> int:
-        try:
-            found = outcome.result(self._wait_seconds)
-        except WaitedTooLong:
-            raise StoreError(
-                f"the store took longer than {self._wait_seconds:g} s: send the same events again, "
-                "they are stored once however often they come"
-            ) from None
-        if isinstance(found, EventConflictError):
-            raise found
-        return found
+        return waiting
 
     def _run(self, line: _Line) -> None:
         group: list[_Waiting | None] = []
@@ -118,10 +126,10 @@ class EventWriter:
             outcomes = self._log.append_batches([one.rows for one in waiting]) if waiting else []
         except BaseException as error:  # Whatever it was, each caller must hear of it.
             for one in waiting:
-                one.outcome.set_exception(error)
+                one.settle(error)
             return
         for one, outcome in zip(waiting, outcomes, strict=True):
-            one.outcome.set_result(outcome)
+            one.settle(outcome)
 
     def _begin_anew(self) -> None:
         self._lock = threading.Lock()
