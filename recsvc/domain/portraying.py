@@ -40,7 +40,7 @@ def draw_profile(
         sums.add(interaction)
     recency = None if sums.last_positive is None else _days(as_of - sums.last_positive)
     recency_edges, frequency_edges, monetary_edges = _edges(population)
-    rhythm = rhythm_of(sums.visit_days, sums.first_visit, sums.last_visit, as_of)
+    rhythm = sums.rhythm(population) if population else None
     return CustomerProfile(
         customer_id=customer_id,
         as_of=as_of,
@@ -75,17 +75,6 @@ def score_of(figure: float | None, edges: Edges) -> int | None:
     if figure is None or all(edge is None for edge in edges):
         return None
     return quintile_score(figure, edges)
-
-
-def rhythm_of(
-    visit_days: set[int], first: datetime | None, last: datetime | None, as_of: datetime
-) -> Rhythm | None:
-    """The rhythm of somebody who came on these days; None of somebody who never came."""
-    if first is None or last is None:
-        return None
-    return Rhythm(
-        len(visit_days), max(visit_days) - min(visit_days), _days(as_of - first), _days(as_of - last)
-    )
 
 
 def purchases_of(days: set[int], today: int) -> Purchases | None:
@@ -154,6 +143,18 @@ class _Sums:
         strength = self.policy.interaction_types[one.type].strength if self._is_known(one) else 0.0
         if strength > 0:
             self._add_positive(one, strength)
+
+    def rhythm(self, population: Population) -> Rhythm | None:
+        """When the customer came; None of one who never did."""
+        if self.first_visit is None or self.last_visit is None:
+            return None
+        return Rhythm(
+            n_visits=len(self.visit_days),
+            span_days=max(self.visit_days) - min(self.visit_days),
+            known_days=_days(self.as_of - self.first_visit),
+            silent_days=_days(self.as_of - self.last_visit),
+            watched_days=_days(self.first_visit - (population.since or self.first_visit)),
+        )
 
     def _is_known(self, one: Interaction) -> bool:
         return one.type in self.policy.interaction_types

@@ -99,11 +99,13 @@ class Portrait:
 class Population:
     """What a single customer is measured by: the customers of one bundle, as of the end of its window.
 
+    `since` is the beginning of the window, `gap_days` the usual gap between visits.
     `recency_edges` score the days since the last interaction, negated, so that what is recent scores high.
     `lifetime` is None where the history does not tell, and `lifetime_reason` says why.
     """
 
     n_customers: int
+    since: datetime | None
     gap_days: float
     recency_edges: Edges
     frequency_edges: Edges

@@ -8,7 +8,8 @@ is a risk when it is longer than `at_risk_gaps` usual gaps.
     churned   silent for longer than `churned_days`, and than twice the silence that is a risk
     dormant   silent for longer than `dormant_days`, and than the silence that is a risk
     at risk   silent for longer than the silence that is a risk
-    new       none of these, and came first within `new_days`
+    new       none of these, came first within `new_days`, and the history had been kept for longer than the
+              silence that is a risk by then: or else nobody can say that it was the first time
     active    none of these
 
 The first that holds is the stage. So who comes once a month is active after three weeks of silence, and who
@@ -29,12 +30,16 @@ UNHEARD_OF_GAP_DAYS = 14.0  # Where nobody ever came twice.
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """When a customer came. `span_days` lies between the first and the last of the `n_visits` days."""
+    """When a customer came. `span_days` lies between the first and the last of the `n_visits` days.
+
+    `watched_days` is for how long the history had been kept when they came first.
+    """
 
     n_visits: int
     span_days: int
     known_days: float  # since the first visit
     silent_days: float  # since the last
+    watched_days: float
 
     def usual_gap_days(self, population_gap_days: float) -> float:
         """The mean gap between visits, with one gap of the population thrown in."""
@@ -57,4 +62,5 @@ def lifecycle_of(rhythm: Rhythm, population_gap_days: float, rule: PortraitPolic
         return Lifecycle.DORMANT
     if silent > risk:
         return Lifecycle.AT_RISK
-    return Lifecycle.NEW if rhythm.known_days <= rule.new_days else Lifecycle.ACTIVE
+    is_new = rhythm.known_days <= rule.new_days and rhythm.watched_days > risk
+    return Lifecycle.NEW if is_new else Lifecycle.ACTIVE

@@ -55,19 +55,21 @@ def draw_portraits(
 ) -> Portraits:
     """Apply the rules to every customer as of a moment; None where the history has no times."""
     sums = _add_up(table, customer_ids, policy, as_of)
-    rhythms = _rhythms(sums, as_of)
+    since = _beginning(table) if as_of else None
+    rhythms = _rhythms(sums, since, as_of)
     purchases = _purchases(sums, as_of)
     recency = [None if one is None else -one / _DAY_MICROS for one in sums["recency"]]
     frequency, monetary = sums["frequency"].to_list(), sums["monetary"].to_list()
     fit = fit_lifetime(one for one in purchases if one)
     population = Population(
         n_customers=len(customer_ids),
+        since=since,
         gap_days=population_gap_days(one for one in rhythms if one),
         recency_edges=quintile_edges(one for one in recency if one is not None),
         frequency_edges=quintile_edges(frequency),
         monetary_edges=quintile_edges(monetary),
         lifetime=fit.lifetime,
-        lifetime_reason=fit.reason,
+        lifetime_reason=fit.reason if as_of else "the history has no times",
     )
     rule, gap = policy.portraits, population.gap_days
     return Portraits(
@@ -142,18 +144,25 @@ def _add_up(
     )
 
 
-def _rhythms(sums: pl.DataFrame, as_of: datetime | None) -> list[Rhythm | None]:
-    if as_of is None:
+def _beginning(table: InteractionTable) -> datetime:
+    """When the history begins. As numbers: polars would look zones up in files that may be absent."""
+    micros = table.compact["occurred_at"].drop_nulls().dt.epoch("us").to_numpy()
+    return EPOCH + timedelta(microseconds=int(micros.min()))
+
+
+def _rhythms(sums: pl.DataFrame, since: datetime | None, as_of: datetime | None) -> list[Rhythm | None]:
+    if since is None or as_of is None:
         return [None] * len(sums)
-    until = (as_of - EPOCH) // timedelta(microseconds=1)
+    begin, end = ((one - EPOCH) // timedelta(microseconds=1) for one in (since, as_of))
     return [
         None
         if first is None
         else Rhythm(
-            n_visits,
-            last // _DAY_MICROS - first // _DAY_MICROS,
-            max(until - first, 0) / _DAY_MICROS,
-            max(until - last, 0) / _DAY_MICROS,
+            n_visits=n_visits,
+            span_days=last // _DAY_MICROS - first // _DAY_MICROS,
+            known_days=max(end - first, 0) / _DAY_MICROS,
+            silent_days=max(end - last, 0) / _DAY_MICROS,
+            watched_days=max(first - begin, 0) / _DAY_MICROS,
         )
         for n_visits, first, last in sums.select("n_visits", "first", "last").iter_rows()
     ]
