@@ -17,7 +17,7 @@ from recsvc.domain.access import ApiKey
 from recsvc.domain.customers import Customer
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import Channel, Item, ItemKind
-from recsvc.domain.profiles import CustomerProfile as Portrait
+from recsvc.domain.profiles import Portrait
 from recsvc.domain.records import ErasureReceipt, Taken, Versioned, Written
 from recsvc.domain.slates import SlateRequest
 from recsvc.policy import Policy, load_policy

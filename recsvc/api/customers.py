@@ -16,6 +16,7 @@ from recsvc.api.documents import (
     RECORD_HEADERS,
 )
 from recsvc.api.endpoints import Answered, BodyForm, Endpoints, services
+from recsvc.api.portrait_schemas import PORTRAIT_EXAMPLE, PortraitSchema
 from recsvc.api.problems import NOT_FOUND, PRECONDITION_FAILED, PRECONDITION_REQUIRED
 from recsvc.api.rates import Rate
 from recsvc.api.record_schemas import CustomerSchema, ReceiptSchema
@@ -63,9 +64,10 @@ def put_customer(customer_id: str, body: JsonBody) -> Response:
 @customers.get(
     f"{_RULE}/profile",
     requires=Scope.CUSTOMERS_READ,
-    answers={"type": "object"},
+    answers=PortraitSchema,
     rate=Rate.PROFILES,
     headers=CHANGE_HEADERS,
+    example=PORTRAIT_EXAMPLE,
     problems=(NOT_FOUND,),
 )
 def profile(customer_id: str) -> Response:

@@ -7,7 +7,7 @@ import itertools
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -18,7 +18,7 @@ from recsvc.domain.access import ROLE_SCOPES, ApiKey, Role, Scope
 from recsvc.domain.customers import Customer
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import Channel, Item, ItemKind
-from recsvc.domain.profiles import CustomerProfile as Portrait
+from recsvc.domain.profiles import Figure, Portrait
 from recsvc.domain.records import ErasureReceipt, Taken, Versioned, Written
 from recsvc.domain.slates import OfferItem, Reason, ShownDisclosure, Slate, SlateItem, SlateRequest, Source
 from recsvc.errors import (
@@ -225,7 +225,9 @@ class FakePortraits:
     def portrait(self, customer_id: str) -> Portrait | None:
         if customer_id not in self.known:
             return None
-        return Portrait(customer_id, 3.5, 12, 480.0, {"saving": 1.0}, {"web": 1.0}, "everyone")
+        figure = Figure(0.5, "share", "what it is", 90, NOW)
+        figures = {field.name: figure for field in fields(Portrait) if field.type == "Figure"}
+        return Portrait(customer_id, NOW, "events", None, "everyone", ("everyone", "active"), **figures)
 
 
 @dataclass

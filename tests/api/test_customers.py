@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 
 from recsvc.api.documents import CUSTOMER_EXAMPLE
+from recsvc.api.portrait_schemas import PortraitSchema
 from recsvc.bootstrap import Services
 from recsvc.domain.items import Channel
 from recsvc.errors import StoreError
@@ -80,6 +81,7 @@ def test_a_portrait_is_shown(app: Flask) -> None:
     reply = call(app, "GET", PROFILE)
     assert (reply.status, reply.header("Content-Type")) == (200, "application/json")
     assert reply.json["customer_id"] == "c1"
+    assert PortraitSchema().validate(reply.json) == {}
     assert reply.header("Cache-Control") == "no-store"
 
 

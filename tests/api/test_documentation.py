@@ -14,6 +14,7 @@ import schemathesis
 from flask import Flask
 
 from recsvc.api.event_schemas import EventBatchSchema, SegmentBatchSchema, TakenSchema
+from recsvc.api.portrait_schemas import PortraitSchema
 from recsvc.api.problems import problem_types
 from recsvc.api.record_schemas import CustomerSchema, ItemBatchSchema, ItemSchema, ReceiptSchema, StoredSchema
 from recsvc.api.schemas import ItemListSchema, ProblemSchema, ReadinessSchema, SlateSchema
@@ -32,6 +33,7 @@ SCHEMAS = {
     "Stored": StoredSchema,
     "Customer": CustomerSchema,
     "Receipt": ReceiptSchema,
+    "Portrait": PortraitSchema,
     "ItemList": ItemListSchema,
     "Readiness": ReadinessSchema,
     "Problem": ProblemSchema,

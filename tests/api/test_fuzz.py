@@ -13,7 +13,11 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from recsvc.api import cloud_events
 from recsvc.api.app import create_app
+from recsvc.api.documents import EVENT_EXAMPLE
+from recsvc.api.event_rules import _READINGS
+from recsvc.api.record_schemas import CustomerSchema, ItemSchema
 from recsvc.api.schemas import ProblemSchema, SlateSchema
 from tests.api.fakes import CONTENT, OFFERS, READER, Reply, fake_services, send
 
@@ -26,7 +30,11 @@ quickly = settings(
 )
 
 NAMES = ("limit", "channel", "placement", "locale", "category", "exclude", "diversity", "explain", "kind")
-PATHS = (CONTENT, OFFERS, "/v1/trending", "/v1/items/a7/similar", "/healthz", "/docs", "/openapi.json")
+PATHS = (
+    *("/v1/events", "/v1/events/segment", "/v1/items", "/v1/items/a7", "/v1/customers/c1"),
+    *("/v1/customers/c1/profile", "/v1/customers/c1/export"),
+    *(CONTENT, OFFERS, "/v1/trending", "/v1/items/a7/similar", "/healthz", "/docs", "/openapi.json"),
+)
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE")
 HEADERS = (
     *("HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_X_REQUEST_ID", "HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH"),
@@ -52,8 +60,49 @@ paths = st.one_of(
     texts,
 )
 methods = st.one_of(st.sampled_from(METHODS), texts)
-header_values = st.one_of(texts, st.sampled_from([f"Bearer {READER}", "websocket", "Upgrade"]))
+header_values = st.one_of(
+    texts,
+    st.sampled_from([f"Bearer {READER}", "Bearer rs_admin", "websocket", "Upgrade", "application/json"]),
+)
 headers = st.dictionaries(st.sampled_from(HEADERS), header_values)
+
+
+CHANGES = (
+    *(("POST", path) for path in ("/v1/events", "/v1/events/segment", "/v1/items")),
+    *((method, path) for method in ("PUT", "DELETE") for path in ("/v1/items/a7", "/v1/customers/c1")),
+)
+plain_values = st.one_of(
+    *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20)),
+    st.sampled_from(
+        ["2026-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "click", "offer", "web", "c1", "1e9"]
+    ),
+)
+FIELDS = (
+    *_READINGS,
+    *ItemSchema().fields,
+    *CustomerSchema().fields,
+    *("specversion", "id", "time", "subject", "data", "source", "messageId", "userId", "event", "timestamp"),
+    *("risk_class", "disclosures", "personalisation", "marketing", "expires_at", "value", "key", "_schema"),
+)
+json_values = st.recursive(
+    plain_values,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.one_of(st.sampled_from(FIELDS), st.text(max_size=8)), inner, max_size=6),
+    ),
+    max_leaves=15,
+)
+wrapped = st.tuples(st.sampled_from(["events", "items", "batch"]), st.lists(json_values, max_size=3)).map(
+    lambda pair: {pair[0]: pair[1]}
+)
+mended = st.builds(
+    lambda good, odd: {"events": [good | odd]},
+    st.just(EVENT_EXAMPLE),
+    st.dictionaries(st.sampled_from(FIELDS), json_values, max_size=3),
+)
+bodies = st.one_of(json_values, wrapped, mended, st.dictionaries(st.sampled_from(FIELDS), json_values)).map(
+    lambda value: json.dumps(value).encode()
+)
 
 
 @cache
@@ -93,6 +142,23 @@ def test_a_query_is_either_answered_with_a_slate_or_refused_with_its_places(path
     else:
         assert reply.status in (400, 414, 422)
         assert (reply.status == 422) == bool(reply.pointers)
+
+
+@quickly
+@given(
+    target=st.sampled_from(CHANGES),
+    body=st.one_of(bodies, bodies.map(lambda body: body[: len(body) * 2 // 3]), st.binary(max_size=60)),
+    as_type=st.sampled_from(["application/json", cloud_events.MEDIA_TYPE]),
+    if_match=st.one_of(st.none(), st.just("*"), texts),
+)
+def test_no_body_gets_an_answer_that_is_not_ours(
+    target: tuple[str, str], body: bytes, as_type: str, if_match: str | None
+) -> None:
+    method, path = target
+    sent = {"CONTENT_TYPE": as_type} | ({} if if_match is None else {"HTTP_IF_MATCH": if_match})
+    reply = send(the_app(), path, method=method, key="rs_admin", body=body, environ=sent)
+    assert_one_of_ours(reply, path)
+    assert (reply.status == 422) == (reply.status >= 400 and "errors" in reply.json)
 
 
 @quickly
