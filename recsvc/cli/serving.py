@@ -13,7 +13,7 @@ from pathlib import Path
 from wsgiref.types import WSGIApplication
 
 import click
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
@@ -29,6 +29,8 @@ from recsvc.stores.redis_server import open_redis
 
 APPLICATION = "recsvc.cli.serving:create_worker"
 STOP_SECONDS = 5
+THREADS = 4  # In each worker: enough to wait for the store and Redis, few enough to share two cores.
+MAX_WAITING = 256  # Requests in each worker; more wait in the socket's queue.
 WATCH_SECONDS = 1
 _PORT_REMEDIES = {
     errno.EADDRINUSE: "stop what listens there or choose another with --port",
@@ -71,7 +73,9 @@ def run_workers(settings: Settings) -> None:
         port=settings.port,
         interface=Interfaces.WSGI,
         workers=settings.workers,
-        blocking_threads=4,
+        blocking_threads=THREADS,
+        backpressure=MAX_WAITING,
+        http=HTTPModes.http1,
         factory=True,
         websockets=False,
         log_level=LogLevels.warning,
