@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from recsvc.bundles.opening import read_manifest
 from recsvc.bundles.manifest import Manifest
+from recsvc.bundles.opening import read_manifest
 from recsvc.bundles.registry import Aliases, Registry
 from recsvc.cli.terminal import (
     json_option,
