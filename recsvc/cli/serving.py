@@ -8,11 +8,13 @@ import signal
 import socket
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from wsgiref.types import WSGIApplication
 
 import click
+import structlog
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -20,12 +22,14 @@ from granian.server import Server
 
 from recsvc.bundles.registry import Registry
 from recsvc.cli.terminal import models_option, say, settings_with
-from recsvc.errors import ServeError
+from recsvc.errors import RedisError, ServeError
 from recsvc.observability import configure_logging
 from recsvc.policy import load_policy
 from recsvc.settings import Settings, set_environment
 from recsvc.stores.database import open_database
-from recsvc.stores.redis_server import open_redis
+from recsvc.stores.redis_server import EmbeddedRedis, open_redis
+
+log = structlog.get_logger()
 
 APPLICATION = "recsvc.cli.serving:create_worker"
 STOP_SECONDS = 5
@@ -58,6 +62,7 @@ def serve(models: Path | None, host: str | None, port: int | None, workers: int 
     with ExitStack() as stack:
         if server:
             stack.callback(server.stop)
+            stack.enter_context(_kept_running(server))
         set_environment({"REDIS_URL": redis_url})
         open_database(settings.store_url).close()  # Made and migrated once, before the workers open it.
         _tell(settings, embedded=server is not None)
@@ -84,6 +89,26 @@ def run_workers(settings: Settings) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
     ).serve()
+
+
+@contextmanager
+def _kept_running(server: EmbeddedRedis) -> Iterator[None]:
+    """Start the embedded Redis again, at the same address, whenever it dies."""
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(WATCH_SECONDS):
+            try:
+                if server.ensure_running():
+                    log.warning("embedded_redis_restarted")
+            except RedisError as error:
+                log.error("embedded_redis_not_restarted", reason=str(error))
+
+    watcher = threading.Thread(target=watch, name="redis watch", daemon=True)
+    watcher.start()
+    yield
+    is_over.set()
+    watcher.join()
 
 
 def create_worker() -> WSGIApplication:
