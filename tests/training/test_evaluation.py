@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from recsvc.training import evaluation
 from recsvc.training.evaluation import Evaluation, HeldOut, evaluate
@@ -172,14 +173,23 @@ def test_two_threads_give_the_bits_of_one(family: evaluation.Fitted, monkeypatch
     assert same(found[0], found[1]) and same(found[0], found[2])
 
 
-def test_an_evaluation_leaves_the_threads_of_blas_as_they_were() -> None:
-    from threadpoolctl import threadpool_info
+def blas_threads() -> list[int]:
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
+
+def test_blas_keeps_to_one_thread_while_it_lasts_and_no_longer() -> None:
     data, held_out = a_world()
-    fitted = Als().fit(data, seed=1)
-    before = [pool["num_threads"] for pool in threadpool_info()]
-    evaluate(fitted, data, held_out, item_categories=None, rng=np.random.default_rng(0))
-    assert [pool["num_threads"] for pool in threadpool_info()] == before
+    seen: list[list[int]] = []
+
+    def watched(histories: csr_matrix) -> FloatArray:
+        seen.append(blas_threads())
+        return np.zeros(histories.shape, dtype=np.float32)
+
+    with threadpool_limits(2, user_api="blas"):
+        for fitted in (Scripted(watched), Als().fit(data, seed=1)):
+            evaluate(fitted, data, held_out, item_categories=None, rng=np.random.default_rng(0))
+        assert set(blas_threads()) == {2}
+    assert seen and all(set(threads) == {1} for threads in seen)
 
 
 def test_progress_grows_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
