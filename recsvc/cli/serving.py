@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 import signal
 import socket
@@ -72,6 +73,7 @@ def serve(models: Path | None, host: str | None, port: int | None, workers: int 
 
 def run_workers(settings: Settings) -> None:
     """Run the web workers until a signal ends them."""
+    os.register_at_fork(after_in_child=_forget_handlers)
     Server(
         APPLICATION,
         address=settings.host,
@@ -115,19 +117,30 @@ def create_worker() -> WSGIApplication:
     """What each worker runs: the API, for as long as the server that started it lives."""
     from recsvc.api.wsgi import create  # Only a worker needs it.
 
-    _end_with(os.getppid())
+    if server := multiprocessing.parent_process():
+        _end_with(server.pid)
     return create()
 
 
-def _end_with(server: int) -> None:
+def _end_with(server: int | None) -> None:
     """The workers of a server that was killed would go on answering, and nobody could take the port."""
 
     def watch() -> None:
         while os.getppid() == server:
             time.sleep(WATCH_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(STOP_SECONDS)
+        os._exit(1)
 
     threading.Thread(target=watch, name="server watch", daemon=True).start()
+
+
+def _forget_handlers() -> None:
+    """A worker that still starts must end when told to, and not keep the word for the server's handler."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the server too, which then ends its workers.
 
 
 def check_port_is_free(host: str, port: int) -> None:

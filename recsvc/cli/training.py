@@ -21,9 +21,7 @@ from recsvc.training.pipeline import train as run_training
 EXISTING = click.Path(path_type=Path)
 
 
-@click.command(
-    epilog="\b\nExample:\n  recsvc train --events events.csv.gz --mapping mapping.toml\n"
-)
+@click.command(epilog="\b\nExample:\n  recsvc train --events events.csv.gz --mapping mapping.toml\n")
 @click.option(
     "--events",
     type=EXISTING,

@@ -88,7 +88,9 @@ def descendants(pid: int) -> set[int]:
 
 def named(pids: set[int], word: str) -> set[int]:
     """Those whose command line holds the word."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,args="], capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True
+    )
     rows = (line.split(maxsplit=1) for line in listed.stdout.splitlines())
     return {int(row[0]) for row in rows if len(row) == 2 and int(row[0]) in pids and word in row[1]}
 
@@ -139,6 +141,9 @@ class Command:
 
     def destroy(self) -> None:
         """Leave nothing behind, whatever happened."""
+        self.process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(10)
         for pid in self.family():
             self.kill(pid)
         self.process.wait(30)
