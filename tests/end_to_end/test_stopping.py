@@ -37,7 +37,11 @@ def test_a_server_that_is_killed_takes_everything_with_it(
     command, port = serve(**empty)
     family = command.family()
     command.end(signal.SIGKILL)
-    assert wait_until(lambda: family & parents().keys() == set(), 10)
+    try:
+        assert wait_until(lambda: family & parents().keys() == set(), 10)
+    finally:
+        for pid in family & parents().keys():
+            command.kill(pid)
     assert list(temporary.iterdir()) == []
     assert not is_taken(port)
 
