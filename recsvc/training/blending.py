@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 from recsvc.bundles.manifest import Parameter
 from recsvc.training.families.base import Fitted, FloatArray
 
-POPULARITY_WEIGHTS = (0.5, 1.0, 2.0)  # Beyond that a list is hardly the customer's own any more.
+POPULARITY_WEIGHTS = (0.25, 0.5, 1.0)  # Never more than what is the customer's own.
 
 
 @dataclass(frozen=True, slots=True)
