@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from recsvc.history.matrix import InteractionMatrix
 from recsvc.training import selection as module
@@ -89,9 +93,35 @@ def test_without_times_there_is_no_now_to_be_popular_in() -> None:
     assert [one.name for one in chosen_from(parts).tried] == ["popularity", "neighbours", "als"]
 
 
+def test_a_list_for_everybody_serves_only_where_it_is_better_beyond_doubt() -> None:
+    """Customer n wants item n. One family always knows; the other knows for the first customers only."""
+
+    def knows_first(n_customers: int) -> Callable[[TrainingData], Scripted]:
+        def score(histories: csr_matrix) -> NDArray[np.float32]:
+            scores = np.eye(*histories.shape, dtype=np.float32)
+            scores[n_customers:] *= -1
+            return scores
+
+        return lambda data: Scripted(score)
+
+    n = 40
+    parts = Split(
+        matrix_of(np.roll(np.eye(n, dtype=np.float32), 1, axis=1)),
+        held_out_of([[row] for row in range(n)], n, [0] * n),
+        is_by_time=False,
+    )
+    for known, expected in ((n - 1, "own"), (n // 2, "all")):
+        everybody = ScriptedFamily(knows_first(n), "all")
+        personal = ScriptedFamily(knows_first(known), "own", is_personal=True)
+        selection = chosen_from(parts, everybody, personal)
+        assert selection.chosen.name == expected, selection.why
+    assert "the best" in selection.why
+
+
 def test_the_best_on_the_holdout_is_chosen_and_every_candidate_reported() -> None:
     selection = chosen_from(by_time())
-    best = max(selection.tried, key=lambda one: one.evaluation.primary.value)
+    personal = [one for one in selection.tried if one.candidate.family.is_personal]
+    best = max(personal, key=lambda one: one.evaluation.primary.value)
     assert selection.chosen == best.candidate
     assert all(one.name in selection.why for one in selection.tried)
     assert all(set(one.evaluation.accuracy) >= {f"ndcg@{k}" for k in CUTOFFS} for one in selection.tried)
