@@ -48,6 +48,19 @@ def test_a_customer_who_came_after_the_training_is_folded_in(world: World) -> No
     assert world.slate(CONTENT, "newcomer").source is Source.FOLDED_IN
 
 
+def test_taking_back_what_was_liked_changes_the_list(world: World, hot: str) -> None:
+    model = world.bundles.model
+    assert model
+    bundle = model.bundle
+    history = bundle.history_of(bundle.customers.row_of(hot) or 0)
+    before = world.slate(CONTENT, hot)
+    most = history.item_rows[history.strengths.argmax()]
+    world.did(hot, "not_interested", bundle.items.id_of(int(most)))
+    after = world.slate(CONTENT, hot)
+    assert after.source is Source.FOLDED_IN
+    assert [item.score for item in after.items] != [item.score for item in before.items]
+
+
 def test_seeing_is_not_doing(world: World, hot: str) -> None:
     seen = ids(world.slate(CONTENT, hot))
     world.did(hot, "impression", *seen)
