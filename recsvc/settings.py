@@ -30,7 +30,7 @@ class Settings:
     """The settings of one process. Each field says its variable, default, unit and meaning."""
 
     data_dir: Path = _setting(
-        "RECSVC_DATA_DIR", Path("data"), "path", "Folder of the store, the embedded Redis and rejects files."
+        "RECSVC_DATA_DIR", Path("data"), "path", "Folder of the SQLite store and of rejects files."
     )
     models_dir: Path = _setting("RECSVC_MODELS_DIR", Path("models"), "path", "Folder of published bundles.")
     policy_file: Path | None = _setting(

@@ -1,10 +1,22 @@
-"""What holds for every test: it sees none of the settings of the shell that started it."""
+"""What holds for every test: it sees none of the settings of the shell that started it.
+
+Also a small bank with a model of it, made once for all who look.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
 
 from recsvc.settings import TEST_PREFIX, setting_docs
+
+if TYPE_CHECKING:  # Loaded by the tests that use it only.
+    from recsvc.sample_bank import SampleBank
 
 
 def pytest_configure() -> None:
@@ -12,3 +24,28 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name in documented or (name.startswith("RECSVC_") and not name.startswith(TEST_PREFIX)):
             del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def bank_in_small() -> SampleBank:
+    from .small_bank import small_bank
+
+    return small_bank()
+
+
+@pytest.fixture(scope="session")
+def published(bank_in_small: SampleBank, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two bundles on one shelf, the older first. Nobody may change them."""
+    from .small_bank import END, train_on
+
+    folder = tmp_path_factory.mktemp("models")
+    versions = [train_on(bank_in_small, folder, created_at=END + timedelta(days=day)) for day in (0, 1)]
+    return folder / versions[0], folder / versions[1]
+
+
+@pytest.fixture
+def shelf(published: tuple[Path, Path], tmp_path: Path) -> tuple[Path, Path]:
+    """The two bundles on a shelf that the test may change. No alias points at them."""
+    return tuple(  # type: ignore[return-value]
+        Path(shutil.copytree(path, tmp_path / "models" / path.name)) for path in published
+    )

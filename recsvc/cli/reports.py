@@ -19,7 +19,14 @@ _SHOWN_OF_CATALOGUE = ("coverage@20",)
 
 def metrics_table(title: str, tried: Sequence[Tried], chosen: str) -> Table:
     """One row a family; the chosen one is marked."""
-    table = Table(title=f"{title}, lists of 20", title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table = Table(
+        title=f"{title}, lists of 20",
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     table.add_column("model", no_wrap=True)
     for name in (*_SHOWN, *_SHOWN_OF_CATALOGUE, "seconds"):
         table.add_column(name.split("@")[0].replace("_rate", ""), justify="right", no_wrap=True)

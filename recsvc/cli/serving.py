@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 import signal
 import socket
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from wsgiref.types import WSGIApplication
 
 import click
-from granian.constants import Interfaces
+import structlog
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
 from recsvc.bundles.registry import Registry
 from recsvc.cli.terminal import models_option, say, settings_with
-from recsvc.errors import ServeError
+from recsvc.errors import RedisError, ServeError
 from recsvc.observability import configure_logging
 from recsvc.policy import load_policy
 from recsvc.settings import Settings, set_environment
 from recsvc.stores.database import open_database
-from recsvc.stores.redis_server import open_redis
+from recsvc.stores.redis_server import EmbeddedRedis, open_redis
+
+log = structlog.get_logger()
 
 APPLICATION = "recsvc.cli.serving:create_worker"
 STOP_SECONDS = 5
+THREADS = 4  # In each worker: enough to wait for the store and Redis, few enough to share two cores.
+MAX_WAITING = 256  # Requests in each worker; more wait in the socket's queue.
 WATCH_SECONDS = 1
 _PORT_REMEDIES = {
     errno.EADDRINUSE: "stop what listens there or choose another with --port",
@@ -56,6 +63,7 @@ def serve(models: Path | None, host: str | None, port: int | None, workers: int 
     with ExitStack() as stack:
         if server:
             stack.callback(server.stop)
+            stack.enter_context(_kept_running(server))
         set_environment({"REDIS_URL": redis_url})
         open_database(settings.store_url).close()  # Made and migrated once, before the workers open it.
         _tell(settings, embedded=server is not None)
@@ -65,13 +73,16 @@ def serve(models: Path | None, host: str | None, port: int | None, workers: int 
 
 def run_workers(settings: Settings) -> None:
     """Run the web workers until a signal ends them."""
+    os.register_at_fork(after_in_child=_forget_handlers)
     Server(
         APPLICATION,
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,
         workers=settings.workers,
-        blocking_threads=4,
+        blocking_threads=THREADS,
+        backpressure=MAX_WAITING,
+        http=HTTPModes.http1,
         factory=True,
         websockets=False,
         log_level=LogLevels.warning,
@@ -82,23 +93,54 @@ def run_workers(settings: Settings) -> None:
     ).serve()
 
 
+@contextmanager
+def _kept_running(server: EmbeddedRedis) -> Iterator[None]:
+    """Start the embedded Redis again, at the same address, whenever it dies."""
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(WATCH_SECONDS):
+            try:
+                if server.ensure_running():
+                    log.warning("embedded_redis_restarted")
+            except RedisError as error:
+                log.error("embedded_redis_not_restarted", reason=str(error))
+
+    watcher = threading.Thread(target=watch, name="redis watch", daemon=True)
+    watcher.start()
+    yield
+    is_over.set()
+    watcher.join()
+
+
 def create_worker() -> WSGIApplication:
     """What each worker runs: the API, for as long as the server that started it lives."""
     from recsvc.api.wsgi import create  # Only a worker needs it.
 
-    _end_with(os.getppid())
+    if server := multiprocessing.parent_process():
+        _end_with(server.pid)
     return create()
 
 
-def _end_with(server: int) -> None:
+def _end_with(server: int | None) -> None:
     """The workers of a server that was killed would go on answering, and nobody could take the port."""
 
     def watch() -> None:
         while os.getppid() == server:
             time.sleep(WATCH_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(STOP_SECONDS)
+        os._exit(1)
 
     threading.Thread(target=watch, name="server watch", daemon=True).start()
+
+
+def _forget_handlers() -> None:
+    """A worker that still starts must end when told to, and not keep the word for the server's handler."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the server too, which then ends its workers.
 
 
 def check_port_is_free(host: str, port: int) -> None:

@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -35,16 +36,21 @@ _MAX_SOCKET_PATH = 100  # The kernel's limit is 108 bytes on Linux and 104 on ma
 
 # $1 folder, $2 log, the rest is the server's command; standard input is the pipe from the service.
 # The signals of a terminal or a service manager are left to the service: only the end of the pipe counts.
+# A server that ended by itself ends the shell, but not the part that waits to remove the folder.
 _WATCH = """
 trap '' HUP INT TERM
 exec 3<&0
 folder=$1; log=$2; shift 2
 "$@" </dev/null >"$log" 2>&1 3<&- &
 server=$!
-( read -r _ <&3; /bin/rm -rf "$folder"; kill -KILL "$server" ) </dev/null 2>/dev/null &
-watcher=$!
+(
+    read -r _ <&3
+    [ -e "$folder/ended" ] && server=
+    /bin/rm -rf "$folder"
+    [ "$server" ] && kill -KILL "$server"
+) </dev/null 2>/dev/null &
 wait "$server"
-kill -KILL "$watcher" 2>/dev/null
+: >"$folder/ended"
 """
 
 _running: weakref.WeakSet[EmbeddedRedis] = weakref.WeakSet()
@@ -108,7 +114,7 @@ class EmbeddedRedis:
         with self._lock:
             if self._folder is None or self.is_running:
                 return False
-            self._end_shell()
+            self._end_watch()
             self._spawn()
         return True
 
@@ -144,7 +150,8 @@ class EmbeddedRedis:
 
     def _watched(self, path: Path, log: Path) -> subprocess.Popen[bytes]:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        path.unlink(missing_ok=True)
+        for left_over in (path, path.with_name("ended")):
+            left_over.unlink(missing_ok=True)
         return subprocess.Popen(
             ["/bin/sh", "-c", _WATCH, "recsvc-redis", str(path.parent), str(log), *self._command(path)],
             stdin=subprocess.PIPE,
@@ -189,6 +196,14 @@ class EmbeddedRedis:
         except subprocess.TimeoutExpired:
             os.killpg(shell.pid, signal.SIGKILL)
             shell.wait()
+
+    def _end_watch(self) -> None:
+        # Before the pipe ends: the old watch would take the folder, which the new server needs, with it.
+        shell, self._shell = self._shell, None
+        if shell is not None and shell.stdin is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)
+            shell.stdin.close()
 
     def _forget(self) -> None:
         # A forked child would hold the pipe open, and so the server alive, after its parent's end.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
 from recsvc.bundles.manifest import Measured
 from recsvc.training.families.base import Fitted, TrainingData
@@ -23,11 +24,15 @@ from recsvc.training.metrics import (
     intra_list_diversity,
     measured,
     ranking_metrics,
+    times_shown,
 )
+from recsvc.training.ranking import best_rows
 
 CUTOFFS = (10, 20, 100)
 PRIMARY_METRIC = "ndcg@20"
-_SCORES_AT_ONCE = 16_000_000  # Of float32: 64 MB a batch, whatever the number of items.
+_SCORES_AT_ONCE = 4_000_000  # Of float32: 16 MB a batch, whatever the number of items.
+_MAX_THREADS = 8  # Each holds a batch of scores and what it takes to rank them, some 40 MB.
+_MOST_DIVERSE = 20  # Pairs grow with the square, and nobody looks at a hundred items at once.
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,57 +78,62 @@ def evaluate(
     progress: Callable[[float], None] = lambda share: None,
 ) -> Evaluation:
     """Judge a fitted family. `item_categories` is (n_items,), -1 for none; None leaves diversity out."""
-    histories = data.strengths[held_out.customer_rows]
-    n_items = histories.shape[1]
-    lists = np.concatenate(list(_top_lists(fitted, histories, min(max(cutoffs), n_items), progress)))
-    hits = _hits(lists, held_out.relevant)
-    per_customer = ranking_metrics(hits, held_out.n_relevant, cutoffs)
-    catalogue = dict(catalogue_metrics(lists, n_items, data.customer_counts, cutoffs))
-    if item_categories is not None:
-        catalogue |= {
-            f"intra_list_diversity@{k}": intra_list_diversity(lists, item_categories, k)
-            for k in cutoffs
-            if k <= 20  # Pairs grow with the square, and nobody looks at a hundred items at once.
-        }
-    return Evaluation(per_customer, measured(per_customer, rng), catalogue)
+    n_items = data.strengths.shape[1]
+    per_customer: list[PerCustomer] = []
+    shown = {k: np.zeros(n_items, dtype=np.int64) for k in cutoffs}
+    diversity: dict[int, list[NDArray[np.float64]]] = {k: [] for k in cutoffs if k <= _MOST_DIVERSE}
+    # One thread of BLAS to each of ours, which also keeps sums in the same order on any machine.
+    with threadpool_limits(1, user_api="blas"):
+        for start, lists in _best_lists(fitted, data, held_out, max(cutoffs)):
+            end = start + len(lists)
+            hits = _hits(lists, held_out.relevant[start:end])
+            per_customer.append(ranking_metrics(hits, held_out.n_relevant[start:end], cutoffs))
+            for k in cutoffs:
+                shown[k] += times_shown(lists, n_items, k)
+            if item_categories is not None:
+                for k, parts in diversity.items():
+                    parts.append(intra_list_diversity(lists, item_categories, k))
+            progress(end / held_out.n_customers)
+        whole = {name: np.concatenate([part[name] for part in per_customer]) for name in per_customer[0]}
+        accuracy = measured(whole, rng)
+    catalogue = {
+        **catalogue_metrics(shown, data.customer_counts, data.strengths.shape[0]),
+        **{f"intra_list_diversity@{k}": _mean(parts) for k, parts in diversity.items() if parts},
+    }
+    return Evaluation(whole, accuracy, catalogue)
 
 
-def _top_lists(
-    fitted: Fitted, histories: csr_matrix, length: int, progress: Callable[[float], None]
-) -> Iterator[NDArray[np.int64]]:
-    """The best lists, a batch of customers at a time, on every processor: (n_batch, length)."""
-    n_customers, n_items = histories.shape
+def _best_lists(
+    fitted: Fitted, data: TrainingData, held_out: HeldOut, length: int
+) -> Iterator[tuple[int, NDArray[np.int32]]]:
+    """The best lists, a batch of customers at a time: the place of the first, and (n_batch, length)."""
+    n_items = data.strengths.shape[1]
     step = max(1, _SCORES_AT_ONCE // n_items)
+    starts = range(0, held_out.n_customers, step)
 
-    def rank(start: int) -> NDArray[np.int64]:
-        batch = histories[start : start + step]
-        scores = fitted.score(batch)
-        scores[batch.nonzero()] = -np.inf
-        return _best(scores, length)
+    def rank(start: int) -> NDArray[np.int32]:
+        histories = data.strengths[held_out.customer_rows[start : start + step]]
+        scores = fitted.score(histories)
+        customers = np.repeat(np.arange(histories.shape[0]), np.diff(histories.indptr))
+        scores[customers, histories.indices] = -np.inf
+        return best_rows(scores, length)
 
-    with ThreadPoolExecutor(os.cpu_count()) as processors:
-        for number, lists in enumerate(processors.map(rank, range(0, n_customers, step)), start=1):
-            yield lists
-            progress(min(1.0, number * step / n_customers))
-
-
-def _best(scores: NDArray[np.float32], length: int) -> NDArray[np.int64]:
-    """The columns of the `length` highest scores of each row, best first, -1 where all else is masked."""
-    if length < scores.shape[1]:
-        top = np.argpartition(scores, -length, axis=1)[:, -length:]
-    else:
-        top = np.broadcast_to(np.arange(scores.shape[1]), scores.shape).copy()
-    top.sort(axis=1)  # Then a stable sort by score breaks ties by row, always the same way.
-    found = np.take_along_axis(scores, top, axis=1)
-    order = np.argsort(-found, axis=1, kind="stable")
-    masked = np.isneginf(np.take_along_axis(found, order, axis=1))
-    return np.where(masked, -1, np.take_along_axis(top, order, axis=1))
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _MAX_THREADS)) as threads:
+        yield from zip(starts, threads.map(rank, starts), strict=True)
 
 
-def _hits(lists: NDArray[np.int64], relevant: csr_matrix) -> NDArray[np.bool_]:
-    """Whether each place of each list is relevant: (n_customers, length)."""
+def _hits(lists: NDArray[np.int32], relevant: csr_matrix) -> NDArray[np.bool_]:
+    """Whether each place of each list is relevant: (n_lists, length)."""
     n_items = relevant.shape[1]
-    customer_rows = np.repeat(np.arange(relevant.shape[0]), np.diff(relevant.indptr))
-    wanted = customer_rows * n_items + relevant.indices
+    customers = np.repeat(np.arange(relevant.shape[0]), np.diff(relevant.indptr))
+    wanted = np.append(np.sort(customers * n_items + relevant.indices), np.iinfo(np.int64).max)
     shown = np.arange(len(lists))[:, None] * n_items + lists
-    return np.isin(shown, wanted) & (lists >= 0)
+    is_wanted: NDArray[np.bool_] = wanted[np.searchsorted(wanted, shown)] == shown
+    return is_wanted & (lists >= 0)
+
+
+def _mean(parts: Sequence[NDArray[np.float64]]) -> float:
+    """The mean of what is known; 0 where nothing is."""
+    values = np.concatenate(parts)
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else 0.0

@@ -1,27 +1,29 @@
 """What is held out to judge by. In: a history. Out: a part to learn from, a part to be judged on.
 
-With times, the last tenth of the history is the test, as it will be in service. Without times, a fifth
-of every customer's items is, which ranks the families as a real test does; a share of all interactions
-at random does not.
+With times, the last tenth of the history is the test, as it will be in service. Without times, or where
+too few customers took anything new in that tenth, a fifth of every customer's items is, which ranks the
+families as a real test does; a share of all interactions at random does not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recsvc.history.interactions import InteractionTable
 from recsvc.history.matrix import InteractionMatrix, build_matrix
+from recsvc.history.times import EPOCH
 from recsvc.policy import Policy
 from recsvc.training.evaluation import HeldOut
 
 TEST_SHARE_OF_TIME = 0.1
 TEST_SHARE_OF_ITEMS = 0.2
 MIN_CUSTOMERS = 20  # Fewer cannot tell one family from another.
+MIN_CUSTOMERS_BY_TIME = 100  # Fewer came back: everybody's own items tell more, though not of a later time.
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Split:
 def split(table: InteractionTable, policy: Policy, rng: np.random.Generator) -> Split:
     """Hold out by time where that leaves enough customers to judge by, else by customer."""
     by_time = _split_by_time(table, policy) if table.has_times else None
-    if by_time is not None and by_time.held_out is not None:
+    if by_time and by_time.held_out and by_time.held_out.n_customers >= MIN_CUSTOMERS_BY_TIME:
         return by_time
     return _split_by_customer(build_matrix(table, policy, as_of=None), rng)
 
@@ -72,10 +74,11 @@ def held_out_from(train: InteractionMatrix, test: InteractionMatrix, description
 
 
 def _split_by_time(table: InteractionTable, policy: Policy) -> Split | None:
-    cut = table.frame.select(pl.col("occurred_at").quantile(1 - TEST_SHARE_OF_TIME, "lower")).item()
+    # As a number: polars would look the zone up in the system's time zone files, which may be absent.
+    micros = table.compact["occurred_at"].dt.epoch("us").quantile(1 - TEST_SHARE_OF_TIME, "lower")
+    assert micros is not None  # A table with times has a first and a last one.
+    cut = EPOCH + timedelta(microseconds=int(micros))
     before, after = table.between(None, cut), table.between(cut, None)
-    if before.frame.is_empty() or after.frame.is_empty():
-        return None
     train, test = build_matrix(before, policy, as_of=cut), build_matrix(after, policy, as_of=None)
     if not train.strengths.nnz or not test.strengths.nnz:
         return None

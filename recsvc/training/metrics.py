@@ -1,4 +1,4 @@
-"""How good a ranking is. In: hits by place. Out: one figure per customer and metric.
+"""How good a ranking is. In: hits by place, lists. Out: one figure per customer and metric, and means.
 
 Conventions, with R the number of a customer's relevant items and k the cut-off: recall divides by R,
 precision by k, the ideal of NDCG has min(R, k) ones, average precision divides by min(R, k), the
@@ -30,6 +30,7 @@ def ranking_metrics(
     discount = 1 / np.log2(np.arange(2, hits.shape[1] + 2))
     ideal = np.concatenate([[0.0], np.cumsum(discount)])
     found = np.cumsum(hits, axis=1)
+    gain_at_hits = hits * discount
     precision_at_hits = hits * found / np.arange(1, hits.shape[1] + 1)
     metrics: dict[str, NDArray[np.float64]] = {}
     for k in cutoffs:
@@ -39,43 +40,59 @@ def ranking_metrics(
         first = np.argmax(hits[:, :places], axis=1)
         metrics[f"recall@{k}"] = n_found / n_relevant
         metrics[f"precision@{k}"] = n_found / k
-        metrics[f"ndcg@{k}"] = hits[:, :places] @ discount[:places] / _ideal_gain(ideal, n_ideal)
+        metrics[f"ndcg@{k}"] = gain_at_hits[:, :places].sum(axis=1) / _ideal_gain(ideal, n_ideal)
         metrics[f"map@{k}"] = precision_at_hits[:, :places].sum(axis=1) / n_ideal
         metrics[f"mrr@{k}"] = np.where(n_found > 0, 1 / (first + 1), 0.0)
         metrics[f"hit_rate@{k}"] = (n_found > 0).astype(np.float64)
     return metrics
 
 
+def times_shown(lists: NDArray[np.int32], n_items: int, k: int) -> NDArray[np.int64]:
+    """How often each item stands in the first k places: (n_items,). -1 in a list is no item."""
+    return np.bincount(lists[:, :k].ravel() + 1, minlength=n_items + 1)[1:]
+
+
 def catalogue_metrics(
-    lists: NDArray[np.int64], n_items: int, train_counts: NDArray[np.int64], cutoffs: Sequence[int]
+    shown: Mapping[int, NDArray[np.int64]], customer_counts: NDArray[np.int64], n_customers: int
 ) -> Mapping[str, float]:
     """What the lists do to the catalogue as a whole.
 
-    Coverage is the share of items that anybody is shown; Gini the inequality of how often (0: all alike);
-    novelty the mean of -log2 of an item's share of training customers, in bits. `lists` is
-    (n_customers, n_places) of item rows, -1 where a list is shorter.
+    Coverage is the share of items that anybody is shown; Gini the inequality of how often (0: all alike,
+    and also where nobody is shown anything); novelty the mean over all that is shown of -log2 of the share
+    of training customers who took the item, in bits.
+
+    Args:
+        shown: by cut-off, how often each item is shown: (n_items,).
+        customer_counts: (n_items,), how many of the training customers took an item; nobody counts as one.
+        n_customers: of training.
     """
     metrics: dict[str, float] = {}
-    information = -np.log2(np.maximum(train_counts, 1) / max(int(train_counts.sum()), 1))
-    for k in cutoffs:
-        shown = lists[:, :k][lists[:, :k] >= 0]
-        times = np.sort(np.bincount(shown, minlength=n_items).astype(np.float64))
+    information = np.log2(max(n_customers, 1) / np.maximum(customer_counts, 1))
+    for k, times in shown.items():
+        n_items, total = len(times), max(int(times.sum()), 1)
         weights = 2 * np.arange(1, n_items + 1) - n_items - 1
         metrics[f"coverage@{k}"] = float((times > 0).mean())
-        metrics[f"gini@{k}"] = float(weights @ times / (n_items * times.sum()))
-        metrics[f"novelty@{k}"] = float(information[shown].mean())
+        metrics[f"gini@{k}"] = float(weights @ np.sort(times) / (n_items * total))
+        metrics[f"novelty@{k}"] = float((information * times).sum() / total)
     return metrics
 
 
-def intra_list_diversity(lists: NDArray[np.int64], item_categories: NDArray[np.int64], k: int) -> float:
-    """The share of pairs within a list that are of different categories, mean over lists. -1 is none."""
-    categories = np.where(lists[:, :k] >= 0, item_categories[lists[:, :k]], -1)
-    n = categories.shape[1]
-    if n < 2:
-        return 0.0
-    same = (categories[:, :, None] == categories[:, None, :]) & (categories[:, :, None] >= 0)
-    same_pairs = (same.sum(axis=(1, 2)) - (categories >= 0).sum(axis=1)) / 2
-    return float(1 - (same_pairs / (n * (n - 1) / 2)).mean())
+def intra_list_diversity(
+    lists: NDArray[np.int32], item_categories: NDArray[np.int64], k: int
+) -> NDArray[np.float64]:
+    """The share of a list's pairs of items that differ in category: (n_lists,), NaN for a list without pairs.
+
+    `item_categories` is (n_items,), -1 for none; an item without a category differs from every other.
+    """
+    lists = lists[:, :k]
+    categories = np.where(lists >= 0, item_categories[lists], -1)
+    same_pairs = np.zeros(len(lists), dtype=np.int64)
+    for apart in range(1, lists.shape[1]):
+        ahead, behind = categories[:, :-apart], categories[:, apart:]
+        same_pairs += ((ahead == behind) & (ahead >= 0)).sum(axis=1)
+    n = (lists >= 0).sum(axis=1)
+    n_pairs = n * (n - 1) / 2
+    return np.where(n_pairs > 0, 1 - same_pairs / np.maximum(n_pairs, 1), np.nan)
 
 
 def measured(

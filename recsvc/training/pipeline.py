@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
-import polars as pl
+from threadpoolctl import threadpool_limits
 
 from recsvc.bundles.manifest import DataWindow, Manifest, RowCounts
 from recsvc.bundles.profiles import ProfileArrays
@@ -19,6 +19,7 @@ from recsvc.domain.items import Item, ItemKind
 from recsvc.errors import TrainingError
 from recsvc.history.interactions import InteractionTable
 from recsvc.history.matrix import InteractionMatrix, build_matrix
+from recsvc.history.times import EPOCH
 from recsvc.policy import Policy
 from recsvc.training.bundling import (
     catalogue_array,
@@ -61,6 +62,8 @@ class TrainingReport:
 
 @dataclass(frozen=True, slots=True)
 class _Stopwatch:
+    """Times the stages of a run and tells of them."""
+
     progress: Progress
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -68,7 +71,9 @@ class _Stopwatch:
     def stage(self, name: str) -> Iterator[None]:
         self.progress(name, 0.0)
         started = time.perf_counter()
-        yield
+        # BLAS adds up in another order with more threads: with one, any machine gives the same bytes.
+        with threadpool_limits(1, user_api="blas"):
+            yield
         self.seconds[name] = round(time.perf_counter() - started, 3)
         self.progress(name, 1.0)
 
@@ -91,12 +96,12 @@ def train(
         RegistryError: the bundle cannot be written.
     """
     watch = _Stopwatch(progress)
-    registry.check_writable()
-    table = _with_consent(source)
-    categories = tuple(sorted({item.category for item in source.items if item.category}))
     with watch.stage("prepare"):
+        table = _with_consent(source, policy)
+        categories = tuple(sorted({item.category for item in source.items if item.category}))
         matrix = build_matrix(table, policy, as_of=None)
         _demand_enough(matrix)
+        registry.check_writable()  # Before the long part, and after all that would leave nothing to publish.
     with watch.stage("select"):
         selection = select_model(
             families,
@@ -112,8 +117,8 @@ def train(
     with watch.stage("fit"):
         data = training_data(matrix)
         fitted = selection.chosen.fit(data, seed=seed)
-    window = _window(table)
     with watch.stage("profiles"):
+        window = _window(table)
         portraits = draw_portraits(table, matrix.customer_ids, policy, as_of=window.until)
         unsorted = build_profiles(
             table,
@@ -162,9 +167,12 @@ def train(
     return TrainingReport(manifest, selection, watch.seconds)
 
 
-def _with_consent(source: Source) -> InteractionTable:
-    """The history without the customers who did not agree to personalisation."""
-    refused = [c.customer_id for c in source.customers if c.consents and not c.consents.personalisation]
+def _with_consent(source: Source, policy: Policy) -> InteractionTable:
+    """The history of who agreed to personalisation; whoever was never asked, as the policy says."""
+    asked = {c.customer_id: c.consents.personalisation for c in source.customers if c.consents}
+    if not policy.consent_without_record.personalisation:
+        return source.table.of_customers([one for one, agreed in asked.items() if agreed])
+    refused = [one for one, agreed in asked.items() if not agreed]
     return source.table.without_customers(refused) if refused else source.table
 
 
@@ -181,9 +189,9 @@ def _demand_enough(matrix: InteractionMatrix) -> None:
 def _window(table: InteractionTable) -> DataWindow:
     if not table.has_times:
         return DataWindow(None, None)
-    since, until = table.frame.select(
-        since=pl.col("occurred_at").min(), until=pl.col("occurred_at").max()
-    ).row(0)
+    # As numbers: polars would look the zone up in the system's time zone files, which may be absent.
+    micros = table.compact["occurred_at"].drop_nulls().dt.epoch("us").to_numpy()
+    since, until = (EPOCH + timedelta(microseconds=int(one)) for one in (micros.min(), micros.max()))
     return DataWindow(since, until)
 
 
@@ -191,6 +199,6 @@ def _row_counts(table: InteractionTable, matrix: InteractionMatrix) -> RowCounts
     return RowCounts(
         customers=len(matrix.customer_ids),
         items=len(matrix.item_ids),
-        interactions=len(table.frame),
+        interactions=len(table),
         pairs=int(matrix.strengths.nnz),
     )

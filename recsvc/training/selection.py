@@ -91,8 +91,8 @@ def select_model(
     )
     weights = POPULARITY_WEIGHTS if parts.is_by_time else ()
     tried = tuple(outcome for family in families for outcome in _try_family(family, weights, judge))
-    best = max(tried, key=_primary)
-    return Selection(best.candidate, tried, _why(best, tried), parts.held_out.description)
+    chosen = _choose(tried)
+    return Selection(chosen.candidate, tried, _why(chosen, tried), parts.held_out.description)
 
 
 class Judge:
@@ -143,6 +143,18 @@ def _try_family(family: Family, weights: Sequence[float], judge: Judge) -> tuple
     return (alone, max(blended, key=_primary)) if blended else (alone,)
 
 
+def _choose(tried: Sequence[Tried]) -> Tried:
+    """The best, and of two that chance may have ordered the personal one.
+
+    The popular list is always at hand as a lower rung; it is worth serving everybody the same only where
+    that is better beyond doubt.
+    """
+    best = max(tried, key=_primary)
+    personal = max((one for one in tried if one.candidate.family.is_personal), key=_primary, default=best)
+    in_doubt = personal.evaluation.primary.high >= best.evaluation.primary.low
+    return personal if in_doubt else best
+
+
 def _primary(tried: Tried) -> float:
     return tried.evaluation.primary.value
 
@@ -160,10 +172,14 @@ def _at_most(held_out: HeldOut, n_customers: int, rng: np.random.Generator) -> H
     )
 
 
-def _why(best: Tried, tried: Sequence[Tried]) -> str:
-    score = best.evaluation.primary
-    others = [f"{one.name} {_primary(one):.4f}" for one in tried if one is not best]
-    return (
-        f"{best.name} has the best {PRIMARY_METRIC}: {score.value:.4f} "
-        f"({score.low:.4f} to {score.high:.4f})" + (f"; the others: {', '.join(others)}" if others else "")
+def _why(chosen: Tried, tried: Sequence[Tried]) -> str:
+    score, best = chosen.evaluation.primary, max(tried, key=_primary)
+    merit = (
+        f"the best {PRIMARY_METRIC}"
+        if chosen is best
+        else f"a {PRIMARY_METRIC} that is as good, and is personal"
+    )
+    others = [f"{one.name} {_primary(one):.4f}" for one in tried if one is not chosen]
+    return f"{chosen.name} has {merit}: {score.value:.4f} ({score.low:.4f} to {score.high:.4f})" + (
+        f"; the others: {', '.join(others)}" if others else ""
     )

@@ -43,9 +43,12 @@ def test_an_evaluation_is_a_table_for_people(home: Path, recsvc: Run) -> None:
     test = write_rows(home / "test.csv", history[half:])
     outcome = recsvc("evaluate", "--train", train, "--test", test)
     assert (outcome.code, outcome.out) == (0, "")
-    assert "Measured on test.csv" in outcome.err
+    table = [line for line in outcome.err.splitlines() if not line.startswith("chosen on")]
+    assert "Measured on test.csv, lists of 20" in table
+    assert max(map(len, table)) <= 80
+    assert "…" not in outcome.err
     for name in ("popularity", "neighbours", "als"):
-        assert name in outcome.err
+        assert any(name in line for line in table)
 
 
 def test_the_store_is_trained_on_where_no_file_is_named(events: Path, recsvc: Run) -> None:

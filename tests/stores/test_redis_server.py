@@ -81,6 +81,16 @@ def ping(url: str) -> None:
         client.close()
 
 
+def shut_down(path: Path) -> None:
+    """Let the server end by itself, and return when it has closed its socket."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        connection.sendall(b"SHUTDOWN NOSAVE\r\n")
+        with suppress(ConnectionError):
+            while connection.recv(64):
+                pass
+
+
 def config_of(url: str, *names: str) -> list[str]:
     client = RestingRedis(url, 1.0, monotonic=time.monotonic)
     values = [client.command("CONFIG", "GET", name)[1].decode() for name in names]
@@ -217,6 +227,31 @@ def test_a_server_that_died_is_started_again_at_the_same_address(server: Embedde
     assert server.ensure_running()
     assert server.url == url
     ping(url)
+
+
+def test_a_server_that_died_leaves_its_folder_only_until_the_service_ends() -> None:
+    service = subprocess.Popen([sys.executable, "-c", START_AND_WAIT], stdout=subprocess.PIPE, text=True)
+    assert service.stdout is not None
+    folder = folder_of(service.stdout.readline().strip())
+    shut_down(folder / "redis.sock")
+    assert wait_until(lambda: (folder / "ended").exists())
+    service.kill()
+    service.wait()
+    service.stdout.close()
+    assert wait_until(lambda: not folder.exists())
+    assert wait_until(lambda: not processes_of(folder))
+
+
+def test_a_server_can_die_and_be_started_again_many_times(server: EmbeddedRedis) -> None:
+    folder = folder_of(server.url)
+    for _ in range(5):
+        shut_down(folder / "redis.sock")
+        assert wait_until(lambda: not server.is_running)
+        assert server.ensure_running()
+        ping(server.url)
+    server.stop()
+    assert not folder.exists()
+    assert wait_until(lambda: not processes_of(folder))
 
 
 def test_a_stopped_server_is_not_started_again_by_its_supervisor() -> None:

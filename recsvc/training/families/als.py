@@ -66,8 +66,7 @@ class FittedAls:
         }
 
     def score(self, histories: csr_matrix) -> FloatArray:
-        with threadpool_limits(1, user_api="blas"):
-            customers = self.model.recalculate_user(np.arange(histories.shape[0]), histories.tocsr())
+        customers = self.model.recalculate_user(np.arange(histories.shape[0]), histories.tocsr())
         return np.asarray(customers @ self.model.item_factors.T, dtype=np.float32)
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:

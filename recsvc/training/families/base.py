@@ -52,7 +52,10 @@ class Fitted(Protocol):
         ...
 
     def score(self, histories: csr_matrix) -> FloatArray:
-        """Scores of every item for every history: (n_histories, n_items)."""
+        """Scores of every item for every history: (n_histories, n_items), a new array that may be changed.
+
+        A history is a row of strengths in the scale of the training data. Threads may score at once.
+        """
         ...
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:

@@ -38,6 +38,7 @@ class Neighbours:
         likeness = csr_matrix(model.similarity, dtype=np.float32)
         likeness = csr_matrix(likeness - diags_array(likeness.diagonal(), dtype=np.float32))
         likeness.eliminate_zeros()
+        _drop_one_too_many(likeness, self.n_neighbours)
         likeness.sort_indices()
         return FittedNeighbours(likeness, self.n_neighbours)
 
@@ -64,3 +65,11 @@ class FittedNeighbours:
         filled = np.arange(width) < counts[:, None]
         items[filled], scores[filled] = self.likeness.indices, self.likeness.data
         return {"neighbour_items": items, "neighbour_scores": scores}
+
+
+def _drop_one_too_many(likeness: csr_matrix, n_neighbours: int) -> None:
+    """Where items just like it crowd an item out of its own neighbours, the least of these goes."""
+    for row in np.flatnonzero(np.diff(likeness.indptr) > n_neighbours):
+        entries = slice(likeness.indptr[row], likeness.indptr[row + 1])
+        likeness.data[entries.start + np.argmin(likeness.data[entries])] = 0
+    likeness.eliminate_zeros()

@@ -1,0 +1,362 @@
+"""Whatever happens to the files of a bundle, it is refused by name."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsvc.bundles.manifest import FORMAT, encode_manifest
+from recsvc.bundles.opening import MANIFEST_FILE, open_bundle, read_manifest
+from recsvc.errors import (
+    BundleCorruptError,
+    BundleError,
+    BundleIncompatibleError,
+    BundleNotFoundError,
+    GoldenQueryError,
+)
+from recsvc.serving.verification import load_model
+
+from ..small_bank import Arrays, flip, publish_changed
+
+
+@pytest.fixture
+def bundle(shelf: tuple[Path, Path]) -> Path:
+    return shelf[0]
+
+
+@pytest.fixture(scope="module")
+def touched(published: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy for tests that put back whatever they change."""
+    return Path(shutil.copytree(published[0], tmp_path_factory.mktemp("touched") / published[0].name))
+
+
+def array_files(bundle: Path) -> list[Path]:
+    return sorted(bundle.glob("*.npy"))
+
+
+def refusal(bundle: Path) -> BundleCorruptError:
+    with pytest.raises(BundleCorruptError) as refused:
+        open_bundle(bundle)
+    assert bundle.name in str(refused.value)
+    return refused.value
+
+
+def test_a_bundle_as_it_was_published_is_opened(bundle: Path) -> None:
+    opened = load_model(bundle).bundle
+    assert opened.version == bundle.name
+    assert len(array_files(bundle)) >= 18
+
+
+def test_one_flipped_byte_in_any_array_is_refused_by_the_name_of_the_file(touched: Path) -> None:
+    for file in array_files(touched):
+        size = file.stat().st_size
+        for position in sorted({0, 6, 8, 60, 127, 128 % size, size // 2, size - 2, size - 1}):
+            flip(file, position)
+            refused = refusal(touched)
+            assert refused.part == file.name, (file.name, position)
+            assert file.name in str(refused)
+            flip(file, position)
+    open_bundle(touched)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    which=st.floats(0, 1, exclude_max=True), where=st.floats(0, 1, exclude_max=True), mask=st.integers(1, 255)
+)
+def test_no_byte_can_be_changed_in_any_way(touched: Path, which: float, where: float, mask: int) -> None:
+    files = [*array_files(touched), touched / MANIFEST_FILE]
+    file = files[int(which * len(files))]
+    position = int(where * file.stat().st_size)
+    flip(file, position, mask)
+    try:
+        with pytest.raises(BundleError):
+            open_bundle(touched)
+    finally:
+        flip(file, position, mask)
+
+
+def test_every_byte_of_the_manifest_counts(touched: Path) -> None:
+    file = touched / MANIFEST_FILE
+    raw = file.read_bytes()
+    try:
+        for position in range(0, len(raw), 13):
+            for mask in (0x01, 0x2A):  # 0x2a makes a line feed of a space, which is the same JSON.
+                flip(file, position, mask)
+                with pytest.raises(BundleError):
+                    read_manifest(touched)
+                flip(file, position, mask)
+    finally:
+        file.write_bytes(raw)
+    read_manifest(touched)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.99])
+def test_a_file_that_was_cut_short_is_refused(touched: Path, kept: float) -> None:
+    for file in array_files(touched):
+        raw = file.read_bytes()
+        file.write_bytes(raw[: int(len(raw) * kept)])
+        assert refusal(touched).part == file.name
+        file.write_bytes(raw)
+
+
+def test_a_file_with_a_byte_more_is_refused(touched: Path) -> None:
+    for file in array_files(touched):
+        raw = file.read_bytes()
+        file.write_bytes(raw + b"\0")
+        assert refusal(touched).part == file.name
+        file.write_bytes(raw)
+
+
+def test_a_file_that_is_gone_is_refused(touched: Path) -> None:
+    for file in array_files(touched):
+        raw = file.read_bytes()
+        file.unlink()
+        assert refusal(touched).part == file.name
+        assert refusal(touched).reason == "is missing"
+        file.write_bytes(raw)
+
+
+def test_a_file_that_does_not_belong_is_refused(bundle: Path) -> None:
+    (bundle / "notes.txt").write_text("hello")
+    assert refusal(bundle).part == "notes.txt"
+
+
+def test_a_folder_in_place_of_an_array_is_refused(bundle: Path) -> None:
+    (bundle / "popularity.npy").unlink()
+    (bundle / "popularity.npy").mkdir()
+    assert refusal(bundle).part == "popularity.npy"
+
+
+def swap_tables(bundle: Path) -> None:
+    for part in ("text", "offsets"):
+        one, other = (bundle / f"{name}_ids_{part}.npy" for name in ("item", "customer"))
+        kept = one.read_bytes()
+        one.write_bytes(other.read_bytes())
+        other.write_bytes(kept)
+
+
+def test_swapped_id_tables_are_refused(bundle: Path) -> None:
+    swap_tables(bundle)
+    assert "_ids_" in refusal(bundle).part
+
+
+def test_swapped_id_tables_are_refused_even_when_the_manifest_is_made_to_agree(bundle: Path) -> None:
+    manifest = read_manifest(bundle)
+    swap_tables(bundle)
+    facts = dict(manifest.arrays)
+    for part in ("text", "offsets"):
+        one, other = f"item_ids_{part}", f"customer_ids_{part}"
+        facts[one], facts[other] = facts[other], facts[one]
+    forged = replace(manifest, arrays=facts)
+    (bundle / MANIFEST_FILE).write_bytes(encode_manifest(forged))
+    assert refusal(bundle).part == MANIFEST_FILE
+
+    forged = forged.with_version()
+    renamed = bundle.rename(bundle.with_name(forged.version))
+    (renamed / MANIFEST_FILE).write_bytes(encode_manifest(forged))
+    assert "_ids_" in refusal(renamed).part
+
+
+def test_ids_that_are_not_those_of_the_catalogue_are_refused(bundle: Path) -> None:
+    def rename(arrays: Arrays) -> None:
+        arrays["item_ids_text"][arrays["item_ids_offsets"][:-2]] = ord("A")
+
+    assert refusal(publish_changed(bundle, rename)).part == "catalogue.npy"
+
+
+def set_at(name: str, place: object, value: float) -> Callable[[Arrays], None]:
+    def change(arrays: Arrays) -> None:
+        arrays[name][place] = value
+
+    return change
+
+
+UNSOUND: dict[str, tuple[str, Callable[[Arrays], object]]] = {
+    "nan": ("popularity", set_at("popularity", 3, np.nan)),
+    "infinite": ("segment_popularity", set_at("segment_popularity", (0, 0), np.inf)),
+    "nan_double": ("profile_monetary_value", set_at("profile_monetary_value", -1, np.nan)),
+    "negative_count": ("popularity", set_at("popularity", 0, -1)),
+    "no_strength": ("history_strengths", set_at("history_strengths", 5, 0)),
+    "negative_strength": ("history_strengths", set_at("history_strengths", 5, -1)),
+    "item_beyond_the_last": ("history_items", set_at("history_items", 0, 10_000)),
+    "item_before_the_first": ("history_items", set_at("history_items", 0, -1)),
+    "refused_beyond_the_last": ("refused_items", set_at("refused_items", 0, 10_000)),
+    "segment_beyond_the_last": ("profile_segment", set_at("profile_segment", 0, 3)),
+    "history_offsets_back": ("history_offsets", set_at("history_offsets", 1, 10_000)),
+    "history_offsets_start": ("history_offsets", set_at("history_offsets", 0, 1)),
+    "history_offsets_end": ("history_offsets", set_at("history_offsets", -1, 0)),
+    "refused_offsets_negative": ("refused_offsets", set_at("refused_offsets", 2, -4)),
+    "item_offsets_beyond": ("item_ids_offsets", set_at("item_ids_offsets", -1, 10_000)),
+    "customer_offsets_back": ("customer_ids_offsets", set_at("customer_ids_offsets", 5, 0)),
+    "no_text": ("item_ids_text", set_at("item_ids_text", 2, 0xFF)),
+    "ids_out_of_order": ("item_ids_offsets", set_at("item_ids_text", 0, ord("z"))),
+    "customers_out_of_order": (
+        "customer_ids_offsets",
+        lambda a: set_at("customer_ids_text", a["customer_ids_offsets"][4], ord("."))(a),
+    ),
+    "another_type": ("popularity", lambda a: a.update(popularity=a["popularity"].astype(np.float64))),
+    "too_few": ("popularity", lambda a: a.update(popularity=a["popularity"][:-1])),
+    "flat": ("segment_popularity", lambda a: a.update(segment_popularity=a["segment_popularity"][0])),
+    "strengths_of_another_length": (
+        "history_strengths",
+        lambda a: a.update(history_strengths=a["history_strengths"][:-1]),
+    ),
+    "no_popularity": ("popularity", lambda a: a.pop("popularity")),
+    "no_offsets": ("item_ids_offsets", lambda a: a.update(item_ids_offsets=a["item_ids_offsets"][:0])),
+    "no_catalogue": ("catalogue", lambda a: a.update(catalogue=a["catalogue"][:-1])),
+    "another_catalogue": ("catalogue", lambda a: a.update(catalogue=np.frombuffer(b"[]", np.uint8))),
+}
+
+
+@pytest.mark.parametrize("case", UNSOUND)
+def test_arrays_that_are_written_well_but_unsound_are_refused_by_name(bundle: Path, case: str) -> None:
+    name, change = UNSOUND[case]
+    assert refusal(publish_changed(bundle, change)).part == f"{name}.npy"
+
+
+def test_an_array_of_objects_is_refused_and_never_unpickled(bundle: Path, tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (tmp_path / "sprung",))
+
+    manifest = read_manifest(bundle)
+    file = bundle / "popularity.npy"
+    np.save(file, np.array([Trap()] * manifest.rows.items, dtype=object), allow_pickle=True)
+    fact = replace(
+        manifest.arrays["popularity"], dtype="|O", sha256=hashlib.sha256(file.read_bytes()).hexdigest()
+    )
+    forged = replace(manifest, arrays={**manifest.arrays, "popularity": fact}).with_version()
+    renamed = bundle.rename(bundle.with_name(forged.version))
+    (renamed / MANIFEST_FILE).write_bytes(encode_manifest(forged))
+    assert refusal(renamed).part == "popularity.npy"
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_arrays_are_mapped_and_cannot_be_written_to(bundle: Path) -> None:
+    opened = open_bundle(bundle)
+    for name, array in opened.arrays.items():
+        assert not array.flags.writeable, name
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.flags.writeable = True
+    maps = Path("/proc/self/maps")
+    if maps.exists():
+        assert f"{bundle.name}/popularity.npy" in maps.read_text()
+
+
+def test_a_bundle_knows_when_its_files_were_touched(bundle: Path) -> None:
+    opened = open_bundle(bundle)
+    assert opened.is_untouched()
+    file = bundle / "popularity.npy"
+    file.write_bytes(file.read_bytes()[:-1])
+    assert not opened.is_untouched()
+    file.unlink()
+    assert not opened.is_untouched()
+
+
+# --- the manifest ---------------------------------------------------------------------------------
+
+
+def test_a_missing_bundle_and_a_missing_manifest_are_not_found(bundle: Path) -> None:
+    with pytest.raises(BundleNotFoundError, match="recsvc models list"):
+        open_bundle(bundle.with_name("20260301T093000Z-als-000000"))
+    (bundle / MANIFEST_FILE).unlink()
+    with pytest.raises(BundleNotFoundError):
+        open_bundle(bundle)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b"not json",
+        b'{"format": "1"}',
+        b'{"format": 1}',
+        b"[" * 100_000,
+    ],
+    ids=["empty", "nothing", "list", "null", "binary", "prose", "text_format", "only_format", "deep"],
+)
+def test_a_manifest_that_is_none_is_refused(bundle: Path, raw: bytes) -> None:
+    (bundle / MANIFEST_FILE).write_bytes(raw)
+    assert refusal(bundle).part == MANIFEST_FILE
+
+
+def test_a_manifest_of_another_version_is_refused(shelf: tuple[Path, Path]) -> None:
+    shutil.copy(shelf[1] / MANIFEST_FILE, shelf[0] / MANIFEST_FILE)
+    assert refusal(shelf[0]).part == MANIFEST_FILE
+    moved = shelf[0].rename(shelf[0].with_name("20260301T093000Z-als-abcdef"))
+    assert refusal(moved).part == MANIFEST_FILE
+
+
+def test_a_manifest_that_says_more_than_it_may_is_refused(bundle: Path) -> None:
+    file = bundle / MANIFEST_FILE
+    file.write_bytes(file.read_bytes().replace(b"{\n", b'{\n "unknown": 1,\n', 1))
+    assert refusal(bundle).part == MANIFEST_FILE
+
+
+def test_a_bundle_of_a_later_format_is_incompatible(bundle: Path) -> None:
+    manifest = replace(read_manifest(bundle), format=FORMAT + 1)
+    (bundle / MANIFEST_FILE).write_bytes(encode_manifest(manifest))
+    with pytest.raises(BundleIncompatibleError, match="format 2, this release reads 1"):
+        open_bundle(bundle)
+
+
+def test_a_manifest_cannot_point_outside_of_its_bundle(bundle: Path) -> None:
+    manifest = read_manifest(bundle)
+    fact = manifest.arrays["popularity"]
+    forged = replace(manifest, arrays={**manifest.arrays, "../popularity": fact}).with_version()
+    renamed = bundle.rename(bundle.with_name(forged.version))
+    (renamed / MANIFEST_FILE).write_bytes(encode_manifest(forged))
+    assert refusal(renamed).part == "../popularity.npy"
+
+
+# --- what only asking can find --------------------------------------------------------------------
+
+
+def family_arrays(arrays: Arrays) -> str:
+    return next(name for name in ("als_item_factors", "neighbour_scores", "popularity") if name in arrays)
+
+
+def test_a_model_that_answers_otherwise_than_at_training_is_refused(bundle: Path) -> None:
+    def scale(arrays: Arrays) -> None:
+        name = family_arrays(arrays)
+        arrays[name] = arrays[name] * np.linspace(0.5, 2, len(arrays[name]), dtype=np.float32).reshape(
+            -1, *[1] * (arrays[name].ndim - 1)
+        )
+
+    with pytest.raises(GoldenQueryError, match="golden query 1"):
+        load_model(publish_changed(bundle, scale))
+
+
+def test_a_golden_query_about_unknown_items_is_refused(bundle: Path) -> None:
+    queries = read_manifest(bundle).golden_queries
+    forged = (replace(queries[0], best=("nothing", *queries[0].best[1:])), *queries[1:])
+    with pytest.raises(GoldenQueryError):
+        load_model(publish_changed(bundle, lambda arrays: None, {"golden_queries": forged}))
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"family": "oracle"}, "'oracle' is not one that this release knows"),
+        ({"family": "als", "parameters": {}}, "bundle"),
+        ({"family": "als", "parameters": {"confidence": "much"}}, "bundle"),
+    ],
+    ids=["family", "no_parameters", "text_parameter"],
+)
+def test_a_model_that_cannot_be_asked_is_refused(bundle: Path, facts: dict[str, object], says: str) -> None:
+    with pytest.raises(BundleCorruptError, match=says):
+        load_model(publish_changed(bundle, lambda arrays: None, facts))

@@ -1,0 +1,105 @@
+"""Lists that belong to nobody: what is like an item, and what everybody takes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsvc.domain.items import Channel, Item, ItemKind, ItemStatus, OfferTerms
+from recsvc.domain.slates import Source
+from recsvc.errors import NotFoundError
+from recsvc.sample_bank import SampleBank
+from recsvc.serving.answers import ItemList
+
+from ..small_bank import CONTENT, OFFER, World
+
+
+def similar(world: World, item_id: str, limit: int = 10, channel: Channel = Channel.WEB) -> ItemList:
+    return world.browser.similar(item_id, limit=limit, channel=channel, locale=None)
+
+
+def trending(world: World, kind: ItemKind = CONTENT, **wanted: Any) -> ItemList:
+    asked: dict[str, Any] = {"limit": 10, "channel": Channel.WEB, "locale": None, "categories": (), **wanted}
+    return world.browser.trending(kind=kind, **asked)
+
+
+def shown(found: ItemList) -> list[str]:
+    return [item.item_id for item in found.items]
+
+
+def test_similar_items_are_of_the_same_kind_and_not_the_item_itself(world: World) -> None:
+    for item in world.items.items():
+        if item.status is ItemStatus.LIVE:
+            found = similar(world, item.item_id, limit=20)
+            assert item.item_id not in shown(found)
+            assert len(set(shown(found))) == len(found.items)
+            assert {world.catalogue.view.items[one].kind for one in shown(found)} <= {item.kind}
+
+
+def test_an_item_that_the_model_never_met_is_like_those_of_its_category(world: World) -> None:
+    world.put(Item("brand-new", category="saving"))
+    found = similar(world, "brand-new", limit=5)
+    assert {item.category for item in found.items} == {"saving"}
+    assert found.source is Source.POPULAR
+
+
+def test_an_item_of_no_category_that_nobody_used_is_like_nothing(world: World) -> None:
+    world.put(Item("odd"))
+    assert similar(world, "odd").items == ()
+
+
+@pytest.mark.parametrize("status", [None, ItemStatus.DRAFT, ItemStatus.PAUSED, ItemStatus.RETIRED])
+def test_nothing_is_like_an_item_that_is_not_live(world: World, status: ItemStatus | None) -> None:
+    if status:
+        world.put(Item("hidden", status=status))
+    with pytest.raises(NotFoundError, match="not live"):
+        similar(world, "hidden")
+
+
+def test_what_everybody_takes_comes_most_popular_first(world: World) -> None:
+    found = trending(world)
+    scores = [item.score for item in found.items]
+    assert (found.source, len(scores)) == (Source.POPULAR, 10)
+    assert scores == sorted(scores, reverse=True)
+    assert {item.category for item in trending(world, categories=("travel",)).items} == {"travel"}
+
+
+def test_lists_hold_only_what_anybody_may_see_now(world: World) -> None:
+    soon, ago = world.now + timedelta(hours=1), world.now - timedelta(hours=1)
+    world.put(
+        Item("upcoming", OFFER, category="saving", valid_from=soon),
+        Item("expired", OFFER, category="saving", valid_to=world.now),
+        Item("risky", OFFER, category="saving", terms=OfferTerms(risk_class=1)),
+        Item("by-mail", OFFER, category="saving", channels=(Channel.EMAIL,)),
+        Item("open", OFFER, category="saving", valid_from=ago, valid_to=soon),
+        Item("asked-about", OFFER, category="saving"),
+    )
+    hidden = {"upcoming", "expired", "risky", "by-mail"}
+    for found in (trending(world, OFFER, limit=100), similar(world, "asked-about", limit=100)):
+        assert "open" in shown(found)
+        assert hidden.isdisjoint(shown(found))
+        kept = (world.catalogue.view.items[item_id] for item_id in shown(found))
+        assert {item.offer_terms.risk_class for item in kept} == {0}
+    assert "by-mail" in shown(trending(world, OFFER, limit=100, channel=Channel.EMAIL))
+
+
+def test_without_a_model_lists_are_made_of_the_catalogue(bank_in_small: SampleBank, tmp_path: Path) -> None:
+    world = World(tmp_path, items=bank_in_small.items)
+    found = trending(world)
+    assert (found.source, found.model_version, len(found.items)) == (Source.EDITORIAL, None, 10)
+    first = found.items[0]
+    assert {item.category for item in similar(world, first.item_id).items} == {first.category}
+
+
+def test_without_anything_lists_are_empty(tmp_path: Path) -> None:
+    found = trending(World(tmp_path))
+    assert (found.items, found.source) == ((), Source.EDITORIAL)
+
+
+def test_titles_are_in_the_language_that_was_asked_for(world: World) -> None:
+    for locale, language in (("zh", "zh"), (None, "en")):
+        for item in trending(world, locale=locale).items:
+            assert item.title == world.catalogue.view.items[item.item_id].title[language]

@@ -1,0 +1,190 @@
+"""A bank that is small enough to train on in a test, and everything that serves it, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsvc.bundles.manifest import Manifest
+from recsvc.bundles.opening import read_manifest
+from recsvc.bundles.registry import Registry
+from recsvc.domain.customers import Customer
+from recsvc.domain.interactions import Interaction
+from recsvc.domain.items import Item, ItemKind
+from recsvc.domain.slates import Slate, SlateRequest
+from recsvc.errors import RedisError, StoreError
+from recsvc.policy import Policy, load_policy
+from recsvc.sample_bank import SampleBank, make_sample_bank
+from recsvc.serving.browsing import Browser
+from recsvc.serving.caching import CachedEngine
+from recsvc.serving.customers import SubjectReader
+from recsvc.serving.engine import Engine
+from recsvc.serving.health import Health
+from recsvc.serving.live_bundles import LiveBundles
+from recsvc.serving.live_catalogue import LiveCatalogue
+from recsvc.stores.memory import MemoryCatalogue, MemoryCustomers, MemoryEvents, MemorySlateCache
+
+Arrays = dict[str, NDArray[Any]]
+
+END = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
+POLICY = load_policy()
+CONTENT, OFFER = ItemKind.CONTENT, ItemKind.OFFER
+
+
+def small_bank() -> SampleBank:
+    return make_sample_bank(end=END, n_customers=300, n_articles=80, n_offers=12, n_days=30, n_events=8_000)
+
+
+def train_on(bank: SampleBank, folder: Path, *, created_at: datetime = END) -> str:
+    """Train on the bank and publish into the folder; the version."""
+    from recsvc.history.interactions import InteractionTable
+    from recsvc.training.families import FAMILIES
+    from recsvc.training.pipeline import Source, train
+
+    report = train(
+        Source(InteractionTable.from_frame(bank.events), bank.items, bank.customers),
+        POLICY,
+        Registry(folder),
+        families=FAMILIES,
+        seed=1,
+        created_at=created_at,
+    )
+    return report.manifest.version
+
+
+def publish_changed(
+    bundle: Path, change: Callable[[Arrays], object], facts: Mapping[str, Any] | None = None
+) -> Path:
+    """Publish a bundle beside another: the same, but for a change of its arrays. Its checksums match."""
+    manifest = read_manifest(bundle)
+    arrays = {name: np.load(bundle / f"{name}.npy") for name in manifest.arrays}
+    change(arrays)
+    changed: Manifest = replace(manifest, name="changed", **(facts or {}))
+    published = Registry(bundle.parent).publish(changed, arrays)
+    assert published.version != bundle.name
+    return bundle.parent / published.version
+
+
+def flip(file: Path, position: int, mask: int = 0xFF) -> None:
+    """Change one byte of a file in place."""
+    with file.open("r+b") as stream:
+        stream.seek(position)
+        (byte,) = stream.read(1)
+        stream.seek(position)
+        stream.write(bytes([byte ^ mask]))
+
+
+class World:
+    """The object graph over the stores in memory, with a clock that stands still until it is moved."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        items: Iterable[Item] = (),
+        customers: Iterable[Customer] = (),
+        policy: Policy = POLICY,
+        now: datetime = END,
+    ) -> None:
+        self.now = now
+        self.seconds = 0.0
+        self.policy = policy
+        self.registry = Registry(folder)
+        self.items, self.customers, self.events = (
+            MemoryCatalogue(items),
+            MemoryCustomers(customers),
+            MemoryEvents(),
+        )
+        self.cache = MemorySlateCache(monotonic=lambda: self.seconds)
+        self.bundles = LiveBundles(self.registry)
+        self.catalogue = LiveCatalogue(self.items, self.bundles)
+        self._ids = count(1)
+        self.engine = self.engine_over(SubjectReader(self.customers, self.events, policy))
+        self.cached = self.cached_over(self.cache)
+        self.browser = Browser(self.catalogue, policy.serving.default_locale, clock=lambda: self.now)
+        self.health = Health(self.bundles, self.catalogue, self.cache)
+        self.refresh()
+
+    def engine_over(self, subjects: SubjectReader) -> Engine:
+        return Engine(
+            self.catalogue, subjects, self.policy, clock=lambda: self.now, new_id=lambda: str(next(self._ids))
+        )
+
+    def cached_over(self, cache: Any, *, policy_version: str = "p1") -> CachedEngine:
+        return CachedEngine(self.engine, cache, self.catalogue, policy_version, clock=lambda: self.now)
+
+    def refresh(self) -> None:
+        self.bundles.refresh()
+        self.catalogue.refresh()
+
+    def put(self, *items: Item) -> None:
+        self.items.put_many(items)
+        self.catalogue.refresh()
+
+    def record(self, *customers: Customer) -> None:
+        self.customers.put_many(customers, now=self.now)
+
+    def slate(self, kind: ItemKind, customer_id: str, **wanted: Any) -> Slate:
+        return self.engine.recommend(SlateRequest(kind, customer_id, **wanted))
+
+    def did(self, customer_id: str, type: str, *item_ids: str, after: timedelta = timedelta(0)) -> None:
+        """The customer did something to items, one after the other, just after the end of the training."""
+        moment = self.now + after
+        self.events.append(
+            [
+                Interaction(
+                    f"e{next(self._ids)}", type, customer_id, item_id, moment + timedelta(milliseconds=place)
+                )
+                for place, item_id in enumerate(item_ids)
+            ],
+            received_at=moment,
+        )
+
+
+class DownStore:
+    """A store that does not answer."""
+
+    def find(self, customer_id: str) -> Customer | None:
+        raise StoreError("the store does not answer")
+
+    def since(self, customer_id: str, moment: datetime, limit: int) -> tuple[Interaction, ...]:
+        raise StoreError("the store does not answer")
+
+    def revision(self) -> int:
+        raise StoreError("the store does not answer")
+
+    def items(self) -> tuple[Item, ...]:
+        raise StoreError("the store does not answer")
+
+
+class DownCache:
+    """A cache that does not answer."""
+
+    def fetch(self, key: object) -> Any:
+        raise RedisError("Redis does not answer")
+
+    def keep(self, key: object, epoch: int, value: bytes, ttl_seconds: float) -> None:
+        raise RedisError("Redis does not answer")
+
+    def ping(self) -> None:
+        raise RedisError("Redis does not answer")
+
+
+def ids(slate: Slate) -> list[str]:
+    return [item.item_id for item in slate.items]
+
+
+def categories(slate: Slate) -> list[str | None]:
+    return [item.category for item in slate.items]
+
+
+def who(customers: Sequence[Customer], *, personalisation: bool = True) -> list[str]:
+    """Customers who were asked and gave this answer."""
+    return [c.customer_id for c in customers if c.consents and c.consents.personalisation is personalisation]
