@@ -14,15 +14,11 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
+from recsvc.api.event_rules import read_moment
 from recsvc.api.fields import WholeText
 from recsvc.domain.event_limits import MONEY_PATTERN
 
 _MONEY = re.compile(MONEY_PATTERN)
-_MOMENT = re.compile(
-    r"[0-9]{4}-[01][0-9]-[0-3][0-9][Tt][0-2][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
-    r"([Zz]|[+-][0-2][0-9]:[0-5][0-9])"
-)
-_MOMENT_RULE = "must be a time with its offset from UTC (RFC 3339), for example 2026-01-31T09:00:00Z"
 _MAX_WHOLE = 2**63
 _MAX_ATTRIBUTES = 100
 _MAX_ATTRIBUTE_CHARS = 1_000
@@ -78,12 +74,10 @@ class Moment(fields.AwareDateTime):
     """A moment that says its offset from UTC."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Data, **options: Any) -> datetime:
-        if type(value) is not str or _MOMENT.fullmatch(value) is None:
-            raise ValidationError(_MOMENT_RULE)
         try:
-            moment = datetime.fromisoformat(value.upper())
-        except ValueError:
-            raise ValidationError(_MOMENT_RULE) from None
+            moment = read_moment(value)
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
         if not 1900 <= moment.year <= 9000:
             raise ValidationError("must be a time from the year 1900 to 9000")
         return moment

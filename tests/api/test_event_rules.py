@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from marshmallow import fields
 
-from recsvc.api.event_rules import _READINGS, REQUIRED, read_events
+from recsvc.api.event_rules import READINGS, REQUIRED, read_events
 from recsvc.api.event_schemas import EventSchema
 from recsvc.domain import event_limits
 from recsvc.domain.interactions import Interaction
@@ -75,7 +75,7 @@ def test_an_event_becomes_an_interaction_with_all_it_says() -> None:
 def test_what_is_optional_may_be_absent_or_null() -> None:
     bare = an_event(type="complaint")
     del bare["item_id"]
-    nothing = dict.fromkeys(_READINGS.keys() - {*REQUIRED}, None)
+    nothing = dict.fromkeys(READINGS.keys() - {*REQUIRED}, None)
     (first,), (second,) = read(bare), read(bare | nothing)
     assert first == second == Interaction("e1", "complaint", "c1", None, first.occurred_at)
 
@@ -236,7 +236,7 @@ def test_an_event_ahead_of_our_clock_is_taken_for_five_minutes() -> None:
 
 def test_the_documented_shape_has_the_fields_that_are_read() -> None:
     documented = EventSchema().fields
-    assert list(documented) == list(_READINGS)
+    assert list(documented) == list(READINGS)
     assert [name for name, field in documented.items() if field.required] == list(REQUIRED)
     assert isinstance(documented["value"], fields.String)
 

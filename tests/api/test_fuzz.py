@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from recsvc.api import cloud_events
 from recsvc.api.app import create_app
 from recsvc.api.documents import EVENT_EXAMPLE
-from recsvc.api.event_rules import _READINGS
+from recsvc.api.event_rules import READINGS
 from recsvc.api.record_schemas import CustomerSchema, ItemSchema
 from recsvc.api.schemas import ProblemSchema, SlateSchema
 from tests.api.fakes import CONTENT, OFFERS, READER, Reply, fake_services, send
@@ -78,7 +78,7 @@ plain_values = st.one_of(
     ),
 )
 FIELDS = (
-    *_READINGS,
+    *READINGS,
     *ItemSchema().fields,
     *CustomerSchema().fields,
     *("specversion", "id", "time", "subject", "data", "source", "messageId", "userId", "event", "timestamp"),
