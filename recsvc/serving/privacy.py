@@ -23,6 +23,7 @@ from recsvc.errors import RedisError, StoreError
 log = structlog.get_logger()
 
 _CLAIM = timedelta(seconds=60)  # Longer than it takes to finish: until then no other worker tries.
+_SOON = timedelta(seconds=1)  # How soon to ask Redis again.
 _PAUSE = timedelta(seconds=10)  # How soon to try again what the store could not do.
 _PIECE = 500  # Events per piece of an export.
 
@@ -204,8 +205,8 @@ class PrivacyDesk:
             if swept and compacted:
                 self._erasures.finish(pending.digest, now)
             else:
-                failed = unhurried and not compacted
-                self._erasures.release(pending.digest, now + _PAUSE if failed else now)
+                tried_hard = unhurried and not compacted
+                self._erasures.release(pending.digest, now + (_PAUSE if tried_hard else _SOON))
         except StoreError as error:
             log.warning("erasure_unfinished", reason=str(error))
 
