@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -25,23 +26,29 @@ from recsvc.serving.answers import HealthReport, ItemList, ServedSlate
 from recsvc.serving.browsing import Browser as CatalogueBrowser
 from recsvc.serving.caching import CachedEngine
 from recsvc.serving.customers import SubjectReader
+from recsvc.serving.desks import CatalogueDesk as ItemDesk
+from recsvc.serving.desks import CustomerDesk as RecordDesk
 from recsvc.serving.engine import Engine as SlateEngine
 from recsvc.serving.epochs import OutdatingCache
 from recsvc.serving.health import Health as WorkerHealth
 from recsvc.serving.intake import EventIntake
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
+from recsvc.serving.portraits import Portraits as PortraitDrawer
+from recsvc.serving.privacy import PrivacyDesk
 from recsvc.serving.refreshing import Refresher
 from recsvc.settings import Settings
 from recsvc.stores.api_keys import SqlApiKeys
 from recsvc.stores.catalogue import SqlCatalogue
 from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import open_database
+from recsvc.stores.erasures import SqlErasures
 from recsvc.stores.event_writer import EventWriter
 from recsvc.stores.events import SqlEvents
 from recsvc.stores.key_ring import KeyRing
 from recsvc.stores.redis_client import RestingRedis
 from recsvc.stores.redis_server import open_redis
+from recsvc.stores.rejects_folder import RejectsFolder
 from recsvc.stores.slate_cache import RedisSlateCache
 
 
@@ -182,28 +189,49 @@ def build_services(settings: Settings) -> Services:
     database = open_database(settings.store_url)
     redis_url, server = (settings.redis_url, None) if settings.redis_url else open_redis(settings)
     redis = RestingRedis(redis_url, settings.redis_timeout_seconds, monotonic=time.monotonic)
-    cache = RedisSlateCache(redis, rng=random.SystemRandom())
+    slates = RedisSlateCache(redis, rng=random.SystemRandom())
+    cache = OutdatingCache(slates)
+    records, events, writer = SqlCustomers(database), SqlEvents(database), EventWriter(SqlEvents(database))
+    items = SqlCatalogue(database)
     bundles = LiveBundles(Registry(settings.models_dir))
-    catalogue = LiveCatalogue(SqlCatalogue(database), bundles)
-    subjects = SubjectReader(SqlCustomers(database), SqlEvents(database), policy)
-    engine = SlateEngine(catalogue, subjects, policy, clock=now, new_id=new_id)
-    refresher = Refresher((bundles.refresh, catalogue.refresh), settings.refresh_seconds)
+    live = LiveCatalogue(items, bundles)
+    engine = SlateEngine(live, SubjectReader(records, events, policy), policy, clock=now, new_id=new_id)
+    portraits = PortraitDrawer(records, events, live, policy, clock=now)
+    privacy = PrivacyDesk(
+        SqlErasures(database, tokens=secrets.token_hex),
+        slates,
+        RejectsFolder(settings.rejects_dir),
+        records,
+        events,
+        rows_in_model=bundles.rows_of,
+        portrait=portraits.portrait,
+        clock=now,
+        new_id=new_id,
+    )
+    refreshes = (bundles.refresh, live.refresh, cache.retry, privacy.finish_pending)
+    refresher = Refresher(refreshes, settings.refresh_seconds)
     refresher.start()
     return Services(
         settings=settings,
         policy=policy,
-        engine=CachedEngine(engine, cache, catalogue, policy.version, clock=now),
-        browser=CatalogueBrowser(catalogue, policy.serving.default_locale, clock=now),
+        engine=CachedEngine(engine, cache, live, policy.version, clock=now),
+        browser=CatalogueBrowser(live, policy.serving.default_locale, clock=now),
         keys=KeyRing(SqlApiKeys(database), monotonic=time.monotonic),
-        health=WorkerHealth(bundles, catalogue, cache),
-        intake=EventIntake(EventWriter(SqlEvents(database)), OutdatingCache(cache), clock=now),
-        customers=None,  # type: ignore[arg-type]
-        catalogue=None,  # type: ignore[arg-type]
-        portraits=None,  # type: ignore[arg-type]
-        privacy=None,  # type: ignore[arg-type]
+        health=WorkerHealth(bundles, live, slates),
+        intake=EventIntake(writer, cache, clock=now),
+        customers=RecordDesk(records, outdate=cache.move_epochs, clock=now),
+        catalogue=ItemDesk(items, live),
+        portraits=portraits,
+        privacy=privacy,
         clock=now,
         new_id=new_id,
-        closers=(refresher.stop, redis.close, *([server.stop] if server else []), database.close),
+        closers=(
+            refresher.stop,
+            writer.close,
+            redis.close,
+            *([server.stop] if server else []),
+            database.close,
+        ),
     )
 
 

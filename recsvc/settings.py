@@ -82,9 +82,23 @@ class Settings:
     )
 
     @property
+    def rejects_dir(self) -> Path:
+        """Where rejected rows go unless a command says otherwise."""
+        return self.data_dir / "rejects"
+
+    @property
     def store_url(self) -> str:
         """The SQLAlchemy URL of the store."""
-        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'recsvc.sqlite3'}"
+        return self.database_url or f"sqlite:///{self._sqlite_file}"
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there is a store yet: one that was named, or the file in the data folder."""
+        return bool(self.database_url) or self._sqlite_file.exists()
+
+    @property
+    def _sqlite_file(self) -> Path:
+        return self.data_dir.resolve() / "recsvc.sqlite3"
 
 
 @dataclass(frozen=True, slots=True)

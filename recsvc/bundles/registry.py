@@ -123,6 +123,13 @@ class Registry:
                 shutil.rmtree(staging, ignore_errors=True)
         return complete
 
+    def withdraw(self, version: str) -> None:
+        """Take a bundle that must not serve off the shelf for good. Raises RegistryError."""
+        with self._locked(), self._writing():
+            if self.path_of(version).is_dir():
+                self.path_of(version).rename(self._staging)  # Gone at once, whatever becomes of the rest.
+                shutil.rmtree(self._staging, ignore_errors=True)
+
     def promote(self, version: str) -> Aliases:
         """Point `champion` at a version. The caller has checked the bundle. Raises RegistryError."""
         read_manifest(self.path_of(version))

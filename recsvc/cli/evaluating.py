@@ -69,7 +69,7 @@ def evaluate(
     settings = settings_with()
     policy = load_policy(settings.policy_file)
     with progress_bar() as progress:
-        rejects = settings.data_dir / "rejects"
+        rejects = settings.rejects_dir
         read = [_read(path, mapping, policy, rejects, progress) for path in (train_path, test_path)]
         train, test = (history.table for history in read)
         selection = select_model(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -22,6 +23,7 @@ from recsvc.stores.catalogue import SqlCatalogue
 from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import open_database
 from recsvc.stores.events import SqlEvents
+from recsvc.training.erased import ErasedAmong
 from recsvc.training.pipeline import Source
 
 Progress = Callable[[str, float], None]
@@ -70,7 +72,7 @@ def read_files(
     def rejects_path(what: str) -> Path:
         if files.rejects:
             return files.rejects.with_suffix(f".{what}.jsonl")
-        return settings.data_dir / "rejects" / f"{as_of:%Y%m%dT%H%M%SZ}-{what}.jsonl"
+        return settings.rejects_dir / f"{as_of:%Y%m%dT%H%M%SZ}-{what}.jsonl"
 
     items: tuple[Item, ...] = ()
     customers: tuple[Customer, ...] = ()
@@ -120,6 +122,16 @@ def to_train_on(parts: Parts, mapping: Path | None) -> Source:
     if parts.table is None:
         raise SourceError("there are no events to train on; give --events PATH")
     return Source(parts.table, parts.items, parts.customers, _default_kind(load_mapping(mapping)))
+
+
+@contextmanager
+def tombstones(settings: Settings) -> Iterator[ErasedAmong]:
+    """Who was erased, as far as there is a store that could know. Raises StoreError."""
+    if not settings.has_store:
+        yield lambda customer_ids: {}
+        return
+    with closing(open_database(settings.store_url)) as database:
+        yield SqlCustomers(database).erased_among
 
 
 def write_to_store(parts: Parts, settings: Settings, *, at: datetime, progress: Progress) -> Imported:

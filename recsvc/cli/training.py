@@ -10,10 +10,12 @@ import click
 from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
 from recsvc.cli.reports import families_json, metrics_table, rejects_json, tell_rejects, tell_table
-from recsvc.cli.sources import Files, Parts, read_files, read_store, to_train_on
+from recsvc.cli.sources import Files, Parts, read_files, read_store, to_train_on, tombstones
 from recsvc.cli.terminal import json_option, models_option, print_json, progress_bar, say, settings_with
+from recsvc.errors import RecsvcError
 from recsvc.policy import load_policy
 from recsvc.serving.verification import load_model
+from recsvc.training.erased import ErasedAmong, check_none_erased, without_erased
 from recsvc.training.families import FAMILIES
 from recsvc.training.pipeline import TrainingReport
 from recsvc.training.pipeline import train as run_training
@@ -72,7 +74,7 @@ def train(
     policy = load_policy(settings.policy_file)
     registry = Registry(settings.models_dir)
     started = now()
-    with progress_bar() as progress:
+    with progress_bar() as progress, tombstones(settings) as erased_among:
         clock = time.perf_counter()
         files = Files(events, mapping, items, customers, rejects, reject_limit)
         parts = (
@@ -82,7 +84,7 @@ def train(
         )
         seconds_reading = round(time.perf_counter() - clock, 3)
         report = run_training(
-            to_train_on(parts, mapping),
+            without_erased(to_train_on(parts, mapping), erased_among),
             policy,
             registry,
             families=FAMILIES,
@@ -91,13 +93,22 @@ def train(
             name=name,
             progress=progress,
         )
-    load_model(registry.path_of(report.manifest.version))  # What cannot serve must not be promoted.
+        check_bundle(registry, report.manifest.version, erased_among)
     if promote:
         registry.promote(report.manifest.version)
     if as_json:
         print_json(_as_json(report, parts, seconds_reading, promote))
     else:
         _tell(report, parts, promote)
+
+
+def check_bundle(registry: Registry, version: str, erased_among: ErasedAmong) -> None:
+    """Withdraw a bundle that cannot serve, or knows somebody who was erased meanwhile. Raises its error."""
+    try:
+        check_none_erased(load_model(registry.path_of(version)).bundle, erased_among)
+    except RecsvcError:
+        registry.withdraw(version)
+        raise
 
 
 def _as_json(report: TrainingReport, parts: Parts, seconds_reading: float, promoted: bool) -> object:

@@ -18,7 +18,7 @@ from recsvc.errors import RedisError
 from recsvc.serving.answers import CacheStatus, ServedSlate
 from recsvc.serving.engine import Engine
 from recsvc.serving.live_catalogue import LiveCatalogue
-from recsvc.serving.protocols import Fetched, SlateCache, SlateKey
+from recsvc.serving.protocols import Fetched, ReadySlates, SlateKey
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ class CachedEngine:
     def __init__(
         self,
         engine: Engine,
-        cache: SlateCache,
+        cache: ReadySlates,
         catalogue: LiveCatalogue,
         policy_version: str,
         *,

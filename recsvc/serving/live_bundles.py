@@ -37,6 +37,10 @@ class LiveBundles:
         """The bundles that were wanted and failed their checks."""
         return tuple(RefusedBundle(version, reason) for version, (_, reason) in self._refused.items())
 
+    def rows_of(self, customer_id: str) -> int:
+        """How many rows of the model that serves are the customer's."""
+        return int(self._model is not None and self._model.bundle.customers.row_of(customer_id) is not None)
+
     def refresh(self) -> None:
         """Look where `champion` points and follow it, if what is there passes its checks."""
         try:

@@ -17,6 +17,7 @@ __all__ = [
     "CustomerDirectory",
     "EventHistory",
     "Fetched",
+    "ReadySlates",
     "SlateCache",
     "SlateKey",
     "WholeHistory",
@@ -74,7 +75,7 @@ class WholeHistory(Protocol):
         ...
 
 
-class SlateCache(Protocol):
+class ReadySlates(Protocol):
     """Ready slates by key. A customer's epoch outdates all of their slates at once."""
 
     def fetch(self, key: SlateKey) -> Fetched:
@@ -84,6 +85,10 @@ class SlateCache(Protocol):
     def keep(self, key: SlateKey, epoch: int, value: bytes, ttl_seconds: float) -> None:
         """Keep a slate that was made in the epoch. Raises RedisError."""
         ...
+
+
+class SlateCache(ReadySlates, Protocol):
+    """Ready slates, with the means to outdate them."""
 
     def move_epoch(self, customer_id: str) -> int:
         """Outdate every slate of the customer; the new epoch. Raises RedisError."""
