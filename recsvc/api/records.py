@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields as fields_of
+from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from flask import Response, request
 from marshmallow import Schema, ValidationError, fields
 
 from recsvc.api.bodies import JSON
+from recsvc.api.problems import MAX_ERRORS
 from recsvc.domain.customers import Consents, Customer, Suitability
 from recsvc.domain.items import Disclosure, Item, OfferTerms
 from recsvc.domain.records import Versioned, Written
@@ -38,7 +40,8 @@ def load_body(schema: Schema, body: Any) -> dict[str, Any]:
     try:
         loaded: dict[str, Any] = schema.load(body)
     except ValidationError as error:
-        raise InvalidRequestError(list(_errors(error.messages_dict, schema, ""))) from error
+        found = islice(_errors(error.messages_dict, schema, ""), MAX_ERRORS)
+        raise InvalidRequestError(list(found)) from error
     return loaded
 
 

@@ -229,6 +229,10 @@ def test_a_thousand_bad_events_are_told_by_their_first_hundred_faults() -> None:
     assert 100 <= len(faults(*[{}] * 1000)) < 110
 
 
+def test_thousands_of_unknown_fields_are_told_by_the_first_hundred() -> None:
+    assert len(faults({f"quantity{n}": 1 for n in range(50_000)})) == 100
+
+
 def test_an_event_ahead_of_our_clock_is_taken_for_five_minutes() -> None:
     ahead = (NOW + timedelta(minutes=4, seconds=59)).isoformat()
     assert read(an_event(occurred_at=ahead))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -138,6 +139,13 @@ def test_a_batch_of_items_is_stored_all_or_none(app: Flask, services: Services) 
     paused = call(app, "POST", "/v1/items", {"items": [{**ITEM_EXAMPLE, "status": "paused"}]})
     assert paused.json == {"stored": 1}
     assert services.catalogue.kept["o3"].value.status is ItemStatus.PAUSED
+
+
+def test_thousands_of_unknown_fields_are_told_by_the_first_hundred(app: Flask) -> None:
+    started = time.process_time()
+    reply = call(app, "PUT", ITEM, {f"title{n}": 1 for n in range(50_000)})
+    assert (reply.status, len(reply.pointers)) == (422, 100)
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize(
