@@ -30,6 +30,11 @@ def test_the_customer_of_the_paper_is_expected_to_buy_1_226_times() -> None:
     assert CDNOW.p_alive(REGULAR) == pytest.approx(0.7266, abs=5e-5)
 
 
+def test_a_customer_without_a_repeat_purchase_is_alive_by_assumption() -> None:
+    assert CDNOW.p_alive(Purchases(0, 0, 38.86)) == 1
+    assert CDNOW.expected_purchases(Purchases(0, 0, 38.86), 39) == pytest.approx(0.195098, abs=1e-6)
+
+
 def test_the_longer_a_customer_is_silent_the_less_likely_they_are_alive() -> None:
     chances = [CDNOW.p_alive(Purchases(5, 10, age)) for age in (10, 20, 40, 80, 1000)]
     assert chances == sorted(chances, reverse=True)

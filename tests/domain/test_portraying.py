@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from recsvc.domain.figures import explain
+from recsvc.domain.figures import MAX_SHARES, explain
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import Channel, Item
 from recsvc.domain.lifetime import Lifetime, Purchases
@@ -177,6 +177,15 @@ def test_money_names_its_currency_and_owns_up_to_a_mixture() -> None:
     assert figures_of(*HISTORY)["monetary_value"].unit == "EUR"
     mixed = figures_of(*HISTORY, did("purchase", value="1", currency="CHF"))["monetary_value"].unit
     assert mixed == "money, added up over CHF, EUR as it stands"
+
+
+def test_only_the_largest_shares_are_told() -> None:
+    many = Item("i1", tags=tuple(f"t{place:02}" for place in range(MAX_SHARES + 5)))
+    profile = draw_profile(
+        "c1", [did("view")], item_of={"i1": many}.get, policy=POLICY, population=POPULATION, as_of=NOW
+    )
+    told = explain(profile, POPULATION, POLICY, as_of=NOW)["tag_affinity"].value
+    assert isinstance(told, dict) and len(told) == MAX_SHARES
 
 
 def test_every_figure_has_all_that_is_needed_to_read_it() -> None:

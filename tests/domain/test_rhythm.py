@@ -28,6 +28,7 @@ def test_who_came_daily_is_at_risk_after_three_days_of_silence() -> None:
 
 def test_who_comes_monthly_is_active_after_three_weeks_of_silence() -> None:
     assert stage(MONTHLY, silent_days=21) is Lifecycle.ACTIVE
+    assert stage(MONTHLY, silent_days=40) is Lifecycle.ACTIVE
     assert stage(MONTHLY, silent_days=70) is Lifecycle.DORMANT  # The risk begins after 56 days.
 
 

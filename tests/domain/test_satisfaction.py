@@ -79,6 +79,27 @@ def test_when_all_promote_only_the_adjusted_interval_has_a_width() -> None:
     assert found.adjusted.low < 60 and found.adjusted.high <= 100
 
 
+def test_effort_has_a_mean_with_students_interval_and_a_share_of_the_upper_three() -> None:
+    scores = [1, 2, 2, 3, 5, 6, 7, 4, 6, 7, 5, 6]
+    found, easy = effort_score(scores), ease_share(scores)
+    assert found is not None and found.interval is not None and easy is not None
+    assert found.value == 4.5
+    assert (found.interval.low, found.interval.high) == pytest.approx((3.18665, 5.81335), abs=1e-5)
+    assert easy.value == pytest.approx(100 * 7 / 12)
+
+
+def test_seventy_eight_of_a_hundred_satisfied_lie_between_69_and_85_percent() -> None:
+    found = satisfied_share(78, 100)
+    assert found is not None and found.value == 78
+    assert (found.interval.low, found.interval.high) == pytest.approx((68.92965, 84.99872), abs=1e-5)
+
+
+def test_two_groups_differ_by_the_difference_of_their_scores() -> None:
+    found = nps_difference(NpsAnswers(420, 260, 320), NpsAnswers(455, 260, 285))
+    assert found is not None and found.value == pytest.approx(7)
+    assert (found.z, found.p) == pytest.approx((1.84396, 0.06519), abs=1e-5)
+
+
 def test_without_answers_there_is_no_figure() -> None:
     assert net_promoter_score(NpsAnswers.of([])) is None
     assert nps_difference(NpsAnswers.of([]), NpsAnswers.of([9])) is None
