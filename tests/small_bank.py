@@ -16,8 +16,9 @@ from recsvc.bundles.manifest import Manifest
 from recsvc.bundles.opening import read_manifest
 from recsvc.bundles.registry import Registry
 from recsvc.domain.customers import Customer
-from recsvc.domain.interactions import Interaction
+from recsvc.domain.interactions import Interaction, Known
 from recsvc.domain.items import Item, ItemKind
+from recsvc.domain.records import Versioned
 from recsvc.domain.slates import Slate, SlateRequest
 from recsvc.errors import RedisError, StoreError
 from recsvc.policy import Policy, load_policy
@@ -151,10 +152,13 @@ class World:
 class DownStore:
     """A store that does not answer."""
 
-    def find(self, customer_id: str) -> Customer | None:
+    def get(self, customer_id: str) -> Versioned[Customer] | None:
         raise StoreError("the store does not answer")
 
-    def since(self, customer_id: str, moment: datetime, limit: int) -> tuple[Interaction, ...]:
+    def erased_at(self, customer_id: str) -> datetime | None:
+        raise StoreError("the store does not answer")
+
+    def known(self, customer_id: str, **options: object) -> Known:
         raise StoreError("the store does not answer")
 
     def revision(self) -> int:

@@ -38,6 +38,7 @@ READY_SECONDS = 60
 STOP_SECONDS = 15
 SHOW_FILE = "show_customers.json"
 SAMPLE_FOLDER = "sample"
+STORE_FOLDER = "data"  # What the service remembers, apart from the sample that it was made from.
 LOG_FILE = "server.log"
 LOG_IS_KEPT = f"run it with --data-dir DIR, and its log is kept in DIR/{LOG_FILE}"
 
@@ -73,8 +74,10 @@ def demo(port: int, ready_file: Path | None, data_dir: Path | None) -> None:
     with _folder(data_dir) as folder:
         # Nothing of an installation beside it is touched: the demo has a store and a shelf of its own.
         set_environment({"DATABASE_URL": "", "RECSVC_AUTH": "on"})
-        settings = settings_with(data_dir=folder, models=folder / "models", host="127.0.0.1", port=port)
-        customers = _prepare(settings)
+        settings = settings_with(
+            data_dir=folder / STORE_FOLDER, models=folder / "models", host="127.0.0.1", port=port
+        )
+        customers = _prepare(folder, settings)
         version = Registry(settings.models_dir).aliases().champion or ""
         ready = Ready(f"http://127.0.0.1:{port}", _make_keys(settings), customers, version)
         with _server(ready.url, folder / LOG_FILE) as server:
@@ -89,23 +92,23 @@ def demo(port: int, ready_file: Path | None, data_dir: Path | None) -> None:
                 raise _ended(server, folder / LOG_FILE)
 
 
-def _prepare(settings: Settings) -> tuple[str, ...]:
+def _prepare(folder: Path, settings: Settings) -> tuple[str, ...]:
     """Make the sample and train on it. What an earlier run finished is used, and not made again."""
-    show = settings.data_dir / SHOW_FILE
+    show = folder / SHOW_FILE
     if not show.exists():
         say("making a sample bank; it is synthetic, no person, bank or product in it is real")
         bank = make_sample_bank(end=now())
-        write_sample_bank(bank, settings.data_dir / SAMPLE_FOLDER)
+        write_sample_bank(bank, folder / SAMPLE_FOLDER)
         _write_whole(show, msgspec.json.encode(bank.show_customers))
     if Registry(settings.models_dir).aliases().champion:
-        say(f"using the sample bank of {settings.data_dir} again")
+        say(f"using the sample bank of {folder} again")
     else:
-        _train(settings)
+        _train(folder, settings)
     return msgspec.json.decode(show.read_bytes(), type=tuple[str, ...])
 
 
-def _train(settings: Settings) -> None:
-    sample = settings.data_dir / SAMPLE_FOLDER
+def _train(folder: Path, settings: Settings) -> None:
+    sample = folder / SAMPLE_FOLDER
     files = Files(
         events=(sample / "events.parquet",),
         items=sample / "items.jsonl",

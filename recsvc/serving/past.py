@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
@@ -41,8 +42,18 @@ def read_past(customer_row: int | None, bundle: Bundle | None, known: Known, pol
 
 def refusals_in(known: Known, policy: Policy) -> frozenset[str]:
     """The items whose last word was a no: what holds also where nothing may be personalised."""
-    last_words = {item_id: strength for item_id, strength, _ in _words(known, policy)}
+    last_words = {word.item_id: word.strength for word in _words(known, policy, until=None)}
     return frozenset(item_id for item_id, strength in last_words.items() if strength < 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """What one event says for or against an item. The model knows an old one; one that came late, maybe."""
+
+    item_id: str
+    strength: float
+    is_late: bool
+    is_old: bool
 
 
 def _trained(customer_row: int | None, bundle: Bundle | None) -> tuple[History, tuple[str, ...]]:
@@ -57,18 +68,21 @@ def _fold_in(
     scale = float(bundle.manifest.parameters.get("strength_scale", 1.0)) if bundle else 1.0
     strengths = dict(zip(trained.item_rows.tolist(), trained.strengths.tolist(), strict=True))
     changed, used, turned_down = False, set[str](), set(refused)
-    for item_id, strength, is_late in _words(known, policy):
-        row = bundle.items.row_of(item_id) if bundle else None
-        if strength < 0:
-            turned_down.add(item_id)
+    until = bundle.manifest.data_window.until if bundle and len(trained) else None
+    for word in _words(known, policy, until=until):
+        row = bundle.items.row_of(word.item_id) if bundle else None
+        if word.is_old and row is not None:
+            continue  # It stands in the history already, with whatever was said after it.
+        if word.strength < 0:
+            turned_down.add(word.item_id)
             changed |= row is not None and strengths.pop(row, None) is not None
             continue
-        turned_down.discard(item_id)
+        turned_down.discard(word.item_id)
         if row is None:
-            used.add(item_id)
-        elif row not in strengths or not is_late:
+            used.add(word.item_id)
+        elif row not in strengths or not word.is_late:
             # A late event of a pair that was trained on was most likely there: it does not count twice.
-            strengths[row] = strengths.get(row, 0.0) + strength * scale
+            strengths[row] = strengths.get(row, 0.0) + word.strength * scale
             changed = True
     history = History(
         np.fromiter(strengths.keys(), dtype=np.int32, count=len(strengths)),
@@ -77,9 +91,11 @@ def _fold_in(
     return Past(history, changed, frozenset(used), frozenset(turned_down))
 
 
-def _words(known: Known, policy: Policy) -> Iterator[tuple[str, float, bool]]:
-    """What speaks for or against an item: its id, the strength, and whether the word came in late."""
+def _words(known: Known, policy: Policy, *, until: datetime | None) -> Iterator[_Word]:
+    """The events that speak for or against an item. Those up to `until` were there for the training."""
     rules = policy.interaction_types
     for one in known.interactions:
         if one.item_id is not None and one.type in rules and rules[one.type].strength != 0:
-            yield one.item_id, rules[one.type].strength, one.event_id in known.late_ids
+            is_late = one.event_id in known.late_ids
+            is_old = until is not None and one.occurred_at <= until and not is_late
+            yield _Word(one.item_id, rules[one.type].strength, is_late, is_old)

@@ -66,7 +66,9 @@ class Demo:
 
     def run(self, *words: object) -> subprocess.CompletedProcess[str]:
         """Another command on the same installation."""
-        environment = bare_environment(RECSVC_DATA_DIR=str(self.folder), RECSVC_MODELS_DIR=str(self.models))
+        environment = bare_environment(
+            RECSVC_DATA_DIR=str(self.folder / "data"), RECSVC_MODELS_DIR=str(self.models)
+        )
         return subprocess.run(
             [*RECSVC, *map(str, words)], env=environment, capture_output=True, text=True, check=False
         )
