@@ -95,6 +95,11 @@ def test_affinities_channels_and_hours_are_shares_of_decayed_strength() -> None:
     assert profile.tag_affinity == pytest.approx({"guide": whole / tags, "rates": 4 / tags})
 
 
+def test_what_is_old_weighs_no_less_than_the_floor() -> None:
+    affinity = profile_of(did("view", "i1", days_ago=3000), did("view", "i2")).category_affinity
+    assert affinity == pytest.approx({"cards": 1 / 1.05, "saving": 0.05 / 1.05})
+
+
 def test_the_largest_share_comes_first() -> None:
     assert list(profile_of(*HISTORY).category_affinity) == ["saving", "cards"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from recsvc.bundles.bundle import Bundle
 from recsvc.bundles.opening import open_bundle
 from recsvc.bundles.registry import Registry
 from recsvc.domain.interactions import Interaction
+from recsvc.domain.lifetime import Purchases
 from recsvc.domain.portraying import draw_profile
-from recsvc.domain.profiles import CustomerProfile, Lifecycle, first_of
+from recsvc.domain.profiles import CustomerProfile, Journey, Lifecycle, first_of
 from recsvc.errors import BundleCorruptError
 from recsvc.history.interactions import InteractionTable
 from recsvc.policy import Policy, SegmentRule, SegmentTest, load_policy
@@ -124,6 +126,48 @@ def test_training_and_one_by_one_draw_the_same(drawn: Drawn) -> None:
         assert kept.monetary_value == pytest.approx(one.monetary_value)
         assert kept.category_affinity == pytest.approx(one.category_affinity, abs=1e-6)
         assert kept.channel_share == pytest.approx(one.channel_share, abs=1e-6)
+
+
+def at(type: str, customer_id: str, days_ago: float, value: str | None = None) -> Interaction:
+    moment = END - timedelta(days=days_ago)
+    money = None if value is None else Decimal(value)
+    item = None if type in ("nps", "transaction") else "a1"
+    return Interaction(f"{type}{customer_id}{days_ago}", type, customer_id, item, moment, value=money)
+
+
+ODD_HISTORIES = {
+    "bought long ago": [at("purchase", "c1", 200, "9.99"), at("view", "c1", 5)],
+    "was only shown things": [at("impression", "c2", days) for days in range(9)],
+    "came once and was shown things": [at("view", "c3", 40), *(at("impression", "c3", n) for n in range(9))],
+    "only refused": [at("dismiss", "c4", 3), at("reject", "c4", 80)],
+    "was paid back": [at("transaction", "c5", 3, "-5.005"), at("transaction", "c5", 2.9, "1.10")],
+    "answered": [at("nps", "c6", 91)],
+    "came on two days within an hour": [at("view", "c7", 9.38), at("view", "c7", 9.42)],
+    "will have come": [at("view", "c8", -0.001), at("purchase", "c8", -0.001), at("purchase", "c8", 2)],
+}
+
+
+def test_training_and_one_by_one_agree_on_odd_histories() -> None:
+    histories = {history[0].customer_id: history for history in ODD_HISTORIES.values()}
+    table = InteractionTable.from_interactions([one for history in histories.values() for one in history])
+    portraits = draw_portraits(table, list(histories), POLICY, as_of=END)
+    for row, (customer_id, history) in enumerate(histories.items()):
+        one = draw_profile(
+            customer_id,
+            history,
+            item_of=lambda _: None,
+            policy=POLICY,
+            population=portraits.population,
+            as_of=END,
+        )
+        stage, journey = portraits.lifecycle[row], portraits.journey[row]
+        assert one.lifecycle == (None if stage < 0 else tuple(Lifecycle)[stage]), customer_id
+        assert one.journey == (None if journey < 0 else tuple(Journey)[journey]), customer_id
+        scores = (portraits.recency_score, portraits.frequency_score, portraits.monetary_score)
+        found = (one.recency_score, one.frequency_score, one.monetary_score)
+        assert found == tuple(int(score[row]) or None for score in scores), customer_id
+        bought = portraits.purchases[row].tolist()
+        assert one.purchases == (None if bought[0] < 0 else Purchases(*bought)), customer_id
 
 
 def test_serving_finds_the_segment_that_training_counted_the_customer_in(drawn: Drawn) -> None:
