@@ -138,7 +138,10 @@ def at(type: str, customer_id: str, days_ago: float, value: str | None = None) -
 ODD_HISTORIES = {
     "bought long ago": [at("purchase", "c1", 200, "9.99"), at("view", "c1", 5)],
     "was only shown things": [at("impression", "c2", days) for days in range(9)],
-    "came once and was shown things": [at("view", "c3", 40), *(at("impression", "c3", n) for n in range(9))],
+    "comes rarely and was shown things": [
+        *(at("view", "c3", days) for days in (60, 20)),
+        *(at("impression", "c3", days) for days in range(15)),
+    ],
     "only refused": [at("dismiss", "c4", 3), at("reject", "c4", 80)],
     "was paid back": [at("transaction", "c5", 3, "-5.005"), at("transaction", "c5", 2.9, "1.10")],
     "answered": [at("nps", "c6", 91)],
