@@ -76,7 +76,9 @@ class SqlCustomers:
                 connection.execute(_REPLACE.values(values), {"wanted": customer_id})
                 return Written(etag_of(document), created=False)
             created = self._database.insert(customers).values(customer_id=customer_id, **values)
-            if not connection.execute(created.on_conflict_do_nothing()).rowcount:
+            # Asked for what was inserted: the count of rows is not to be had of every driver.
+            inserted = created.on_conflict_do_nothing().returning(customers.c.customer_id)
+            if connection.execute(inserted).first() is None:
                 raise PreconditionRequiredError()  # Another writer was quicker.
         return Written(etag_of(document), created=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,10 +12,15 @@ from recsvc.domain.customers import Customer
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.records import ErasureReceipt, PendingErasure
 from recsvc.stores.customers import SqlCustomers
+from recsvc.stores.database import Database
 from recsvc.stores.erasures import SqlErasures
+from recsvc.stores.event_rows import to_row
 from recsvc.stores.events import SqlEvents
 from recsvc.stores.memory import MemoryCustomers, MemoryEvents
 from recsvc.stores.memory_erasures import MemoryErasures
+from recsvc.stores.tables import events as events_table
+from recsvc.stores.tables import to_micros
+from recsvc.stores.tombstones import SqlTombstones
 
 Customers = MemoryCustomers | SqlCustomers
 Erasures = MemoryErasures | SqlErasures
@@ -172,15 +177,19 @@ def test_once_the_name_is_dropped_only_the_digest_tells_who_is_meant(held: None,
 
 
 def test_of_several_who_erase_one_customer_at_once_all_hold_one_receipt(
-    held: None, erasures: Erasures
+    erasures: Erasures, events: Events
 ) -> None:
-    def erase(number: int) -> ErasureReceipt:
-        return erasures.receipt(begin(erasures, now=NOW + number * MINUTE).digest)
+    names = [f"customer-{number}" for number in range(10)]
+    events.append([a_click(f"of-{name}", name, NOW - MINUTE) for name in names], received_at=NOW)
 
-    with ThreadPoolExecutor(6) as pool:
-        receipts = list(pool.map(erase, range(6)))
-    assert all(receipt == receipts[0] for receipt in receipts)
-    assert receipts[0].removed["events"] == 3
+    def erase(name: str, number: int) -> ErasureReceipt:
+        return erasures.receipt(begin(erasures, name, now=NOW + number * MINUTE).digest)
+
+    for name in names:
+        with ThreadPoolExecutor(6) as pool:
+            receipts = list(pool.map(erase, [name] * 6, range(6)))
+        assert all(receipt == receipts[0] for receipt in receipts)
+        assert receipts[0].removed["events"] == 1
 
 
 def test_events_that_are_stored_while_the_customer_is_erased_do_not_outlive_it(
@@ -194,4 +203,21 @@ def test_events_that_are_stored_while_the_customer_is_erased_do_not_outlive_it(
         begin(erasures)
         for one in sent:
             one.result()
+    assert list(events.of_customer("c1")) == []
+
+
+def test_an_erasure_waits_for_events_that_are_just_being_stored_and_takes_them_too(
+    database: Database | None, erasures: Erasures, events: Events
+) -> None:
+    if database is None:
+        pytest.skip("memory stores one batch at a time")
+    begin(erasures, "somebody")
+    row = to_row(a_click("e1", "c1", NOW - MINUTE), to_micros(NOW))
+    with ThreadPoolExecutor(1) as pool:
+        with database.writing() as connection:
+            assert SqlTombstones(database).leave_out(connection, [row]) == [row]
+            erasing = pool.submit(begin, erasures)
+            assert not wait([erasing], timeout=0.3).done
+            database.insert_new(connection, events_table, [row])
+        erasing.result()
     assert list(events.of_customer("c1")) == []

@@ -262,6 +262,21 @@ def test_what_redis_missed_is_made_up_for_after_a_restart(branch: Branch) -> Non
     restarted.close()
 
 
+def test_slates_go_first_and_one_that_was_being_made_meanwhile_goes_last(branch: Branch) -> None:
+    key = SlateKey(ERASED, "home")
+    begun_in = branch.cache.fetch(key).epoch
+    pipe = branch.data_dir / "rejects" / "a-pipe-that-is-written-to-later.jsonl"
+    os.mkfifo(pipe)
+    erasing = threading.Thread(target=branch.desk.erase, args=(ERASED,))
+    erasing.start()
+    with pipe.open("wb"):  # Opens once the erasure has come so far as to read it.
+        assert not redis_holds(branch.redis, ERASED)
+        branch.cache.keep(key, begun_in, ERASED.encode(), 60.0)
+    erasing.join()
+    pipe.unlink()
+    assert not redis_holds(branch.redis, ERASED)
+
+
 ERASE = """
 import sys
 from pathlib import Path
