@@ -47,7 +47,8 @@ def train_on(bank: SampleBank, folder: Path, *, created_at: datetime = END) -> s
     """Train on the bank and publish into the folder; the version."""
     from recsvc.history.interactions import InteractionTable
     from recsvc.training.families import FAMILIES
-    from recsvc.training.pipeline import Source, train
+    from recsvc.training.material import Source
+    from recsvc.training.pipeline import train
 
     report = train(
         Source(InteractionTable.from_frame(bank.events), bank.items, bank.customers),

@@ -24,7 +24,7 @@ from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import open_database
 from recsvc.stores.events import SqlEvents
 from recsvc.training.erased import ErasedAmong
-from recsvc.training.pipeline import Source
+from recsvc.training.material import Source
 
 Progress = Callable[[str, float], None]
 _BATCH = 10_000

@@ -14,7 +14,7 @@ import polars as pl
 from recsvc.bundles.bundle import Bundle
 from recsvc.errors import TrainingError
 from recsvc.history.interactions import InteractionTable
-from recsvc.training.pipeline import Source
+from recsvc.training.material import Source
 
 ErasedAmong = Callable[[Iterable[str]], Mapping[str, datetime]]
 """Those of the customers who were erased, and when: `SqlCustomers.erased_among`."""

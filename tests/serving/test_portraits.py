@@ -176,7 +176,8 @@ def test_a_slate_falls_back_to_the_segment_that_training_counted_the_customer_in
     bank_in_small: SampleBank, tmp_path: Path
 ) -> None:
     from recsvc.training.families import FAMILIES
-    from recsvc.training.pipeline import Source, train
+    from recsvc.training.material import Source
+    from recsvc.training.pipeline import train
 
     rules = (
         SegmentRule(name="best", profile="monetary_score", at_least=5),

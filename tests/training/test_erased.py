@@ -18,7 +18,8 @@ from recsvc.history.interactions import InteractionTable
 from recsvc.policy import load_policy
 from recsvc.training.erased import check_none_erased, without_erased
 from recsvc.training.families import FAMILIES
-from recsvc.training.pipeline import Source, train
+from recsvc.training.material import Source
+from recsvc.training.pipeline import train
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -23,7 +23,8 @@ from recsvc.policy import ConsentDefault, Policy
 from recsvc.serving.verification import load_model
 from recsvc.training.families import FAMILIES, Als, Neighbours, Popularity
 from recsvc.training.families.base import Family, FloatArray, TrainingData, training_data
-from recsvc.training.pipeline import Source, TrainingReport, train
+from recsvc.training.material import Source
+from recsvc.training.pipeline import TrainingReport, train
 from recsvc.training.profiles import CHANNELS
 from recsvc.training.selection import Candidate
 from tests.training.examples import (

@@ -25,7 +25,8 @@ from recsvc.history.interactions import InteractionTable
 from recsvc.policy import Policy, SegmentRule, SegmentTest, load_policy
 from recsvc.sample_bank import SampleBank, make_sample_bank
 from recsvc.training.families import FAMILIES
-from recsvc.training.pipeline import Source, train
+from recsvc.training.material import Source
+from recsvc.training.pipeline import train
 from recsvc.training.portraits import Portraits, draw_portraits
 
 END = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
