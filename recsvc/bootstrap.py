@@ -46,7 +46,7 @@ from recsvc.stores.erasures import SqlErasures
 from recsvc.stores.event_writer import EventWriter
 from recsvc.stores.events import SqlEvents
 from recsvc.stores.key_ring import KeyRing
-from recsvc.stores.redis_client import RestingRedis
+from recsvc.stores.redis_client import COOL_DOWN_SECONDS, RestingRedis
 from recsvc.stores.redis_server import open_redis
 from recsvc.stores.rejects_folder import RejectsFolder
 from recsvc.stores.slate_cache import RedisSlateCache
@@ -190,7 +190,9 @@ def build_services(settings: Settings) -> Services:
     redis_url, server = (settings.redis_url, None) if settings.redis_url else open_redis(settings)
     redis = RestingRedis(redis_url, settings.redis_timeout_seconds, monotonic=time.monotonic)
     slates = RedisSlateCache(redis, rng=random.SystemRandom())
-    cache = OutdatingCache(slates)
+    settling_seconds = settings.refresh_seconds + 2 * COOL_DOWN_SECONDS
+    cache = OutdatingCache(slates, monotonic=time.monotonic, settling_seconds=settling_seconds)
+    cache.owe_to_all()
     records, events, writer = SqlCustomers(database), SqlEvents(database), EventWriter(SqlEvents(database))
     items = SqlCatalogue(database)
     bundles = LiveBundles(Registry(settings.models_dir))
@@ -208,9 +210,11 @@ def build_services(settings: Settings) -> Services:
         clock=now,
         new_id=new_id,
     )
-    refreshes = (bundles.refresh, live.refresh, cache.retry, privacy.finish_pending)
-    refresher = Refresher(refreshes, settings.refresh_seconds)
+    refresher = Refresher((bundles.refresh, live.refresh, cache.retry), settings.refresh_seconds)
+    # What an erasure still has to do may take long, and must not keep a new catalogue waiting.
+    eraser = Refresher((privacy.finish_pending,), settings.refresh_seconds)
     refresher.start()
+    eraser.start()
     return Services(
         settings=settings,
         policy=policy,
@@ -227,6 +231,7 @@ def build_services(settings: Settings) -> Services:
         new_id=new_id,
         closers=(
             refresher.stop,
+            eraser.stop,
             writer.close,
             redis.close,
             *([server.stop] if server else []),

@@ -84,10 +84,15 @@ class RedisSlateCache:
         return epoch
 
     def move_epochs(self, customer_ids: Collection[str]) -> None:
-        """Outdate every slate of the customers, in one round trip. Raises RedisError: some may have moved."""
+        """Outdate every slate of the customers, in one round trip. Raises RedisError: some may have moved.
+
+        A customer without an epoch has no current slate, and is left without: what was erased stays away.
+        """
         ttl_ms = int(EPOCH_TTL_SECONDS * 1000)
         draw = self._rng.getrandbits
-        moves = [("SET", self._epoch_key(each), draw(_EPOCH_BITS), "PX", ttl_ms) for each in customer_ids]
+        moves = [
+            ("SET", self._epoch_key(each), draw(_EPOCH_BITS), "PX", ttl_ms, "XX") for each in customer_ids
+        ]
         for start in range(0, len(moves), _PIPELINE):
             self._redis.pipeline(*moves[start : start + _PIPELINE])
 
