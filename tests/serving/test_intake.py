@@ -30,6 +30,7 @@ from recsvc.stores.slate_cache import RedisSlateCache
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 REQUEST = SlateRequest(ItemKind.CONTENT, "c1")
+SETTLING_SECONDS = 2.0
 
 
 def a_click(event_id: str, customer_id: str = "c1") -> Interaction:
@@ -86,6 +87,9 @@ class FailingCache(MemorySlateCache):
         self._check()
         return super().fetch(key)
 
+    def ping(self) -> None:
+        self._check()
+
     def move_epochs(self, customer_ids: Collection[str]) -> None:
         self._check()
         super().move_epochs(customer_ids)
@@ -102,7 +106,10 @@ class Worker:
     """One worker's cache, intake and engine, over what all workers share."""
 
     def __init__(self, log: MemoryEvents, redis: MemorySlateCache | RedisSlateCache, folder: Path) -> None:
-        self.cache = OutdatingCache(redis, max_remembered=3)
+        self.seconds = 0.0
+        self.cache = OutdatingCache(
+            redis, monotonic=lambda: self.seconds, settling_seconds=SETTLING_SECONDS, max_remembered=3
+        )
         self.intake = EventIntake(log, self.cache, clock=lambda: NOW)
         self.inner = EventShowingEngine(log)
         catalogue = LiveCatalogue(MemoryCatalogue(), LiveBundles(Registry(folder)))
@@ -198,6 +205,7 @@ def test_an_outdated_slate_is_not_served_when_redis_is_back(
     redis.fails = True
     here.intake.take([a_click("e1")])
     redis.fails = False
+    here.seconds = SETTLING_SECONDS
     # Nobody retried yet: this worker brings the cache up before it takes anything from it.
     assert here.shows() == (["e1"], CacheStatus.MISS)
     assert there.shows() == (["e1"], CacheStatus.HIT)
@@ -232,7 +240,39 @@ def test_when_too_many_are_owed_everybody_is_outdated(
     here.cache.retry()
     assert there.shows() == (["e1"], CacheStatus.MISS)
     assert there.shows("c9")[1] is CacheStatus.MISS
+    here.seconds = SETTLING_SECONDS
     assert here.shows("c9")[1] is CacheStatus.HIT
+
+
+def test_a_worker_that_met_a_failing_redis_waits_for_what_the_others_owe(
+    workers: tuple[Worker, Worker], redis: FailingCache
+) -> None:
+    here, there = workers
+    there.shows()
+    redis.fails = True
+    here.intake.take([a_click("e1")])
+    there.cache.retry()  # It owes nothing, and yet notices.
+    redis.fails = False
+    assert there.shows() == (["e1"], CacheStatus.BYPASSED)
+    here.cache.retry()
+    there.seconds = SETTLING_SECONDS
+    assert there.shows() == (["e1"], CacheStatus.MISS)
+
+
+def test_what_a_killed_worker_owed_is_settled_by_the_next_that_starts(
+    workers: tuple[Worker, Worker], redis: FailingCache, log: MemoryEvents, tmp_path: Path
+) -> None:
+    killed, there = workers
+    there.shows()
+    redis.fails = True
+    killed.intake.take([a_click("e1")])
+    started = Worker(log, redis, tmp_path)
+    started.cache.owe_to_all()
+    started.cache.retry()
+    redis.fails = False
+    assert started.shows() == (["e1"], CacheStatus.BYPASSED)
+    started.cache.retry()
+    assert there.shows() == (["e1"], CacheStatus.MISS)
 
 
 def test_what_is_owed_anew_while_a_retry_runs_stays_owed(
@@ -253,6 +293,7 @@ def test_what_is_owed_anew_while_a_retry_runs_stays_owed(
     redis.fails = False
     redis.meanwhile = another_event
     here.cache.retry()
+    here.seconds = SETTLING_SECONDS
     assert here.shows()[0] == ["e1", "e2"]
     assert there.shows()[0] == ["e1", "e2"]
 
@@ -281,7 +322,9 @@ def test_a_real_redis_that_dies_and_comes_back_never_serves_an_outdated_slate(
     deadline = time.monotonic() + 5
     while not server.ensure_running() and time.monotonic() < deadline:
         time.sleep(0.01)
+    here.seconds = there.seconds = SETTLING_SECONDS
     while there.shows()[1] is CacheStatus.BYPASSED and time.monotonic() < deadline:
+        there.seconds += SETTLING_SECONDS
         time.sleep(0.02)
     here.cache.retry()
     assert here.shows()[0] == there.shows()[0] == ["e1"]
