@@ -47,7 +47,8 @@ def put_item(item_id: str, body: JsonBody) -> Response:
     To replace one, send its ETag as If-Match.
     """
     item = item_of(load_body(ItemSchema(), body.value), item_id)
-    return show_written(item, services().catalogue.put(item, expected=expected_version()))
+    desk = services().catalogue
+    return show_written(item, desk.put(item, expected=expected_version(desk.get, item_id)))
 
 
 @catalogue.change(
@@ -59,7 +60,8 @@ def put_item(item_id: str, body: JsonBody) -> Response:
 )
 def delete_item(item_id: str) -> Response:
     """Take the item out of service for good. Send its ETag as If-Match."""
-    if not services().catalogue.retire(item_id, expected=expected_version()):
+    desk = services().catalogue
+    if not desk.retire(item_id, expected=expected_version(desk.get, item_id)):
         raise NotFoundError("there is no such item")
     return Response(status=204, headers={"Cache-Control": "no-store"})
 

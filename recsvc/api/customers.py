@@ -58,7 +58,9 @@ def put_customer(customer_id: str, body: JsonBody) -> Response:
     To replace one, send its ETag as If-Match.
     """
     customer = customer_of(load_body(CustomerSchema(), body.value), customer_id)
-    return show_written(customer, services().customers.put(customer, expected=expected_version()))
+    desk = services().customers
+    expected = expected_version(desk.get, customer_id)
+    return show_written(customer, desk.put(customer, expected=expected))
 
 
 @customers.get(

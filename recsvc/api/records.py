@@ -7,6 +7,7 @@ Also: versions of records, which travel as ETag and If-Match.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields as fields_of
 from itertools import islice
@@ -27,6 +28,7 @@ T = TypeVar("T")
 Field = fields.Field[Any]
 
 MAX_TOKEN_CHARS = 64
+_STRONG_ETAG = re.compile(r'(?<!/)"([^"]*)"(?:\s*,|\s*$)')
 
 
 def load_body(schema: Schema, body: Any) -> dict[str, Any]:
@@ -65,10 +67,20 @@ def customer_of(given: Mapping[str, Any], customer_id: str) -> Customer:
     return _made(Customer, "", whole)
 
 
-def expected_version() -> str | None:
-    """The version that the request's If-Match names: an etag, "*" for any, None for none."""
+def expected_version(find: Callable[[str], Versioned[Any] | None], record_id: str) -> str | None:
+    """The version that the request's If-Match names: an etag, "*" for any, None where there is no If-Match.
+
+    Of several etags it is the one that the record has now; a weak one never counts. Where none can match it
+    is the empty text, which no record has.
+    """
     given = request.headers.get("If-Match")
-    return None if given is None else given.strip().removeprefix('"').removesuffix('"')
+    if given is None or given.strip() == "*":
+        return given and "*"
+    named = _STRONG_ETAG.findall(given) if '"' in given else [given.strip()]
+    if len(named) > 1:
+        found = find(record_id)
+        return found.etag if found and found.etag in named else ""
+    return named[0] if named and named[0] != "*" else ""
 
 
 def show_record(found: Versioned[T] | None, name: str) -> Response:

@@ -58,7 +58,7 @@ def test_a_change_names_the_version_that_it_replaces(app: Flask) -> None:
     for method, body in (("PUT", ITEM_EXAMPLE), ("DELETE", None)):
         without = call(app, method, ITEM, body)
         assert (without.status, without.json["type"]) == (428, "/problems/precondition-required")
-        for stale in ('"v9"', 'W/"v0"', '"v0", "v9"', "", '""', "x" * 5000):
+        for stale in ('"v9"', 'W/"v0"', '"v8", "v9"', "", '""', "x" * 5000):
             reply = call(app, method, ITEM, body, if_match=stale)
             assert (reply.status, reply.json["type"]) == (412, "/problems/precondition-failed")
     assert call(app, "PUT", ITEM, ITEM_EXAMPLE, if_match="*").status == 200
@@ -178,3 +178,26 @@ def test_what_cannot_be_read_or_stored_is_unavailable(app: Flask, services: Serv
 def test_an_odd_id_names_no_item(app: Flask, target: str) -> None:
     for method, body in (("GET", None), ("PUT", ITEM_EXAMPLE), ("DELETE", None)):
         assert call(app, method, target, body).status in (404, 422)
+
+
+@pytest.mark.parametrize(
+    ("if_match", "status"),
+    [
+        ('"v0"', 200),
+        (' "v0" ', 200),
+        ("*", 200),
+        ('"other", "v0"', 200),
+        ('W/"v0", "v0" ,"other"', 200),
+        ('W/"v0"', 412),
+        ('W/"v0", "other"', 412),
+        ('"other", W/"v0"', 412),
+        ('"*"', 412),
+        ('"other", "*"', 412),
+        ("", 412),
+    ],
+)
+def test_one_of_several_versions_will_do_and_a_weak_one_never_does(
+    app: Flask, if_match: str, status: int
+) -> None:
+    call(app, "PUT", ITEM, ITEM_EXAMPLE)
+    assert call(app, "PUT", ITEM, ITEM_EXAMPLE, if_match=if_match).status == status
