@@ -67,6 +67,11 @@ class OfferTerms:
     exclusive_group: str | None = None
     disclosures: tuple[Disclosure, ...] = ()
 
+    @property
+    def is_disclosed(self) -> bool:
+        """Whether every text that must stand beside the offer is there."""
+        return all(disclosure.text for disclosure in self.disclosures)
+
     def __post_init__(self) -> None:
         if not 0 <= self.risk_class <= 7:
             raise ValueError("risk_class must be 0 to 7")
@@ -117,12 +122,15 @@ class Item:
             self.valid_to is None or moment < self.valid_to
         )
 
-    def text_in(self, texts: Mapping[str, str], locale: str) -> str | None:
-        """The text in the locale, else in its language, else in English, else in any."""
-        for wanted in (locale, locale.split("-")[0], "en"):
-            if wanted in texts:
-                return texts[wanted]
-        return next(iter(texts.values()), None)
-
 
 _PLAIN_TERMS = OfferTerms()
+
+
+def text_in(texts: Mapping[str, str], locale: str) -> str | None:
+    """The text in the locale, else in ever wider ones, else in English, else in any (RFC 4647, 3.4)."""
+    if locale in texts:
+        return texts[locale]
+    by_tag = {tag.lower(): text for tag, text in texts.items()}
+    parts = locale.lower().split("-")
+    wanted = [*("-".join(parts[:n]) for n in range(len(parts), 0, -1)), "en", *by_tag]
+    return next((by_tag[tag] for tag in wanted if tag in by_tag), None)

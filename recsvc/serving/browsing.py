@@ -85,6 +85,7 @@ def _presentable(candidates: Iterator[Candidate], channel: Channel, now: datetim
             and on_channel
             and item.is_valid_at(now)
             and not item.offer_terms.risk_class
+            and item.offer_terms.is_disclosed
         ):
             seen.add(item.item_id)
             yield candidate

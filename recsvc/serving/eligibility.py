@@ -31,7 +31,7 @@ def refusal_of(item: Item, circumstances: Circumstances) -> str | None:
 
 def _is_disclosed(item: Item, at: Circumstances) -> bool:
     """An offer that must not stand without a text does not stand where the text is missing."""
-    return all(disclosure.text for disclosure in item.offer_terms.disclosures)
+    return item.offer_terms.is_disclosed
 
 
 def _is_consented(item: Item, at: Circumstances) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 
-from recsvc.domain.items import Item, ItemKind
+from recsvc.domain.items import Item, ItemKind, text_in
 from recsvc.domain.slates import OfferItem, Reason, ShownDisclosure, Slate, SlateItem, SlateRequest, Source
 from recsvc.policy import Policy
 from recsvc.serving.candidates import Candidate, climb_down
@@ -84,7 +84,7 @@ def show_item(candidate: Candidate, position: int, reason: Reason | None, locale
         item_id=item.item_id,
         position=position,
         score=round(candidate.score, 6),
-        title=item.text_in(item.title, locale),
+        title=text_in(item.title, locale),
         category=item.category,
         url=item.url,
         reason=reason,
@@ -115,7 +115,7 @@ def _disclosures(item: Item, locale: str) -> tuple[ShownDisclosure, ...]:
     return tuple(
         ShownDisclosure(disclosure.id, disclosure.version, text)
         for disclosure in item.offer_terms.disclosures
-        if (text := item.text_in(disclosure.text, locale)) is not None
+        if (text := text_in(disclosure.text, locale)) is not None
     )
 
 

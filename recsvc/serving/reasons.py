@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recsvc.domain.items import Item
+from recsvc.domain.items import Item, text_in
 from recsvc.domain.slates import Reason, Source
 from recsvc.serving.candidates import Candidate
 from recsvc.serving.customers import Subject
@@ -69,9 +69,9 @@ def _reason(candidate: Candidate, because: tuple[str, ...], view: CatalogueView,
     title = _title_of(view.items.get(because[0]), locale) if because else None
     code = BECAUSE_YOU_READ if title else _BY_SOURCE[candidate.source]
     texts = TEXTS[code]
-    text = texts.get(locale) or texts.get(locale.split("-")[0]) or texts["en"]
+    text = text_in(texts, locale) or texts["en"]
     return Reason(code, text.format(title=title), because)
 
 
 def _title_of(item: Item | None, locale: str) -> str | None:
-    return item.text_in(item.title, locale) if item else None
+    return text_in(item.title, locale) if item else None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from recsvc.domain.items import Channel, Item, ItemKind, ItemStatus, OfferTerms
+from recsvc.domain.items import Channel, Disclosure, Item, ItemKind, ItemStatus, OfferTerms
 from recsvc.domain.slates import Source
 from recsvc.errors import NotFoundError
 from recsvc.sample_bank import SampleBank
@@ -74,10 +74,11 @@ def test_lists_hold_only_what_anybody_may_see_now(world: World) -> None:
         Item("expired", OFFER, category="saving", valid_to=world.now),
         Item("risky", OFFER, category="saving", terms=OfferTerms(risk_class=1)),
         Item("by-mail", OFFER, category="saving", channels=(Channel.EMAIL,)),
+        Item("untold", OFFER, category="saving", terms=OfferTerms(disclosures=(Disclosure("d", 1, {}),))),
         Item("open", OFFER, category="saving", valid_from=ago, valid_to=soon),
         Item("asked-about", OFFER, category="saving"),
     )
-    hidden = {"upcoming", "expired", "risky", "by-mail"}
+    hidden = {"upcoming", "expired", "risky", "by-mail", "untold"}
     for found in (trending(world, OFFER, limit=100), similar(world, "asked-about", limit=100)):
         assert "open" in shown(found)
         assert hidden.isdisjoint(shown(found))
