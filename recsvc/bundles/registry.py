@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,10 +69,7 @@ class Registry:
         except FileNotFoundError:
             return ()
         except OSError as error:
-            raise RegistryError(
-                f"the models folder {self.folder} cannot be read ({error.strerror}); "
-                "give read access or choose another with --models"
-            ) from error
+            raise self._unreadable(error) from error
         return tuple(sorted(filter(_VERSION.fullmatch, found), reverse=True))
 
     def shelved(self) -> Iterator[Shelved]:
@@ -89,7 +86,9 @@ class Registry:
             return msgspec.json.decode((self.folder / ALIASES_FILE).read_bytes(), type=Aliases)
         except FileNotFoundError:
             return Aliases()
-        except (OSError, msgspec.DecodeError) as error:
+        except OSError as error:
+            raise self._unreadable(error) from error
+        except msgspec.DecodeError as error:
             raise RegistryError(
                 f"{self.folder / ALIASES_FILE} cannot be read ({error}); "
                 "mend it, or delete it and promote again"
@@ -140,16 +139,23 @@ class Registry:
             former = tuple(v for v in (now.champion, *now.former_champions) if v and v != version)
             return self._point(replace(now, champion=version, former_champions=former[:_KEPT_HISTORY]))
 
-    def roll_back(self) -> Aliases:
-        """Point `champion` at what it was before. Raises BundleNotFoundError when there is nothing."""
+    def roll_back(self, is_fit: Callable[[str], bool] = lambda version: True) -> Aliases:
+        """Point `champion` at the last one before it that still stands and is fit to serve.
+
+        Raises:
+            BundleNotFoundError: there is no such one.
+            RegistryError: the folder cannot be read or written to; nothing was changed.
+        """
         with self._locked():
             now = self.aliases()
-            standing = [v for v in now.former_champions if self.path_of(v).is_dir()]
-            if not standing:
+            former = now.former_champions
+            places = (n for n, v in enumerate(former) if self.path_of(v).is_dir() and is_fit(v))
+            place = next(places, None)
+            if place is None:
                 raise BundleNotFoundError(
                     "there is no former champion to roll back to; use recsvc models promote VERSION"
                 )
-            return self._point(replace(now, champion=standing[0], former_champions=tuple(standing[1:])))
+            return self._point(replace(now, champion=former[place], former_champions=former[place + 1 :]))
 
     def _point(self, aliases: Aliases) -> Aliases:
         with self._writing():
@@ -158,6 +164,12 @@ class Registry:
             temporary.replace(self.folder / ALIASES_FILE)
             _sync_folder(self.folder)
         return aliases
+
+    def _unreadable(self, error: OSError) -> RegistryError:
+        return RegistryError(
+            f"the models folder {self.folder} cannot be read ({error.strerror}); "
+            "give read access or choose another with --models"
+        )
 
     @property
     def _staging(self) -> Path:

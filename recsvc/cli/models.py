@@ -19,6 +19,7 @@ from recsvc.cli.terminal import (
     stdout,
     table_of,
 )
+from recsvc.errors import BundleError
 from recsvc.serving.verification import load_model
 from recsvc.training.evaluation import PRIMARY_METRIC
 
@@ -97,9 +98,18 @@ def promote(version: str, models: Path | None, as_json: bool) -> None:
 @models_option
 @json_option
 def rollback(models: Path | None, as_json: bool) -> None:
-    """Point champion back at the version before."""
+    """Point champion back at the version before. One that fails the full check is passed over."""
     registry = Registry(settings_with(models=models).models_dir)
-    _report(registry.roll_back(), as_json)
+
+    def is_fit(version: str) -> bool:
+        try:
+            load_model(registry.path_of(version))
+        except BundleError as error:
+            say(f"passed over {version}: {error}")
+            return False
+        return True
+
+    _report(registry.roll_back(is_fit), as_json)
 
 
 def _report(aliases: Aliases, as_json: bool) -> None:

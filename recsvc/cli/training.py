@@ -73,6 +73,8 @@ def train(
     settings = settings_with(models=models)
     policy = load_policy(settings.policy_file)
     registry = Registry(settings.models_dir)
+    if promote:
+        registry.aliases()  # What cannot be read now could not be moved after the long part.
     started = now()
     with progress_bar() as progress, tombstones(settings) as erased_among:
         clock = time.perf_counter()

@@ -24,6 +24,7 @@ class Health:
         parts = {"redis": redis, "store": store, "model": model is not None}
         degraded = [part for part, stands in parts.items() if not stands]
         degraded += ["bundle_refused"] if self._bundles.refused else []
+        degraded += ["registry"] if self._bundles.is_stale else []
         return HealthReport(
             ready=model is not None or bool(view.items),
             degraded=tuple(degraded),

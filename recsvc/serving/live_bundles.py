@@ -26,6 +26,7 @@ class LiveBundles:
         self._model: Model | None = None
         self._fingerprint: _Fingerprint = ()
         self._refused: dict[str, tuple[_Fingerprint, str]] = {}
+        self.is_stale = False
 
     @property
     def model(self) -> Model | None:
@@ -42,12 +43,17 @@ class LiveBundles:
         return int(self._model is not None and self._model.bundle.customers.row_of(customer_id) is not None)
 
     def refresh(self) -> None:
-        """Look where `champion` points and follow it, if what is there passes its checks."""
+        """Look where `champion` points and follow it, if what is there passes its checks.
+
+        While nobody can tell where it points, what serves goes on, and `is_stale` says so.
+        """
         try:
             aliases = self._registry.aliases()
         except BundleError as error:
+            self.is_stale = True
             log.warning("registry_unreadable", reason=str(error))
             return
+        self.is_stale = False
         wanted = _wanted(aliases, self._model)
         self._refused = {v: kept for v, kept in self._refused.items() if v in wanted}
         for version in wanted:

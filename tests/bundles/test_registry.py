@@ -142,6 +142,18 @@ def test_rolling_back_passes_over_what_is_no_longer_there(shelf: tuple[Path, Pat
     assert registry.roll_back().champion == shelf[0].name
 
 
+def test_rolling_back_passes_over_what_is_not_fit_to_serve(shelf: tuple[Path, Path]) -> None:
+    registry = Registry(shelf[0].parent)
+    third = publish_changed(shelf[0], lambda arrays: None)
+    for path in (shelf[0], shelf[1], third):
+        registry.promote(path.name)
+    before = registry.aliases()
+    with pytest.raises(BundleNotFoundError, match="recsvc models promote"):
+        registry.roll_back(lambda version: False)
+    assert registry.aliases() == before
+    assert registry.roll_back(lambda version: version != shelf[1].name) == Aliases(champion=shelf[0].name)
+
+
 @pytest.mark.parametrize(
     "version",
     [

@@ -75,6 +75,29 @@ def test_a_corrupt_bundle_is_named_and_never_promoted(models: Path, versions: li
     assert recsvc("models", "show", older, "--json").report["version"] == older  # Its facts can be read.
 
 
+def test_a_roll_back_never_ends_at_a_corrupt_bundle(models: Path, versions: list[str], recsvc: Run) -> None:
+    older, newer = versions
+    recsvc("models", "promote", older)
+    recsvc("models", "promote", newer)
+    array = flip_a_byte(models / older)
+    outcome = recsvc("models", "rollback", "--json")
+    assert (outcome.code, outcome.out) == (1, "")
+    told, refusal = outcome.err.splitlines()
+    assert told.startswith(f"passed over {older}:") and array in told
+    assert "recsvc models promote" in refusal
+    assert recsvc("models", "list", "--json").report["champion"] == newer
+
+
+def test_aliases_that_cannot_be_read_are_found_before_the_training(
+    models: Path, versions: list[str], events: Path, recsvc: Run
+) -> None:
+    (models / "aliases.json").write_text("{")
+    outcome = recsvc("train", "--events", events, "--json")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "aliases.json" in outcome.err
+    assert sorted(path.parent.name for path in models.glob("*/manifest.json")) == sorted(versions)
+
+
 def test_an_unreadable_bundle_is_listed_with_its_trouble(
     models: Path, versions: list[str], recsvc: Run
 ) -> None:

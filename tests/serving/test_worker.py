@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from recsvc.bundles.registry import ALIASES_FILE
 from recsvc.domain.items import Item
 from recsvc.sample_bank import SampleBank
 from recsvc.serving.health import Health
@@ -46,6 +47,19 @@ def test_a_worker_without_a_model_is_ready_while_it_has_items(
 def test_a_worker_with_nothing_to_show_is_not_ready(tmp_path: Path) -> None:
     report = World(tmp_path).health.report()
     assert (report.ready, report.degraded, report.n_items) == (False, ("model",), 0)
+
+
+def test_a_worker_that_cannot_tell_which_model_is_wanted_says_so(world: World) -> None:
+    aliases = world.registry.folder / ALIASES_FILE
+    held = aliases.read_bytes()
+    aliases.write_bytes(b"{")
+    world.refresh()
+    report = world.health.report()
+    assert (report.ready, report.degraded) == (True, ("registry",))
+    assert report.model_version is not None
+    aliases.write_bytes(held)
+    world.refresh()
+    assert world.health.report().degraded == ()
 
 
 def test_a_refused_bundle_is_named(world: World, shelf: tuple[Path, Path]) -> None:
