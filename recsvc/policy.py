@@ -245,7 +245,11 @@ def load_policy(path: Path | None = None) -> Policy:
     try:
         raw = path.read_bytes() if path else files("recsvc").joinpath("policy.toml").read_bytes()
         document = msgspec.convert(tomllib.loads(raw.decode()), type=_Document)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except OSError as error:
+        raise PolicyError(
+            f"{name} cannot be read ({error.strerror}); check the path or unset RECSVC_POLICY_FILE"
+        ) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise PolicyError(f"{name} cannot be used: {error}; mend it or unset RECSVC_POLICY_FILE") from error
     return Policy(
         version=hashlib.sha256(raw).hexdigest()[:12],

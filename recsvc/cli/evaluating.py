@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import numpy as np
 
 from recsvc.bootstrap import now
 from recsvc.cli.reports import families_json, metrics_table, rejects_json, tell_rejects, tell_table
+from recsvc.cli.sources import rejects_file
 from recsvc.cli.terminal import json_option, print_json, progress_bar, say, settings_with
 from recsvc.errors import TrainingError
 from recsvc.history.interactions import InteractionTable
@@ -16,11 +18,14 @@ from recsvc.history.mapping import load_mapping
 from recsvc.history.matrix import build_matrix
 from recsvc.history.readers import History, read_interactions
 from recsvc.policy import Policy, load_policy
+from recsvc.settings import Settings
 from recsvc.training.evaluation import PRIMARY_METRIC
 from recsvc.training.families import FAMILIES, families_named
 from recsvc.training.families.base import Family
 from recsvc.training.holdout import held_out_from, split
 from recsvc.training.selection import Judge, Progress, Selection, Tried, select_model
+
+_NUMBER = re.compile(r"[0-9]{1,4}")
 
 
 class _Cutoffs(click.ParamType[tuple[int, ...]]):
@@ -30,7 +35,7 @@ class _Cutoffs(click.ParamType[tuple[int, ...]]):
         self, value: object, param: click.Parameter | None, context: click.Context | None
     ) -> tuple[int, ...]:
         parts = str(value).split(",")
-        if not all(part.strip().isdecimal() and 1 <= int(part) <= 1000 for part in parts):
+        if not all(_NUMBER.fullmatch(part.strip()) and 1 <= int(part) <= 1000 for part in parts):
             self.fail("give whole numbers from 1 to 1000 with commas, for example 10,20,100", param, context)
         return tuple(sorted({int(part) for part in parts}))
 
@@ -69,8 +74,8 @@ def evaluate(
     settings = settings_with()
     policy = load_policy(settings.policy_file)
     with progress_bar() as progress:
-        rejects = settings.rejects_dir
-        read = [_read(path, mapping, policy, rejects, progress) for path in (train_path, test_path)]
+        files = {"train": train_path, "test": test_path}
+        read = [_read(path, what, mapping, policy, settings, progress) for what, path in files.items()]
         train, test = (history.table for history in read)
         selection = select_model(
             wanted,
@@ -102,17 +107,19 @@ def _families(names: str) -> tuple[Family, ...]:
     wanted = tuple(known) if names == "all" else tuple(name.strip() for name in names.split(","))
     unknown = sorted(set(wanted) - set(known))
     if unknown:
-        raise click.BadParameter(f"{unknown[0]} is none of {', '.join(known)}", param_hint="--families")
+        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(known)}", param_hint="--families")
     return families_named(wanted)
 
 
-def _read(path: Path, mapping: Path | None, policy: Policy, rejects: Path, progress: Progress) -> History:
+def _read(
+    path: Path, what: str, mapping: Path | None, policy: Policy, settings: Settings, progress: Progress
+) -> History:
     started = now()
     return read_interactions(
         [path],
         load_mapping(mapping),
         policy,
-        rejects_path=rejects / f"{started:%Y%m%dT%H%M%SZ}-{path.name}.jsonl",
+        rejects_path=rejects_file(settings, started, what),
         as_of=started,
         progress=progress,
     )

@@ -72,7 +72,7 @@ def read_files(
     def rejects_path(what: str) -> Path:
         if files.rejects:
             return files.rejects.with_suffix(f".{what}.jsonl")
-        return settings.rejects_dir / f"{as_of:%Y%m%dT%H%M%SZ}-{what}.jsonl"
+        return rejects_file(settings, as_of, what)
 
     items: tuple[Item, ...] = ()
     customers: tuple[Customer, ...] = ()
@@ -100,6 +100,11 @@ def read_files(
         table = history.table
         reports.append(history.report)
     return Parts(table, items, customers, tuple(reports))
+
+
+def rejects_file(settings: Settings, started: datetime, what: str) -> Path:
+    """Where a run puts the rejected rows of one file: apart from those of any run in the same second."""
+    return settings.rejects_dir / f"{started:%Y%m%dT%H%M%S.%fZ}-{what}.jsonl"
 
 
 def read_store(settings: Settings) -> Parts:

@@ -199,7 +199,9 @@ def load_mapping(path: Path | None) -> FileMapping:
         return FileMapping()
     try:
         return msgspec.convert(tomllib.loads(path.read_text("utf-8-sig")), type=FileMapping)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except OSError as error:
+        raise MappingError(f"the mapping {path} cannot be read ({error.strerror}); check the path") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise MappingError(f"the mapping {path} cannot be used: {error}; mend it") from error
 
 

@@ -172,6 +172,18 @@ def test_a_test_file_of_other_customers_cannot_be_measured_on(home: Path, events
     refused(outcome, code=1, says=["name customers and items in the same way"])
 
 
+def test_the_rejects_of_both_files_of_an_evaluation_are_kept(home: Path, recsvc: Run) -> None:
+    rows = a_history()
+    for folder in ("before", "after"):
+        (home / folder).mkdir()
+    train = write_rows(home / "before" / "events.csv", [*rows[:400], {**rows[0], "type": "gaze"}])
+    test = write_rows(home / "after" / "events.csv", [*rows[400:], {**rows[0], "type": "stare"}])
+    words = ("evaluate", "--train", train, "--test", test, "--families", "popularity", "--json")
+    assert recsvc(*words).report["rejects"]["count"] == 2
+    kept = "".join(path.read_text() for path in (home / "data" / "rejects").iterdir())
+    assert "gaze" in kept and "stare" in kept
+
+
 def test_the_rejects_of_a_refused_history_are_kept(home: Path, recsvc: Run) -> None:
     path = events_with({"type": "gaze"}, home)
     outcome = recsvc("train", "--events", path, "--rejects", home / "bad.jsonl")
@@ -323,6 +335,7 @@ WRONG_USE: Mapping[str, Sequence[str]] = {
     "evaluate --train a.csv --test b.csv --families ,": ["popularity, neighbours, als"],
     "evaluate --train a.csv --test b.csv --cutoffs 0": ["1 to 1000"],
     "evaluate --train a.csv --test b.csv --cutoffs ten": ["10,20,100"],
+    f"evaluate --train a.csv --test b.csv --cutoffs {'9' * 5000}": ["10,20,100"],
     "evaluate --train a.csv --test b.csv --cutoffs ,": ["10,20,100"],
     "evaluate --train a.csv --test b.csv --cutoffs ²": ["10,20,100"],
     "serve --port 0": ["--port"],
