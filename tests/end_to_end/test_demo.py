@@ -23,7 +23,8 @@ from tests.end_to_end.conftest import Demo
 from tests.end_to_end.service import descendants, is_taken, named, parents, wait_until
 
 MANY = 24  # Requests, each on a connection of its own: both workers get some.
-FOLLOW_SECONDS = 5
+FOLLOW_SECONDS = 30
+REVOKED_SECONDS = 5  # Promised, so no slow machine is an excuse.
 
 
 def test_the_ready_file_says_all_that_a_caller_needs(demo: Demo) -> None:
@@ -138,7 +139,7 @@ def test_a_revoked_key_is_refused_by_every_worker(demo: Demo) -> None:
     path = f"/v1/customers/{demo.customers[0]}/recommendations/content"
     assert {demo.ask(path, "new").status for _ in range(MANY)} == {200}
     assert demo.run("keys", "revoke", made["key_id"]).returncode == 0
-    assert wait_until(lambda: {demo.ask(path, "new").status for _ in range(MANY)} == {401}, FOLLOW_SECONDS)
+    assert wait_until(lambda: {demo.ask(path, "new").status for _ in range(MANY)} == {401}, REVOKED_SECONDS)
 
 
 def versions_served(demo: Demo, customer_id: str) -> set[str]:
