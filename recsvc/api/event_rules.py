@@ -114,6 +114,8 @@ class EventReader:
         moment, kind = fields.get("occurred_at"), fields.get("type")
         if moment is not None and not EARLIEST <= moment <= self._latest:
             self._refuse(place, "occurred_at", "must not be before 2000, nor more than 5 minutes ahead")
+        if fields.get("score", 0) > fields.get("scale", MAX_SCORE):
+            self._refuse(place, "score", "must not be above the scale, which is the highest score")
         if kind is not None:
             self._check_type(kind, raw.get("item_id") is not None, place)
         if len(msgspec.json.encode(raw)) > MAX_EVENT_BYTES:

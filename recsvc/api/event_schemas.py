@@ -66,7 +66,10 @@ class EventSchema(AnswerSchema):
         validate=validate.Regexp(f"^{CURRENCY_PATTERN}$"), metadata=_said("Of the value.", "EUR")
     )
     quantity = _whole(MAX_QUANTITY, "How many.")
-    score = fields.Float(validate=validate.Range(0, MAX_SCORE), metadata=_said("What a survey was answered."))
+    score = fields.Float(
+        validate=validate.Range(0, MAX_SCORE),
+        metadata=_said("What a survey was answered, at most its scale."),
+    )
     scale = fields.Float(validate=validate.Range(1, MAX_SCORE), metadata=_said("The survey's highest score."))
     properties = fields.Dict(
         metadata=_said(

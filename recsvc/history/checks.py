@@ -172,6 +172,12 @@ CHECKS: tuple[Check, ...] = (
         f"score must be a number from 0 to {MAX_SCORE:.0f}",
     ),
     Check(
+        "score_above_scale",
+        "score",
+        lambda limits: pl.col("score") > pl.col("scale"),
+        "score must not be above scale, the highest score",
+    ),
+    Check(
         "bad_position",
         "position",
         _no_number("position", 1, MAX_POSITION),

@@ -186,6 +186,12 @@ def test_what_lies_just_within_the_bounds_is_taken(name: str, value: Any) -> Non
     assert event.event_id
 
 
+def test_a_score_is_never_above_its_scale() -> None:
+    (event,) = read(an_event(score=10, scale=10))
+    assert event.score == event.scale
+    assert places(an_event(score=10.5, scale=10)) == ["/events/0/score"]
+
+
 @pytest.mark.parametrize("kind", TYPES)
 def test_the_type_says_whether_there_is_an_item(kind: str) -> None:
     with_item, without = an_event(type=kind), an_event(type=kind, item_id=None)

@@ -56,6 +56,7 @@ BAD_EVENTS: list[tuple[dict[str, object], str]] = [
     ({"score": -1}, "bad_score"),
     ({"score": "NaN"}, "bad_score"),
     ({"scale": 0}, "bad_scale"),
+    ({"score": 11, "scale": 10}, "score_above_scale"),
     ({"position": 0}, "bad_position"),
     ({"position": "first"}, "bad_position"),
     ({"placement": LONG}, "placement_too_long"),
