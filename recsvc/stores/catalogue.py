@@ -39,12 +39,6 @@ class SqlCatalogue:
             documents = connection.execute(_ALL).scalars().all()
         return tuple(_decode(document) for document in documents)
 
-    def find(self, item_id: str) -> Item | None:
-        """The item; None when there is none of that id. Raises StoreError."""
-        with self._database.reading() as connection:
-            document = connection.execute(_ONE, {"wanted": item_id}).scalar_one_or_none()
-        return None if document is None else _decode(document)
-
     def put_many(self, changed: Sequence[Item]) -> int:
         """Insert or replace items, all or none; of two with one id the later holds. The revision after it.
 

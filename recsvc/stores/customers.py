@@ -45,11 +45,6 @@ class SqlCustomers:
         document, updated_at = row
         return Versioned(_decode(document), etag_of(document), from_micros(updated_at))
 
-    def find(self, customer_id: str) -> Customer | None:
-        """The customer's record; None when there is none. Raises StoreError."""
-        kept = self.get(customer_id)
-        return kept.value if kept else None
-
     def erased_at(self, customer_id: str) -> datetime | None:
         """When the customer was last erased; None for one who never was. Raises StoreError."""
         return self._tombstones.erased_at(customer_id)

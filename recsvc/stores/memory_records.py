@@ -30,10 +30,6 @@ class MemoryCatalogue:
         with self._lock:
             return tuple(item for _, item in sorted(self._items.items()))
 
-    def find(self, item_id: str) -> Item | None:
-        """The item; None when there is none of that id."""
-        return self._items.get(item_id)
-
     def put_many(self, changed: Sequence[Item]) -> int:
         """Insert or replace items; of two with one id the later holds. The revision after it."""
         with self._lock:
@@ -85,10 +81,6 @@ class MemoryCustomers:
             return None
         etag = etag_of(encode_document(customer, "the record"))
         return Versioned(customer, etag, self._written_at.get(customer_id))
-
-    def find(self, customer_id: str) -> Customer | None:
-        """The customer's record; None when there is none."""
-        return self._customers.get(customer_id)
 
     def put(self, customer: Customer, *, expected: str | None, now: datetime) -> Written:
         """Create the record, or replace the version `expected`. Raises as `SqlCustomers.put` does."""

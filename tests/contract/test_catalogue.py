@@ -43,12 +43,13 @@ EVERYTHING_OFFER = Item(
 
 
 def test_an_empty_catalogue_has_revision_zero_and_no_items(catalogue: Catalogue) -> None:
-    assert (catalogue.revision(), catalogue.items(), catalogue.find("a")) == (0, (), None)
+    assert (catalogue.revision(), catalogue.items(), catalogue.get("a")) == (0, (), None)
 
 
 def test_an_item_comes_out_as_it_went_in(catalogue: Catalogue) -> None:
     catalogue.put_many([EVERYTHING_OFFER])
-    assert catalogue.find(EVERYTHING_OFFER.item_id) == EVERYTHING_OFFER
+    found = catalogue.get(EVERYTHING_OFFER.item_id)
+    assert found and found.value == EVERYTHING_OFFER
     assert catalogue.items() == (EVERYTHING_OFFER,)
 
 

@@ -276,7 +276,7 @@ def test_an_item_that_cannot_be_read_is_a_store_error(tmp_path: Path) -> None:
     with database.writing() as connection:
         connection.exec_driver_sql("UPDATE items SET document = '{\"item_id\": 3}'")
     with pytest.raises(StoreError, match="cannot be read"):
-        catalogue.find("a")
+        catalogue.get("a")
     database.close()
 
 
