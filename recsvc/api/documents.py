@@ -43,7 +43,6 @@ SLATE_HEADERS = {
     "ETag": _header("Send it as If-None-Match: 304 says that the list is still the answer.", '"9d2f61c0a4"'),
     "X-Recs-Source": _header("The rung of the ladder that answered.", "personalised"),
     "Server-Timing": _header("What the cache had to say, and milliseconds.", "cache;desc=hit, app;dur=0.4"),
-    "Cache-Control": _header("Seconds until the list expires.", "private, max-age=300"),
 }
 
 CHANGE_HEADERS = {

@@ -59,10 +59,11 @@ def offers(customer_id: str, query: dict[str, Any]) -> Response:
 def _slate_response(served: ServedSlate) -> Response:
     record = request_record()
     record.source, record.cache = served.source.value, served.cache.value
-    remaining = (served.expires_at - services().clock()).total_seconds()
     headers = {
         "ETag": served.etag,
-        "Cache-Control": f"private, max-age={max(0, int(remaining))}",
+        # Never a max-age: a browser that kept the list for it would not see what an event, a withdrawn
+        # consent or a paused item changed. To ask again costs it a 304.
+        "Cache-Control": "private, no-cache",
         "X-Recs-Source": served.source.value,
         "X-Model-Version": served.model_version or "none",
     }
