@@ -108,14 +108,22 @@ def _events(settings: Settings) -> str:
 def _bundles(settings: Settings) -> Iterator[Finding]:
     registry = Registry(settings.models_dir)
     try:
+        versions = registry.versions()
+    except BundleError as error:
+        yield Finding("bundles", False, str(error))
+        return
+    champion = None
+    try:
         champion = registry.aliases().champion
     except BundleError as error:
         yield Finding("champion", False, str(error))
-        return
-    if champion is None:
-        yield Finding("champion", False, "there is none; make one with recsvc train")
-        return
-    for version in registry.versions():
+    else:
+        if champion is None:
+            remedy = "recsvc models promote" if versions else "recsvc train"
+            yield Finding("champion", False, f"there is none; make one with {remedy}")
+        elif champion not in versions:
+            yield Finding("champion", False, f"{champion} is not on the shelf; promote another version")
+    for version in versions:
         check = f"champion {version}" if version == champion else f"bundle {version}"
         try:
             model = load_model(registry.path_of(version))
@@ -125,8 +133,6 @@ def _bundles(settings: Settings) -> Iterator[Finding]:
         yield Finding(check, True, "every check passed")
         if version == champion:
             yield _reach(model, settings)
-    if champion not in registry.versions():
-        yield Finding("champion", False, f"{champion} is not on the shelf; promote another version")
 
 
 def _reach(model: Model, settings: Settings) -> Finding:

@@ -138,7 +138,7 @@ def _measure(
     """Every family on the test file; with popularity beside it as selection weighed it."""
     learned, asked = build_matrix(train, policy, as_of=None), build_matrix(test, policy, as_of=None)
     held_out = held_out_from(learned, asked, "the test file")
-    if held_out is None:
+    if held_out is None or not held_out.relevant.nnz:  # A row of zeros would say that the models are bad.
         raise TrainingError(
             "too few customers of the training file have new items in the test file to measure anything; "
             "check that both name customers and items in the same way"

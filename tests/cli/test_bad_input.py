@@ -172,6 +172,14 @@ def test_a_test_file_of_other_customers_cannot_be_measured_on(home: Path, events
     refused(outcome, code=1, says=["name customers and items in the same way"])
 
 
+def test_a_test_file_of_other_items_cannot_be_measured_on(home: Path, events: Path, recsvc: Run) -> None:
+    others = write_rows(
+        home / "others.csv", [{**row, "item_id": f"other{row['item_id']}"} for row in a_history()]
+    )
+    outcome = recsvc("evaluate", "--train", events, "--test", others, "--families", "popularity", "--json")
+    refused(outcome, code=1, says=["name customers and items in the same way"])
+
+
 def test_the_rejects_of_both_files_of_an_evaluation_are_kept(home: Path, recsvc: Run) -> None:
     rows = a_history()
     for folder in ("before", "after"):

@@ -75,6 +75,27 @@ def test_a_corrupt_bundle_is_named_and_never_promoted(models: Path, versions: li
     assert recsvc("models", "show", older, "--json").report["version"] == older  # Its facts can be read.
 
 
+@pytest.mark.parametrize(
+    ("aliases", "says"),
+    [
+        ("{}", "recsvc models promote"),
+        ("{", "cannot be read"),
+        ('{"champion": "nowhere"}', "not on the shelf"),
+    ],
+)
+def test_doctor_looks_at_every_bundle_wherever_champion_points(
+    aliases: str, says: str, models: Path, versions: list[str], recsvc: Run
+) -> None:
+    array = flip_a_byte(models / versions[0])
+    (models / "aliases.json").write_text(aliases)
+    outcome = recsvc("doctor", "--json")
+    assert outcome.code == 1
+    found = {one["check"]: one["detail"] for one in json.loads(outcome.out)["findings"]}
+    assert says in found["champion"]
+    assert array in found[f"bundle {versions[0]}"]
+    assert found[f"bundle {versions[1]}"] == "every check passed"
+
+
 def test_a_roll_back_never_ends_at_a_corrupt_bundle(models: Path, versions: list[str], recsvc: Run) -> None:
     older, newer = versions
     recsvc("models", "promote", older)
