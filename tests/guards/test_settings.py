@@ -21,9 +21,13 @@ def reads_the_environment(node: ast.AST) -> bool:
             return False
 
 
-def test_every_setting_is_in_the_readme(root: Path) -> None:
+def test_every_setting_is_in_the_readme_with_its_default_and_meaning(root: Path) -> None:
     readme = (root / "README.md").read_text("utf-8")
-    assert [doc.variable for doc in setting_docs() if f"`{doc.variable}`" not in readme] == []
+    rows = [
+        f"| `{doc.variable}` | {f'`{doc.default}` ' * bool(doc.default)}| {doc.help} |"
+        for doc in setting_docs()
+    ]
+    assert [row for row in rows if row not in readme] == []
 
 
 def test_only_the_settings_module_reads_the_environment(modules: Mapping[str, ast.Module]) -> None:
