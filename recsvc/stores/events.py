@@ -24,12 +24,6 @@ _PAGE = 5_000
 _CHUNK = 5_000
 _ATTEMPTS = 20
 _COLUMNS = tuple(events.c)[:7]  # What `from_row` reads.
-_LATEST_OF_CUSTOMER = (
-    select(*_COLUMNS)
-    .where(events.c.customer_id == bindparam("customer"), events.c.occurred_at > bindparam("moment"))
-    .order_by(events.c.occurred_at.desc(), events.c.event_id.desc())
-    .limit(bindparam("most"))
-)
 _NEXT_PAGE = (
     select(*_COLUMNS)
     .where(
@@ -91,13 +85,6 @@ class SqlEvents:
             if outcomes is not None:
                 return outcomes
         raise StoreError("the store is being sent the same events from too many sides: send them again later")
-
-    def since(self, customer_id: str, moment: datetime, limit: int) -> tuple[Interaction, ...]:
-        """The latest `limit` interactions after the moment, oldest first. Raises StoreError."""
-        wanted = {"customer": customer_id, "moment": to_micros(moment), "most": limit}
-        with self._database.reading() as connection:
-            rows = connection.execute(_LATEST_OF_CUSTOMER, wanted).all()
-        return tuple(from_row(row) for row in reversed(rows))
 
     def known(
         self,

@@ -62,14 +62,6 @@ class MemoryEvents:
                 insort(self._of_customer.setdefault(interaction.customer_id, []), place)
         return Taken(accepted=len(new), duplicates=len(interactions) - len(new))
 
-    def since(self, customer_id: str, moment: datetime, limit: int) -> tuple[Interaction, ...]:
-        """The latest `limit` interactions after the moment, oldest first."""
-        with self._lock:
-            places = self._of_customer.get(customer_id, [])
-            first = bisect_left(places, (to_micros(moment) + 1, ""))
-            wanted = places[max(first, len(places) - limit) :]
-            return tuple(self._by_place[place] for place in wanted)
-
     def known(
         self,
         customer_id: str,
