@@ -10,7 +10,14 @@ from recsvc.api.documents import CHANGE_HEADERS, ITEM_EXAMPLE, RECORD_HEADERS
 from recsvc.api.endpoints import Answered, BodyForm, Endpoints, services
 from recsvc.api.problems import NOT_FOUND, PRECONDITION_FAILED, PRECONDITION_REQUIRED
 from recsvc.api.record_schemas import ItemBatchSchema, ItemSchema, StoredSchema
-from recsvc.api.records import expected_version, item_of, load_body, show_record, show_written
+from recsvc.api.records import (
+    check_each_once,
+    expected_version,
+    item_of,
+    load_body,
+    show_record,
+    show_written,
+)
 from recsvc.domain.access import Scope
 from recsvc.errors import NotFoundError
 
@@ -77,6 +84,7 @@ def put_items(body: JsonBody) -> Response:
     """Create or replace 1 to 1,000 items, all or none, whatever their versions."""
     loaded = load_body(ItemBatchSchema(), body.value)["items"]
     items = [item_of(one, one["item_id"], f"/items/{place}") for place, one in enumerate(loaded)]
+    check_each_once(items)
     stored = services().catalogue.put_many(items)
     headers = {"Cache-Control": "no-store"}
     return Response(msgspec.json.encode({"stored": stored}), mimetype=JSON, headers=headers)

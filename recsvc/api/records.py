@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields as fields_of
 from itertools import islice
 from typing import Any, TypeVar
@@ -52,6 +52,18 @@ def item_of(given: Mapping[str, Any], item_id: str, place: str = "") -> Item:
     _check_same(given, "item_id", item_id, place)
     terms = given.get("terms")
     return _made(Item, place, {**given, "item_id": item_id, "terms": terms and _terms_of(terms, place)})
+
+
+def check_each_once(items: Sequence[Item]) -> None:
+    """Refuse a batch that says two things of one item. Raises InvalidRequestError."""
+    first: dict[str, int] = {}
+    twice = [
+        FieldError(f"/items/{place}/item_id", f"the item stands at /items/{first[item.item_id]} already")
+        for place, item in enumerate(items)
+        if first.setdefault(item.item_id, place) != place
+    ]
+    if twice:
+        raise InvalidRequestError(twice[:MAX_ERRORS])
 
 
 def customer_of(given: Mapping[str, Any], customer_id: str) -> Customer:

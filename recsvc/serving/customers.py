@@ -18,7 +18,7 @@ from recsvc.domain.records import Versioned
 from recsvc.errors import StoreError
 from recsvc.policy import Policy
 from recsvc.serving.objections import STANDING_TYPES, held_back_categories, may_still_market
-from recsvc.serving.past import NO_PAST, Past, read_past, refusals_in
+from recsvc.serving.past import NO_PAST, Past, read_past, read_refusals
 from recsvc.serving.protocols import CustomerDirectory, EventHistory
 from recsvc.serving.verification import Model
 
@@ -71,6 +71,7 @@ class SubjectReader:
             return self._unreachable(customer_id)
         record = kept.value if kept else None
         may_personalise = self._may_personalise(record)
+        read = read_past if may_personalise else read_refusals
         suitability = record.suitability if record else None
         return Subject(
             customer_id=customer_id,
@@ -79,11 +80,7 @@ class SubjectReader:
             risk_limit=suitability.limit_at(now) if suitability else None,
             suitability_ends=suitability.expires_at if suitability else None,
             segment=self._segment(record, customer_row, model) if may_personalise else None,
-            past=(
-                read_past(customer_row, model.bundle if model else None, known, self._policy)
-                if may_personalise
-                else Past(suppressed=refusals_in(known, self._policy))
-            ),
+            past=read(customer_row, model.bundle if model else None, known, self._policy),
             held_back=held_back_categories(known, items, self._policy, now=now),
             degraded=(),
         )

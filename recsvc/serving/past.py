@@ -40,10 +40,12 @@ def read_past(customer_row: int | None, bundle: Bundle | None, known: Known, pol
     return _fold_in(trained, refused, bundle, known, policy)
 
 
-def refusals_in(known: Known, policy: Policy) -> frozenset[str]:
-    """The items whose last word was a no: what holds also where nothing may be personalised."""
-    last_words = {word.item_id: word.strength for word in _words(known, policy, until=None)}
-    return frozenset(item_id for item_id, strength in last_words.items() if strength < 0)
+def read_refusals(customer_row: int | None, bundle: Bundle | None, known: Known, policy: Policy) -> Past:
+    """What is left of a past where nothing may be personalised: the items whose last word was a no."""
+    _, refused = _trained(customer_row, bundle)
+    last_words = dict.fromkeys(refused, -1.0)
+    last_words |= {word.item_id: word.strength for word in _words(known, policy, until=None)}
+    return Past(suppressed=frozenset(item_id for item_id, strength in last_words.items() if strength < 0))
 
 
 @dataclass(frozen=True, slots=True)

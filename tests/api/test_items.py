@@ -129,6 +129,13 @@ def test_a_misspelt_field_is_told_what_it_may_have_meant(app: Flask) -> None:
     assert "did you mean value?" in error["detail"]
 
 
+def test_a_batch_that_says_two_things_of_one_item_is_refused(app: Flask) -> None:
+    items = [{**ITEM_EXAMPLE, "item_id": item_id} for item_id in ("o1", "o2", "o1")]
+    reply = call(app, "POST", "/v1/items", {"items": items})
+    assert (reply.status, reply.pointers) == (422, ["/items/2/item_id"])
+    assert call(app, "GET", "/v1/items/o2").status == 404
+
+
 def test_a_batch_of_items_is_stored_all_or_none(app: Flask, services: Services) -> None:
     items = [{**ITEM_EXAMPLE, "item_id": f"o{n}"} for n in range(1000)]
     assert isinstance(services.catalogue, FakeDesk)

@@ -85,6 +85,17 @@ def test_without_consent_nothing_is_personal_and_a_no_still_holds(world: World) 
     assert ids(after)[:9] == ids(before)[1:]
 
 
+def test_without_consent_a_no_that_only_the_model_knows_holds_too(world: World) -> None:
+    model = world.bundles.model
+    assert model
+    bundle = model.bundle
+    row = next(row for row in range(len(bundle.customers)) if len(bundle.refused_by(row)))
+    refuser, refused = bundle.customers.id_of(row), bundle.items.ids_of(bundle.refused_by(row).tolist())
+    world.record(Customer(refuser, consents=Consents(False, tuple(Channel))))
+    shown = {*ids(world.slate(CONTENT, refuser, limit=100)), *ids(world.slate(OFFER, refuser, limit=100))}
+    assert shown and shown.isdisjoint(refused)
+
+
 def test_a_no_from_before_the_training_that_was_taken_back_stays_taken_back(world: World) -> None:
     model = world.bundles.model
     assert model
