@@ -188,12 +188,12 @@ def _curl(method: str, path: str, parameters: list[Node], taken: Node, *, with_k
         path = path.replace(f"{{{name}}}", str(value))
     asked = [p["name"] for p in parameters if p["in"] == "query" and examples[p["name"]] is not None]
     query = "&".join(f"{n}={quote(_text(examples[n]), safe=',')}" for n in asked[:_N_EXAMPLE_PARAMETERS])
-    key = '-H "Authorization: Bearer $RECSVC_KEY" ' if with_key else ""
+    key = '-H "Authorization: Bearer $API_KEY" ' if with_key else ""
     verb = "" if method == "get" else f"-X {method.upper()} "
     body = ""
     for media_type, form in list(taken.items())[:1]:
         body = f" -H 'Content-Type: {media_type}' -d '{json.dumps(form['example'], ensure_ascii=False)}'"
-    return f'curl {verb}{key}"$RECSVC_URL{path}{"?" + query if query else ""}"{body}'
+    return f'curl {verb}{key}"$API_URL{path}{"?" + query if query else ""}"{body}'
 
 
 def _text(value: Any) -> str:

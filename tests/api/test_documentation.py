@@ -150,7 +150,7 @@ def test_the_page_shows_every_operation_with_a_call_to_copy(document: dict[str, 
 
 
 CALL = re.compile(
-    r"curl (?:-X (\w+) )?(?:-H \S+ \S+ \S+ )?\"\$RECSVC_URL(\S+)\"(?: -H '([^']+)' -d '([^']+)')?"
+    r"curl (?:-X (\w+) )?(?:-H \S+ \S+ \S+ )?\"\$API_URL(\S+)\"(?: -H '([^']+)' -d '([^']+)')?"
 )
 
 
