@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import wraps
 from itertools import islice
 from pathlib import Path
+from typing import Any
+
+import click
 
 from recsvc.domain.customers import Customer
 from recsvc.domain.items import Item, ItemKind
@@ -40,6 +44,36 @@ class Files:
     customers: Path | None = None
     rejects: Path | None = None
     reject_limit: float = 0.02
+
+
+_PATH = click.Path(path_type=Path)
+_FILE_OPTIONS = (
+    click.option("--events", type=_PATH, multiple=True, help="File of events; may be repeated."),
+    click.option("--items", type=_PATH, help="File of items."),
+    click.option("--customers", type=_PATH, help="File of customers."),
+    click.option("--mapping", type=_PATH, help="TOML file that says which column is which field."),
+    click.option("--rejects", type=_PATH, help="Where rejected rows go.  [default: data folder]"),
+    click.option(
+        "--reject-limit",
+        type=click.FloatRange(0, 1),
+        default=0.02,
+        show_default=True,
+        help="Share of bad rows at which everything stops.",
+    ),
+)
+
+
+def files_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of every command that reads files; it gets them as its argument `files`."""
+
+    @wraps(command)
+    def gather(**options: Any) -> Any:
+        files = Files(**{name: options.pop(name) for name in Files.__slots__})
+        return command(files=files, **options)
+
+    for option in reversed(_FILE_OPTIONS):
+        gather = option(gather)
+    return gather
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import click
 from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
 from recsvc.cli.reports import families_json, metrics_table, rejects_json, tell_rejects, tell_table
-from recsvc.cli.sources import Files, Parts, read_files, read_store, to_train_on, tombstones
+from recsvc.cli.sources import Files, Parts, files_options, read_files, read_store, to_train_on, tombstones
 from recsvc.cli.terminal import json_option, models_option, print_json, progress_bar, say, settings_with
 from recsvc.errors import RecsvcError
 from recsvc.policy import load_policy
@@ -20,30 +20,10 @@ from recsvc.training.families import FAMILIES
 from recsvc.training.pipeline import TrainingReport
 from recsvc.training.pipeline import train as run_training
 
-EXISTING = click.Path(path_type=Path)
-
 
 @click.command(epilog="\b\nExample:\n  recsvc train --events events.csv.gz --mapping mapping.toml\n")
-@click.option(
-    "--events",
-    type=EXISTING,
-    multiple=True,
-    help="File of events; may be repeated. None: train on the store.",
-)
-@click.option("--mapping", type=EXISTING, help="TOML file that says which column is which field.")
-@click.option("--items", type=EXISTING, help="File of items.")
-@click.option("--customers", type=EXISTING, help="File of customers.")
+@files_options
 @models_option
-@click.option(
-    "--rejects", type=click.Path(path_type=Path), help="Where rejected rows go.  [default: data folder]"
-)
-@click.option(
-    "--reject-limit",
-    type=click.FloatRange(0, 1),
-    default=0.02,
-    show_default=True,
-    help="Share of bad rows at which the run stops.",
-)
 @click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Seed of chance."
 )
@@ -53,13 +33,8 @@ EXISTING = click.Path(path_type=Path)
 )
 @json_option
 def train(
-    events: tuple[Path, ...],
-    mapping: Path | None,
-    items: Path | None,
-    customers: Path | None,
+    files: Files,
     models: Path | None,
-    rejects: Path | None,
-    reject_limit: float,
     seed: int,
     name: str,
     promote: bool,
@@ -68,7 +43,7 @@ def train(
     """Train on a history and publish the best model as a bundle.
 
     Tries every model family on held-out interactions, fits the best one on everything, and publishes it
-    to the models folder. Reads CSV, CSV.gz, JSON lines and Parquet, or the store.
+    to the models folder. Reads CSV, CSV.gz, JSON lines and Parquet; without --events, the store.
     """
     settings = settings_with(models=models)
     policy = load_policy(settings.policy_file)
@@ -78,15 +53,14 @@ def train(
     started = now()
     with progress_bar() as progress, tombstones(settings) as erased_among:
         clock = time.perf_counter()
-        files = Files(events, mapping, items, customers, rejects, reject_limit)
         parts = (
             read_files(files, settings, policy, as_of=started, progress=progress)
-            if events
+            if files.events
             else read_store(settings)
         )
         seconds_reading = round(time.perf_counter() - clock, 3)
         report = run_training(
-            without_erased(to_train_on(parts, mapping), erased_among),
+            without_erased(to_train_on(parts, files.mapping), erased_among),
             policy,
             registry,
             families=FAMILIES,
