@@ -149,9 +149,7 @@ def test_the_page_shows_every_operation_with_a_call_to_copy(document: dict[str, 
     assert page.count("curl ") == len(operations(document))
 
 
-CALL = re.compile(
-    r"curl (?:-X (\w+) )?(?:-H \S+ \S+ \S+ )?\"\$API_URL(\S+)\"(?: -H '([^']+)' -d '([^']+)')?"
-)
+CALL = re.compile(r"curl (?:-X (\w+) )?(?:-H \S+ \S+ \S+ )?\"\$API_URL(\S+)\"(?: -H '([^']+)' -d '([^']+)')?")
 
 
 def test_the_calls_on_the_page_are_answered(app: Flask, document: dict[str, Any], page: str) -> None:
