@@ -10,6 +10,12 @@ from typing import Any
 
 from recsvc.domain.items import Channel
 
+NOT_INTERESTED = "not_interested"
+COMPLAINT = "complaint"
+UNSUBSCRIBE = "unsubscribe"
+# What a customer asked us to stop: it holds however old it is, so stores keep it quick to find.
+STANDING_TYPES = frozenset({"dismiss", "reject", NOT_INTERESTED, COMPLAINT, UNSUBSCRIBE})
+
 
 @dataclass(frozen=True, slots=True)
 class Interaction:

@@ -89,10 +89,9 @@ class CachedEngine:
 def slate_key(request: SlateRequest, catalogue_label: str, policy_version: str) -> SlateKey:
     """Where the slate for this request is kept.
 
-    `catalogue_label` names the revision of the catalogue and the model version. No experiment runs yet
-    where none is named, so phase and variant are empty.
+    `catalogue_label` names the revision of the catalogue and the model version.
     """
-    parts = (catalogue_label, policy_version, "", "", request)
+    parts = (catalogue_label, policy_version, request)
     digest = hashlib.blake2b(msgspec.msgpack.encode(parts), digest_size=16).hexdigest()
     return SlateKey(request.customer_id, digest)
 

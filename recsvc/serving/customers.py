@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from recsvc.domain.customers import Customer
-from recsvc.domain.interactions import Known
+from recsvc.domain.interactions import STANDING_TYPES, Known
 from recsvc.domain.items import Channel, Item
 from recsvc.domain.records import Versioned
 from recsvc.errors import StoreError
 from recsvc.policy import Policy
-from recsvc.serving.objections import STANDING_TYPES, held_back_categories, may_still_market
+from recsvc.serving.objections import held_back_categories, may_still_market
 from recsvc.serving.past import NO_PAST, Past, read_past, read_refusals
 from recsvc.serving.protocols import CustomerDirectory, EventHistory
 from recsvc.serving.verification import Model

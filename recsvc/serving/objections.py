@@ -5,20 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from recsvc.domain.interactions import Known
+from recsvc.domain.interactions import COMPLAINT, NOT_INTERESTED, UNSUBSCRIBE, Known
 from recsvc.domain.items import Channel, Item
 from recsvc.policy import Policy
-
-NOT_INTERESTED = "not_interested"
-COMPLAINT = "complaint"
-UNSUBSCRIBE = "unsubscribe"
-STANDING_TYPES = (
-    "reject",
-    "dismiss",
-    NOT_INTERESTED,
-    COMPLAINT,
-    UNSUBSCRIBE,
-)  # They hold however old they are.
 
 
 def may_still_market(

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
+from recsvc.domain.interactions import STANDING_TYPES
+
 METADATA = MetaData()
 
 # SQLite compares bytes by default; PostgreSQL would otherwise use the database's own language.
@@ -44,7 +46,6 @@ customers = Table(
 # Kept as text, for only a query with the very same words may use the index.
 LATE_MICROS = 3_600_000_000
 COMES_LATE = f"received_at - occurred_at > {LATE_MICROS}"
-STANDING_TYPES = frozenset({"complaint", "dismiss", "not_interested", "reject", "unsubscribe"})
 STANDS = f"type IN ({', '.join(repr(name) for name in sorted(STANDING_TYPES))})"
 _LATE, _STANDING = text(COMES_LATE), text(STANDS)
 
