@@ -53,6 +53,7 @@ class Check:
     field: str
     fails: Callable[[Limits], pl.Expr]
     sentence: str
+    beside: str = ""  # another field that it looks at
 
 
 def raw(field: str) -> pl.Expr:
@@ -113,6 +114,7 @@ CHECKS: tuple[Check, ...] = (
         "item_id",
         lambda limits: raw("item_id").is_null() & pl.col("type").is_in(limits.item_types),
         "the row names no item, but its type is about one; drop it",
+        beside="type",
     ),
     Check("rounded_item_id", "item_id", _rounded("item_id"), f"item_id {_DIGITS_LOST}"),
     Check("bad_item_id", "item_id", _no_id("item_id"), f"item_id must be {ID_RULE}"),
@@ -176,6 +178,7 @@ CHECKS: tuple[Check, ...] = (
         "score",
         lambda limits: pl.col("score") > pl.col("scale"),
         "score must not be above scale, the highest score",
+        beside="scale",
     ),
     Check(
         "bad_position",
@@ -196,17 +199,25 @@ CHECKS: tuple[Check, ...] = (
 
 def split_by_checks(rows: pl.DataFrame, limits: Limits) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The rows that pass every check, and the others with `reason` and `detail`."""
-    applied = [check for check in CHECKS if f"raw.{check.field}" in rows.columns]
-    failures = [check.fails(limits).fill_null(False) for check in applied]
-    is_bad = rows.select(pl.any_horizontal(failures).alias("bad"))["bad"]
+    is_bad = are_bad(rows, limits)
     if not is_bad.any():
         return rows, rows.clear()
     bad = rows.filter(is_bad)
     firsts = [
-        pl.when(failure).then(pl.struct(pl.lit(check.code).alias("reason"), _detail(check).alias("detail")))
-        for check, failure in zip(applied, failures, strict=True)
+        pl.when(check.fails(limits)).then(
+            pl.struct(pl.lit(check.code).alias("reason"), _detail(check).alias("detail"))
+        )
+        for check in _applied(rows)
     ]
     return rows.filter(~is_bad), bad.with_columns(pl.coalesce(firsts).alias("_first")).unnest("_first")
+
+
+def are_bad(rows: pl.DataFrame, limits: Limits) -> pl.Series:
+    """Whether each row fails one of the checks that its fields allow: (n_rows,) Boolean."""
+    failures = [check.fails(limits).fill_null(False) for check in _applied(rows)]
+    if not failures:
+        return pl.repeat(False, rows.height, eager=True)
+    return rows.select(pl.any_horizontal(failures).alias("bad"))["bad"]
 
 
 def raw_of(rows: pl.DataFrame, columns: dict[str, str]) -> pl.Expr:
@@ -214,6 +225,11 @@ def raw_of(rows: pl.DataFrame, columns: dict[str, str]) -> pl.Expr:
     return as_raw(
         [raw(field).alias(column) for field, column in columns.items() if f"raw.{field}" in rows.columns]
     )
+
+
+def _applied(rows: pl.DataFrame) -> list[Check]:
+    names = {*rows.columns, ""}
+    return [check for check in CHECKS if f"raw.{check.field}" in names and check.beside in names]
 
 
 def _detail(check: Check) -> pl.Expr:

@@ -5,6 +5,7 @@ Nothing is judged here: what cannot be decoded becomes null beside its raw value
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -31,10 +32,26 @@ class Decoder:
 
     def decode(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The batch with its raw values, its fields and `row`, in order and complete."""
-        named = rows.select(ROW, *self._raw_columns(rows.schema))
-        return named.with_columns(
-            self._field(field, named.schema) for field in self.plan.columns
-        ).with_columns(self._type(), *self._absent_item())
+        return self.fields(rows, list(dict.fromkeys([*self.plan.columns, "type"])))
+
+    def fields(self, rows: pl.DataFrame, fields: Sequence[str]) -> pl.DataFrame:
+        """Some fields beside their raw values, and `row`."""
+        columns = {field: self.column_of(field) for field in fields}
+        if "type" in columns and "type" not in self.plan.columns:
+            columns["rating"] = columns.pop("type")
+        raw_columns = [
+            _empty_is_null(column, rows.schema).alias(f"raw.{field}")
+            for field, column in columns.items()
+            if column is not None
+        ]
+        named = rows.select(ROW, *raw_columns)
+        return named.with_columns(self._field(field, named.schema) for field in fields)
+
+    def column_of(self, field: str) -> str | None:
+        """The column that a field is read from; None for a type that is the same in every row."""
+        if field == "type" and "type" not in self.plan.columns:
+            return self.plan.rating_column
+        return self.plan.columns[field]
 
     def with_unit_from(self, rows: pl.DataFrame, as_of: datetime) -> tuple[Decoder, str]:
         """This decoder with the time unit that the first rows suggest, and the note that says so.
@@ -58,13 +75,11 @@ class Decoder:
         note = f"the times in the column '{column}' were read with the unit '{unit}'"
         return replace(self, plan=replace(plan, unit=unit)), note
 
-    def _raw_columns(self, schema: pl.Schema) -> list[pl.Expr]:
-        sources = dict(self.plan.columns)
-        if self.plan.rating_column:
-            sources["rating"] = self.plan.rating_column
-        return [_empty_is_null(column, schema).alias(f"raw.{field}") for field, column in sources.items()]
-
     def _field(self, field: str, schema: pl.Schema) -> pl.Expr:
+        if field == "type" and self.rules.rating is not None:
+            return _type_of_rating(self.rules.rating)
+        if field == "type" and self.plan.constant_type is not None:
+            return pl.lit(self.plan.constant_type).alias("type")
         value, dtype = raw(field), schema[f"raw.{field}"]
         if field == "occurred_at":
             time = self.rules.time
@@ -80,19 +95,6 @@ class Decoder:
         if field == "channel" and self.rules.channels:
             text = text.replace({name: channel or None for name, channel in self.rules.channels.items()})
         return text.alias(field)
-
-    def _type(self) -> pl.Expr:
-        if self.rules.rating is not None:
-            return _type_of_rating(self.rules.rating)
-        if self.plan.constant_type is not None:
-            return pl.lit(self.plan.constant_type).alias("type")
-        return pl.col("type")
-
-    def _absent_item(self) -> list[pl.Expr]:
-        if "item_id" in self.plan.columns:
-            return []
-        absent = pl.lit(None, dtype=pl.String)
-        return [absent.alias("raw.item_id"), absent.alias("item_id")]
 
 
 def numbers_in(values: pl.Series) -> list[float]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +13,16 @@ import polars as pl
 from scipy.sparse import csr_matrix
 
 from recsvc.history.interactions import InteractionTable
-from recsvc.history.times import EPOCH
+from recsvc.history.weighing import Codes, Floats, GroupSums, Weighed, rows_where, sum_by, weigh
 from recsvc.policy import Policy
 
 FloatArray = npt.NDArray[np.float32]
 _Rows = npt.NDArray[np.int64]
-_Numbers = npt.NDArray[np.float64]
-_PAIR = ["customer_id", "item_id"]
-_MICROSECONDS_A_DAY = 86_400_000_000.0
+_Ints = npt.NDArray[np.int32]
+_Numbers = npt.NDArray[np.integer[Any]]
+# The interactions that are sorted at once, which bounds the memory; each block means one more look at all.
+_BLOCK_ROWS = 2**18
+_MAX_BLOCKS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,25 @@ class InteractionMatrix:
     refused: csr_matrix  # (n_customers, n_items) bool, the pairs whose last word is negative
 
 
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """The ids of one side of a matrix. `rows`: (n_codes,) int32, by code of a category, -1 for none."""
+
+    ids: tuple[str, ...]
+    rows: _Ints
+
+    @classmethod
+    def of(cls, table: InteractionTable, column: str, n_by_code: _Rows) -> _Axis:
+        """The ids of which there is at least one interaction, sorted bytewise."""
+        codes = np.flatnonzero(n_by_code)
+        ids = table.texts(column, codes).sort()
+        # To look the codes of sorted ids up again is quicker than to sort places.
+        ordered = ids.cast(table.compact.schema[column]).to_physical().to_numpy()
+        rows = np.full(len(n_by_code), -1, np.int32)
+        rows[ordered] = np.arange(len(codes), dtype=np.int32)
+        return cls(tuple(ids.to_list()), rows)
+
+
 def build_matrix(table: InteractionTable, policy: Policy, *, as_of: datetime | None) -> InteractionMatrix:
     """The matrix of positive, decayed strengths. The order of the table's rows changes nothing.
 
@@ -46,115 +69,156 @@ def build_matrix(table: InteractionTable, policy: Policy, *, as_of: datetime | N
         as_of: the moment that ages count to; None means the latest time in the table. Later interactions
             count in full.
     """
-    weighable = _weighable(table, policy)
-    refused = _refused_pairs(weighable)
-    positives = weighable.filter(pl.col("strength") > 0).join(refused, on=_PAIR, how="anti")
-    customer_ids, customers = _rows_of(positives["customer_id"])
-    item_ids, items = _rows_of(positives["item_id"])
-    ages = _ages_days(positives["occurred_at"], _moment_micros(table, as_of))
-    fade = _fade(ages, policy.decay.half_life_days)
-    weights = positives["strength"].to_numpy() * np.maximum(fade, policy.decay.floor)
-    recent = _fade(ages, policy.decay.popularity_half_life_days)
-    shape = (len(customer_ids), len(item_ids))
+    weighed = weigh(table, policy)
+    moment = weighed.moment(as_of)
+    n_by_customer, n_by_item = _count_codes(weighed)
+    customers = _Axis.of(table, "customer_id", n_by_customer)
+    items = _Axis.of(table, "item_id", n_by_item)
     return InteractionMatrix(
-        customer_ids=customer_ids,
-        item_ids=item_ids,
-        strengths=_sum_pairs(customers, items, weights, shape),
-        popularity=_sum_by(items, recent)[1].astype(np.float32),
-        refused=_place_pairs(refused, customer_ids, item_ids),
+        customer_ids=customers.ids,
+        item_ids=items.ids,
+        strengths=_strengths(weighed, customers, items, moment, n_by_customer),
+        popularity=_popularity(weighed, items, moment),
+        refused=_refused(weighed, customers, items),
     )
 
 
-def _weighable(table: InteractionTable, policy: Policy) -> pl.DataFrame:
-    """Interactions that say something for or against an item, with their strength."""
-    strengths = {name: rule.strength for name, rule in policy.interaction_types.items() if rule.strength}
-    strength = pl.col("type").cast(pl.String).replace_strict(strengths, default=0.0, return_dtype=pl.Float64)
-    return (
-        table.compact.lazy()
-        .select("customer_id", "item_id", "occurred_at", strength.alias("strength"))
-        .filter(pl.col("item_id").is_not_null(), pl.col("strength") != 0)
-        .collect()
-    )
+def popularity_by_segment(
+    table: InteractionTable,
+    matrix: InteractionMatrix,
+    segments: _Numbers,
+    n_segments: int,
+    policy: Policy,
+    *,
+    as_of: datetime | None,
+) -> FloatArray:
+    """The popularity that a matrix of each segment's customers alone would have: (n_segments, n_items).
 
-
-def _refused_pairs(weighable: pl.DataFrame) -> pl.DataFrame:
-    """The pairs whose last word is negative."""
-    is_positive = pl.col("strength") > 0
-    last_no = weighable.filter(~is_positive).group_by(_PAIR).agg(pl.col("occurred_at").max().alias("last_no"))
-    # Few pairs were ever refused: only those are grouped again.
-    contested = weighable.filter(is_positive).join(last_no, on=_PAIR, how="semi")
-    last_yes = contested.group_by(_PAIR).agg(pl.col("occurred_at").max().alias("last_yes"))
-    # A pair without times has no "later": the comparison is null, and the pair is refused.
-    taken_back = pl.col("last_yes") > pl.col("last_no")
-    return last_no.join(last_yes, on=_PAIR, how="left").filter(~taken_back.fill_null(False)).select(_PAIR)
-
-
-def _place_pairs(pairs: pl.DataFrame, customer_ids: tuple[str, ...], item_ids: tuple[str, ...]) -> csr_matrix:
-    """The pairs of known customers and items as a matrix of booleans: (n_customers, n_items)."""
-    placed = (
-        pairs.select(pl.col(_PAIR).cast(pl.String))
-        .join(_places("customer", customer_ids), on="customer_id")
-        .join(_places("item", item_ids), on="item_id")
-        .sort("customer_row", "item_row")
-    )
-    rows, columns = placed["customer_row"].to_numpy(), placed["item_row"].to_numpy()
-    ones = np.ones(len(placed), dtype=np.bool_)
-    return csr_matrix((ones, (rows, columns)), shape=(len(customer_ids), len(item_ids)))
-
-
-def _places(kind: str, ids: tuple[str, ...]) -> pl.DataFrame:
-    return pl.DataFrame(
-        {f"{kind}_id": list(ids), f"{kind}_row": np.arange(len(ids))},
-        schema_overrides={f"{kind}_id": pl.String},
-    )
-
-
-def _rows_of(ids: pl.Series) -> tuple[tuple[str, ...], _Rows]:
-    """The distinct ids, sorted bytewise, and each row's place among them."""
-    distinct = ids.unique().cast(pl.String).sort()
-    codes = distinct.cast(pl.Categorical).to_physical().to_numpy()
-    places = np.zeros(int(codes.max(initial=0)) + 1, np.int64)
-    places[codes] = np.arange(len(codes))
-    return tuple(distinct.to_list()), places[ids.to_physical().to_numpy()]
-
-
-def _moment_micros(table: InteractionTable, as_of: datetime | None) -> int:
-    if as_of is not None:
-        return (as_of - EPOCH) // timedelta(microseconds=1)
-    latest = table.compact.select(pl.col("occurred_at").dt.epoch("us").max()).item()
-    return 0 if latest is None else int(latest)
-
-
-def _ages_days(times: pl.Series, moment_micros: int) -> _Numbers:
-    """How old each interaction is; 0 where it has no time, or lies after the moment."""
-    ages = (moment_micros - times.dt.epoch("us")).clip(0).fill_null(0)
-    return ages.cast(pl.Float64).to_numpy() / _MICROSECONDS_A_DAY
-
-
-def _fade(ages_days: _Numbers, half_life_days: float) -> _Numbers:
-    """`domain.interactions.decay_weight` for many ages at once."""
-    left: _Numbers = np.power(0.5, ages_days / half_life_days)
-    return left
-
-
-def _sum_pairs(customers: _Rows, items: _Rows, weights: _Numbers, shape: tuple[int, int]) -> csr_matrix:
-    pairs, sums = _sum_by(customers * shape[1] + items, weights)
-    customer_rows, item_rows = np.divmod(pairs, max(shape[1], 1))
-    starts = np.searchsorted(customer_rows, np.arange(shape[0] + 1))
-    return csr_matrix(
-        (sums.astype(np.float32), item_rows.astype(np.int32), starts.astype(np.int32)), shape=shape
-    )
-
-
-def _sum_by(keys: _Rows, values: _Numbers) -> tuple[_Rows, _Numbers]:
-    """The distinct keys, ascending, and the sum of each one's values.
-
-    A float sum depends on its order, so the values of a key are sorted first: shuffled rows then give
-    the same bits.
+    Args:
+        matrix: that of the whole table.
+        segments: of each of its customers, from 0 to below `n_segments`: (n_customers,).
+        as_of: as in `build_matrix`; None means the latest time of each segment.
     """
-    if not len(keys):
-        return keys, values
-    ordered = pl.DataFrame({"key": keys, "value": values}).sort("key", "value")
-    keys, values = ordered["key"].to_numpy(), ordered["value"].to_numpy()
-    starts = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
-    return keys[starts], np.add.reduceat(values, starts)
+    weighed = weigh(table, policy)
+    n_items = len(matrix.item_ids)
+    segment_of = _spread(table, "customer_id", matrix.customer_ids, segments)
+    item_of = _spread(table, "item_id", matrix.item_ids, np.arange(n_items))
+    popularity = np.zeros((n_segments, n_items), dtype=np.float32)
+    for segment in range(n_segments):
+        is_inside = (segment_of == segment)[weighed.customers]
+        moment = weighed.moment(as_of, is_inside)
+        sums = GroupSums(n_items)
+        for take in (sums.expect, sums.add):
+            for rows in rows_where(weighed.counts & is_inside):
+                take(item_of[weighed.items[rows]], weighed.recency(rows, moment))
+        popularity[segment] = sums.totals()
+    return popularity
+
+
+def _spread(table: InteractionTable, column: str, ids: tuple[str, ...], values: _Numbers) -> _Rows:
+    """The value of each of the ids, by code of a category, -1 for a code of no such id: (n_codes,)."""
+    codes = pl.Series(ids, dtype=pl.String).cast(table.compact.schema[column]).to_physical().to_numpy()
+    highest = max(int(codes.max(initial=0)), int(table.codes(column).max(initial=0)))
+    spread = np.full(highest + 1, -1, np.int64)
+    spread[codes] = values
+    return spread
+
+
+def _count_codes(weighed: Weighed) -> tuple[_Rows, _Rows]:
+    """How many interactions count, by code of the customer and by code of the item."""
+    customers, items = (np.zeros(_n_codes(codes), np.int64) for codes in (weighed.customers, weighed.items))
+    for rows in weighed.counted():
+        customers += np.bincount(weighed.customers[rows], minlength=len(customers))
+        items += np.bincount(weighed.items[rows], minlength=len(items))
+    return customers, items
+
+
+def _n_codes(codes: Codes) -> int:
+    return int(codes.max()) + 1 if len(codes) else 0
+
+
+def _popularity(weighed: Weighed, items: _Axis, moment: int) -> FloatArray:
+    sums = GroupSums(len(items.ids))
+    for take in (sums.expect, sums.add):
+        for rows in weighed.counted():
+            take(items.rows[weighed.items[rows]], weighed.recency(rows, moment))
+    return sums.totals().astype(np.float32)
+
+
+def _strengths(
+    weighed: Weighed, customers: _Axis, items: _Axis, moment: int, n_by_customer: _Rows
+) -> csr_matrix:
+    n_total = int(n_by_customer.sum())
+    shape = (len(customers.ids), len(items.ids))
+    columns, strengths = np.empty(n_total, np.int32), np.empty(n_total, np.float32)
+    starts = np.zeros(shape[0] + 1, np.int32)
+    end = 0
+    bounds = _blocks(n_by_customer, customers)
+    blocks = _block_of_each(weighed, customers, bounds)
+    for number, (first, last) in enumerate(pairwise(bounds)):
+        rows = np.flatnonzero(blocks == number)
+        places = customers.rows[weighed.customers[rows]] - np.int32(first)
+        block = _sum_pairs(
+            places, items.rows[weighed.items[rows]], weighed.weights(rows, moment), (last - first, shape[1])
+        )
+        columns[end : end + block.nnz], strengths[end : end + block.nnz] = block.indices, block.data
+        starts[first + 1 : last + 1] = end + block.indptr[1:]
+        end += block.nnz
+    # In place, so that no second copy of them ever exists.
+    columns.resize(end, refcheck=False)
+    strengths.resize(end, refcheck=False)
+    return csr_matrix((strengths, columns, starts), shape=shape)
+
+
+def _blocks(n_by_customer: _Rows, customers: _Axis) -> list[int]:
+    """Where blocks of customer rows begin and the last ends, each with about `_BLOCK_ROWS` interactions."""
+    has_row = customers.rows >= 0
+    n_by_row = np.zeros(len(customers.ids), np.int64)
+    n_by_row[customers.rows[has_row]] = n_by_customer[has_row]
+    until = np.cumsum(n_by_row)
+    n_total = int(n_by_row.sum())
+    size = max(_BLOCK_ROWS, n_total // _MAX_BLOCKS)
+    inner = np.searchsorted(until, np.arange(size, n_total, size)) + 1
+    return [int(bound) for bound in np.unique([0, *inner, len(until)])]
+
+
+def _block_of_each(weighed: Weighed, customers: _Axis, bounds: list[int]) -> npt.NDArray[np.int8]:
+    """The number of the block that each interaction belongs to, -1 where it does not count: (n_rows,)."""
+    numbers = np.repeat(np.arange(len(bounds) - 1, dtype=np.int8), np.diff(bounds))
+    number_by_code = np.full(len(customers.rows), -1, np.int8)
+    has_row = customers.rows >= 0
+    number_by_code[has_row] = numbers[customers.rows[has_row]]
+    blocks = np.full(len(weighed.counts), -1, np.int8)
+    for rows in weighed.counted():
+        blocks[rows] = number_by_code[weighed.customers[rows]]
+    return blocks
+
+
+def _sum_pairs(customers: _Ints, items: _Ints, weights: Floats, shape: tuple[int, int]) -> csr_matrix:
+    """The sum of weights of each pair: (n_customers, n_items) float32."""
+    n = len(weights)
+    # To turn a sparse matrix is to sort by counting: by item first, then by customer, which keeps the items.
+    by_item = csr_matrix((customers, items, np.arange(n + 1, dtype=np.int32)), shape=(n, shape[1])).tocsc()
+    turned = csr_matrix((by_item.indices, by_item.data, by_item.indptr), shape=shape[::-1])
+    del by_item
+    ordered = turned.tocsc()
+    del turned
+    is_first = np.empty(n, np.bool_)
+    is_first[1:] = ordered.indices[1:] != ordered.indices[:-1]
+    is_first[ordered.indptr[:-1]] = True
+    n_pairs = np.concatenate([[0], np.cumsum(is_first)])
+    sums = sum_by(n_pairs[1:] - 1, weights[ordered.data], int(n_pairs[-1]))
+    return csr_matrix(
+        (sums.astype(np.float32), ordered.indices[is_first], n_pairs[ordered.indptr].astype(np.int32)),
+        shape=shape,
+    )
+
+
+def _refused(weighed: Weighed, customers: _Axis, items: _Axis) -> csr_matrix:
+    """The refused pairs of known customers and items as a matrix of booleans: (n_customers, n_items)."""
+    rows, columns = customers.rows[weighed.refused[:, 0]], items.rows[weighed.refused[:, 1]]
+    is_known = (rows >= 0) & (columns >= 0)
+    rows, columns = rows[is_known], columns[is_known]
+    order = np.lexsort((columns, rows))
+    ones = np.ones(len(rows), dtype=np.bool_)
+    return csr_matrix((ones, (rows[order], columns[order])), shape=(len(customers.ids), len(items.ids)))

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from recsvc.errors import SourceError
 from recsvc.history.blocks import ROW
-from recsvc.history.checks import TIME_CODES, Limits, raw, raw_of, split_by_checks
+from recsvc.history.checks import TIME_CODES, Limits, raw_of
+from recsvc.history.cleaning import Cleaned, Cleaner
 from recsvc.history.columns import EventPlan, plan_events
 from recsvc.history.decoding import Decoder, numbers_in
 from recsvc.history.duplicates import drop_duplicates
@@ -20,7 +22,7 @@ from recsvc.history.mapping import EventMapping, FileMapping
 from recsvc.history.rejects import RejectionReport, RejectsFile, as_raw, check_reject_limit
 from recsvc.history.sources import Source, open_source
 from recsvc.history.times import unit_that_fits
-from recsvc.policy import ItemRule, Policy
+from recsvc.policy import Policy
 
 Progress = Callable[[str, float], None]
 DEFAULT_REJECT_LIMIT = 0.02
@@ -63,7 +65,8 @@ def read_interactions(
         reading = _Reading(mapping.events or EventMapping(), policy, as_of, rejects)
         rows = _read_files(paths, mapping, reading, progress or (lambda stage, done: None))
         unique = drop_duplicates(rows, origin=_ORIGIN)
-        rejects.add(_conflicts(unique.conflicts, paths))
+        if not unique.conflicts.is_empty():
+            rejects.add(_conflicts(unique.conflicts, paths))
         report = rejects.report(
             n_rows=reading.n_rows,
             n_duplicates=unique.n_duplicates,
@@ -90,19 +93,12 @@ class _Reading:
     n_bad_times: int = 0
     unit: str = ""
 
-    def clean(self, raw_rows: pl.DataFrame, decoder: Decoder, source: Source) -> pl.DataFrame:
+    def keep(self, cleaned: Cleaned, plan: EventPlan, source: Source) -> pl.DataFrame:
         """The good rows of a batch; the others go to the rejects."""
-        decoded = decoder.decode(raw_rows)
-        if self.rules.ignore_types and "raw.type" in decoded.columns:
-            kept = decoded.filter(
-                ~raw("type").cast(pl.String).is_in(self.rules.ignore_types).fill_null(False)
-            )
-            self.n_ignored += decoded.height - kept.height
-            decoded = kept
-        good, bad = split_by_checks(decoded, Limits.of(self.policy, self.rules.time.earliest, self.as_of))
-        if not bad.is_empty():
-            self._reject(bad, decoder.plan, source)
-        return self._typed(good, decoder.plan)
+        self.n_ignored += cleaned.n_ignored
+        if not cleaned.bad.is_empty():
+            self._reject(cleaned.bad, plan, source)
+        return cleaned.good
 
     def table(self, rows: pl.DataFrame) -> InteractionTable:
         """The kept rows as a table, with the constants of the mapping."""
@@ -146,28 +142,45 @@ class _Reading:
             self.bad_times += numbers_in(untimely["raw.occurred_at"].head(_TIME_SAMPLE))
         self.unit = plan.unit or "iso"
 
-    def _typed(self, good: pl.DataFrame, plan: EventPlan) -> pl.DataFrame:
-        itemless = [n for n, rule in self.policy.interaction_types.items() if rule.item is ItemRule.NONE]
-        fields = [name for name in TABLE_SCHEMA if name in plan.columns or name in ("type", "item_id")]
-        # A survey is about no item, whatever its row says.
-        item = pl.when(~pl.col("type").is_in(itemless)).then(pl.col("item_id")).alias("item_id")
-        return good.with_columns(item).select(
-            *(pl.col(name).cast(TABLE_SCHEMA[name]) for name in fields), ROW
-        )
-
 
 def _read_files(
     paths: Sequence[Path], mapping: FileMapping, reading: _Reading, progress: Progress
 ) -> pl.DataFrame:
-    parts = [
-        pl.DataFrame(schema={"customer_id": TABLE_SCHEMA["customer_id"], ROW: pl.UInt32, "source": pl.UInt16})
-    ]
+    parts: list[pl.DataFrame] = []
     for place, path in enumerate(paths):
         source = open_source(path, separator=reading.rules.separator)
         for part, done in _read_file(source, mapping, reading):
-            parts.append(part.with_columns(pl.lit(place, dtype=pl.UInt16).alias("source")))
+            # Only rows with an id can be in conflict and must tell where they stood.
+            origin = [pl.lit(place, dtype=pl.UInt16).alias("source")]
+            parts.append(part.with_columns(origin) if "event_id" in part.columns else part.drop(ROW))
             progress("reading events", (place + done) / len(paths))
-    return pl.concat(parts, how="diagonal")
+    return _joined(parts)
+
+
+def _joined(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """The parts one below the other, column by column: each is dropped from the parts as it is joined."""
+    schema = {"customer_id": TABLE_SCHEMA["customer_id"]}
+    for part in parts:
+        schema |= part.schema
+    columns = []
+    for name, dtype in schema.items():
+        pieces = [
+            part[name] if name in part.columns else pl.repeat(None, part.height, dtype=dtype, eager=True)
+            for part in parts
+        ]
+        parts = [part.drop(name, strict=False) for part in parts]
+        columns.append(_stacked([pl.Series(dtype=dtype), *pieces], dtype).alias(name))
+        del pieces
+    return pl.DataFrame(columns)
+
+
+def _stacked(pieces: list[pl.Series], dtype: pl.DataType) -> pl.Series:
+    """The pieces one below the other."""
+    if any(piece.null_count() for piece in pieces) or not isinstance(dtype, pl.Categorical | pl.Datetime):
+        return pl.concat(pieces, rechunk=True)
+    # numpy gives large arrays back to the system at once; the memory of polars lingers for seconds.
+    numbers = pl.Series(np.concatenate([piece.to_physical().to_numpy() for piece in pieces]))
+    return numbers.cat.to(dtype) if isinstance(dtype, pl.Categorical) else numbers.cast(dtype)
 
 
 def _read_file(
@@ -175,17 +188,18 @@ def _read_file(
 ) -> Iterator[tuple[pl.DataFrame, float]]:
     plan = plan_events(mapping.events, source, reading.policy)
     reading.notes.extend(plan.notes)
-    decoder = Decoder(plan, reading.rules)
+    limits = Limits.of(reading.policy, reading.rules.time.earliest, reading.as_of)
+    cleaner = Cleaner(Decoder(plan, reading.rules), reading.policy, limits)
     for batch in source.batches(plan.wanted, plan.id_columns):
         reading.n_rows += batch.rows.height + batch.rejects.height
         if not batch.rejects.is_empty():
             reading.rejects.add(batch.rejects.with_columns(pl.lit(str(source.path)).alias("source")))
         if batch.rows.is_empty():
             continue
-        decoder, note = decoder.with_unit_from(batch.rows, reading.as_of)
+        cleaner.decoder, note = cleaner.decoder.with_unit_from(batch.rows, reading.as_of)
         if note:
             reading.notes.append(note)
-        yield reading.clean(batch.rows, decoder, source), batch.done_ratio
+        yield reading.keep(cleaner.clean(batch.rows), cleaner.decoder.plan, source), batch.done_ratio
 
 
 def _conflicts(conflicts: pl.DataFrame, paths: Sequence[Path]) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from recsvc.history.blocks import ROW, Batch, bad_lines_frame
 from recsvc.history.csv_lines import CsvSource
 from recsvc.history.json_lines import JsonLinesSource
 
-BATCH_ROWS = 65_536
+BATCH_ROWS = 2**17
 _JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 KNOWN_SUFFIXES = ".csv, .jsonl, .ndjson, .json (each also with .gz) or .parquet"
 
@@ -48,14 +48,16 @@ class ParquetSource:
 
     def batches(self, columns: Sequence[str], id_columns: Collection[str] = ()) -> Iterator[Batch]:
         """The rows in order."""
-        n_before = 0
         lazy = pl.scan_parquet(self.path).select(columns)
         try:
-            for rows in lazy.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True):
-                numbers = pl.int_range(n_before + 1, n_before + rows.height + 1, dtype=pl.UInt32)
-                n_before += rows.height
-                done = n_before / max(self._n_rows, 1)
-                yield Batch(rows.with_columns(numbers.alias(ROW)), bad_lines_frame([]), done)
+            # Slices, because a stream reads row groups ahead and holds them all decoded. They grow, because
+            # at first every value is new, and a new one takes many times the memory of a known one.
+            end, size = 0, max(BATCH_ROWS // 16, 1)
+            while end < self._n_rows:
+                rows = lazy.slice(end, size).collect()
+                numbers = pl.int_range(end + 1, end + rows.height + 1, dtype=pl.UInt32)
+                end, size = end + rows.height, min(2 * size, BATCH_ROWS)
+                yield Batch(rows.with_columns(numbers.alias(ROW)), bad_lines_frame([]), end / self._n_rows)
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             raise self._unreadable(error) from error
 

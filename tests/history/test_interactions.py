@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -98,3 +99,17 @@ def test_without_times_there_is_nothing_to_import(tmp_path: Path, read: Read, ma
 
 def _read(path: Path, events: list[dict[str, object]], read: Read) -> list[Interaction]:
     return list(read(write_events(path, events)).table.interactions())
+
+
+@pytest.mark.parametrize("order", [range(10), random.Random(1).sample(range(10), 10), [3] * 5])
+@pytest.mark.parametrize(("since", "until"), [(2, 7), (7, 2), (None, 4), (4, None), (-5, 50), (20, None)])
+def test_a_window_is_the_same_in_any_order_of_rows(
+    order: list[int], since: int | None, until: int | None
+) -> None:
+    def moment(hour: int | None) -> datetime | None:
+        return None if hour is None else START + timedelta(hours=hour)
+
+    table = InteractionTable.from_interactions([at(hour) for hour in order])
+    window = table.between(moment(since), moment(until)).frame["event_id"].to_list()
+    low, high = since if since is not None else -100, until if until is not None else 100
+    assert window == [f"e{hour}" for hour in order if low <= hour < high]

@@ -228,3 +228,9 @@ def assert_same_bits(first: InteractionMatrix, second: InteractionMatrix) -> Non
     assert first.popularity.tobytes() == second.popularity.tobytes()
     for name in ("data", "indices", "indptr"):
         assert getattr(first.strengths, name).tobytes() == getattr(second.strengths, name).tobytes()
+
+
+def test_a_no_without_a_time_stands_against_any_yes() -> None:
+    timed = InteractionTable.from_interactions([did("view"), did("view", "i2")])
+    table = InteractionTable(timed.compact.vstack(without_times(did("dismiss")).compact))
+    assert pairs_in(build_matrix(table, POLICY, as_of=AS_OF)) == {("c1", "i2"): 1.0}
