@@ -1,0 +1,120 @@
+"""How live items are ranked for a customer. In: the live state, a moment. Out: a shortlist and its scores.
+
+The items with the highest decayed count make a shortlist; a weighted sum of the parts orders it. What each
+part says of an item, all in powers of two:
+
+- popularity, long_popularity: the decayed counts of a short and of a long half-life.
+- newness: the age since the first meeting. recency: the time since the last.
+- neighbours: the mean likeness to the customer of the item's last readers.
+- passed_over: the customer met something else for the first time since the item was there.
+- depth: how old the item is, times how old the item was that the customer met last: somebody who reads in
+  the archive goes on doing so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsvc.live.state import SECONDS_A_DAY, Bounds, Floats, LiveState, Rows
+
+PARTS = (
+    "popularity",
+    "long_popularity",
+    "newness",
+    "recency",
+    "neighbours",
+    "passed_over",
+    "depth",
+)
+SHORTLIST_LENGTH = 60
+
+_MINUTE = 60.0
+_LOWEST_LOG_COUNT = -40.0  # What is left of one meeting after forty half-lives: below that nothing differs.
+_LEAST_LIKENESS = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class LiveModel:
+    """What a replay chose. `weights` are those of `PARTS`, one each."""
+
+    half_life_days: float
+    long_half_life_days: float
+    weights: tuple[float, ...]
+
+    def state(self, bounds: Bounds) -> LiveState:
+        """An empty state with the half-lives that the model reads: `HalfLives(0, 1)`."""
+        return LiveState((self.half_life_days, self.long_half_life_days), bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class HalfLives:
+    """The places of the short and of the long half-life among those of a state."""
+
+    short: int
+    long: int
+
+
+def shortlist(state: LiveState, barred: Rows, half_life: int, at: float) -> Rows:
+    """The rows of the items with the highest count that are not barred, at most `SHORTLIST_LENGTH`.
+
+    Equal counts: the later first meeting is in.
+    """
+    counts = state.log_counts(half_life, at)
+    counts[barred] = -np.inf
+    n = min(SHORTLIST_LENGTH, len(counts) - len(barred))
+    if n <= 0:
+        return np.empty(0, np.int64)
+    nth = np.partition(counts, len(counts) - n)[len(counts) - n]
+    rows = np.flatnonzero(counts >= nth)
+    rows = rows[counts[rows] > -np.inf]
+    best: Rows = rows[best_first(counts[rows], state.firsts()[rows])][:n]
+    return best
+
+
+def best_first(scores: Floats, firsts: Floats) -> Rows:
+    """The order of the highest scores first; equal ones: the later first meeting first: (n_items,)."""
+    return np.lexsort((np.arange(len(scores)), -firsts, -scores))
+
+
+def log_popularity(state: LiveState, rows: Rows, half_life: int, at: float) -> Floats:
+    """log2 of the decayed counts of these items, where there is anything left of them: (n_rows,)."""
+    counts: Floats = np.maximum(state.log_counts(half_life, at)[rows], _LOWEST_LOG_COUNT)
+    return counts
+
+
+def part_scores(state: LiveState, customer_id: str, rows: Rows, half_lives: HalfLives, at: float) -> Floats:
+    """What each part says of these items for a customer, known or not: (n_rows, n_parts)."""
+    customer = state.customer_row(customer_id)
+    firsts = state.firsts()[rows]
+    newness = -_log_days(at - firsts)
+    scores = np.zeros((len(rows), len(PARTS)))
+    for part, half_life in enumerate((half_lives.short, half_lives.long)):
+        scores[:, part] = log_popularity(state, rows, half_life, at)
+    scores[:, 2] = newness
+    scores[:, 3] = -_log_days(at - state.lasts()[rows])
+    if customer is None:
+        scores[:, 4] = np.log2(_LEAST_LIKENESS)
+        return scores
+    readers = state.readers(rows)
+    of_readers = state.likeness(customer)[readers].sum(axis=1) / (1 + (readers >= 0).sum(axis=1))
+    seen, depth = state.seen(customer)
+    scores[:, 4] = np.log2(of_readers + _LEAST_LIKENESS)
+    scores[:, 5] = -(seen > firsts).astype(np.float64)
+    if np.isfinite(seen):
+        scores[:, 6] = -newness * _log_days(np.array(depth))
+    return scores
+
+
+def blend(scores: Floats, weights: Sequence[float]) -> Floats:
+    """The weighted sum of the parts: (n_rows,)."""
+    blended: Floats = scores @ np.asarray(weights)
+    return blended
+
+
+def _log_days(seconds: Floats) -> Floats:
+    """log2 of a time in days, which may lie ahead or be nothing: no less than a minute's."""
+    days: Floats = np.log2((np.maximum(seconds, 0.0) + _MINUTE) / SECONDS_A_DAY)
+    return days

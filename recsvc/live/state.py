@@ -1,0 +1,202 @@
+"""What the last events say, bounded. In: meetings of customers with items. Out: arrays that scores read.
+
+Counts decay exponentially and are kept as logarithms of forward-decayed sums (Cormode, Shkapenyuk,
+Srivastava and Xu 2009, "Forward decay"): log2 of the sum of 2 ** (t / half-life) over the events of an item.
+Time passing then changes nothing that is stored, an event changes one row, events may come late, and nothing
+overflows.
+
+Memory: an item takes 4 bytes a reader kept and 8 a half-life, and about 130 more with its id: 0.4 KB with 64
+readers; a customer 4 bytes a recent item and about 130 more: 0.9 KB with 200. Where either is full, an
+eighth makes room: the items with the lowest count of the longest half-life, the customers longest unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Places = NDArray[np.int32]  # Rows in half the memory, -1 for none.
+
+_Number = TypeVar("_Number", bound=np.generic)
+
+SECONDS_A_DAY = 86_400.0
+_NOBODY = -1
+_MAKES_ROOM = 8  # One part in so many goes when all places are taken.
+_FIRST_PLACES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much is kept: items, customers, readers of an item, items of a customer; whole numbers above 0."""
+
+    n_items: int = 20_000
+    n_customers: int = 50_000
+    n_readers: int = 64
+    n_recent: int = 200
+
+
+DEFAULT_BOUNDS = Bounds()
+
+
+class LiveState:
+    """Counts by item, the last readers of each item and the last items of each customer.
+
+    Rows are places in the arrays: they hold until the next `record`. Of one customer and item only the first
+    meeting counts, as far back as the customer's recent items reach; a later one is only the item's latest.
+    """
+
+    def __init__(self, half_lives_days: tuple[float, ...], bounds: Bounds = DEFAULT_BOUNDS) -> None:
+        self.half_lives_days = half_lives_days
+        self.bounds = bounds
+        self._rates = 1 / (np.array(half_lives_days) * SECONDS_A_DAY)
+        self._item_rows: dict[str, int] = {}
+        self._customer_rows: dict[str, int] = {}
+        self._counts: Floats = np.empty((0, len(half_lives_days)))  # (n_items, n_half_lives), log2
+        self._firsts: Floats = np.empty(0)  # (n_items,), seconds
+        self._lasts: Floats = np.empty(0)
+        self._n_met: Rows = np.empty(0, np.int64)  # (n_items,), ever
+        self._readers: Places = np.empty((0, bounds.n_readers), np.int32)
+        self._recent: Places = np.empty((0, bounds.n_recent), np.int32)
+        self._n_recorded: Rows = np.empty(0, np.int64)  # (n_customers,), ever
+        self._seen: Floats = np.empty(0)  # (n_customers,), seconds
+        self._depths: Floats = np.empty(0)
+
+    @property
+    def n_items(self) -> int:
+        return len(self._item_rows)
+
+    def item_rows(self, item_ids: Iterable[str]) -> Rows:
+        """The rows of those of the items that are known."""
+        known = self._item_rows
+        return np.array([known[one] for one in item_ids if one in known], np.int64)
+
+    def customer_row(self, customer_id: str) -> int | None:
+        """The row of a customer; None for one who is not known."""
+        return self._customer_rows.get(customer_id)
+
+    def record(self, customer_id: str, item_id: str, at: float) -> None:
+        """Take in a meeting at a moment in seconds since 1970. Costs some 10 µs."""
+        item = self._item_rows.get(item_id)
+        if item is None:
+            item = self._new_item(item_id, at)
+        customer = self._customer_rows.get(customer_id)
+        if customer is None:
+            customer = self._new_customer(customer_id)
+        self._lasts[item] = max(self._lasts[item], at)
+        recent = self._recent[customer]
+        if item in recent:
+            return
+        self._firsts[item] = first = min(self._firsts[item], at)
+        counts = self._counts[item]
+        np.logaddexp2(counts, at * self._rates, out=counts)
+        self._readers[item, self._n_met[item] % self.bounds.n_readers] = customer
+        recent[self._n_recorded[customer] % self.bounds.n_recent] = item
+        self._n_met[item] += 1
+        self._n_recorded[customer] += 1
+        if at >= self._seen[customer]:
+            self._seen[customer], self._depths[customer] = at, at - first
+
+    def log_counts(self, half_life: int, at: float) -> Floats:
+        """log2 of every item's decayed count under the half-life of this place: (n_items,)."""
+        counts: Floats = self._counts[: self.n_items, half_life] - at * self._rates[half_life]
+        return counts
+
+    def firsts(self) -> Floats:
+        """When each item was first met, seconds: (n_items,)."""
+        return self._firsts[: self.n_items]
+
+    def lasts(self) -> Floats:
+        """When each item was last met, seconds: (n_items,)."""
+        return self._lasts[: self.n_items]
+
+    def seen(self, customer: int) -> tuple[float, float]:
+        """When a customer last met an item for the first time, and how old the item was: seconds both."""
+        return float(self._seen[customer]), float(self._depths[customer])
+
+    def likeness(self, customer: int) -> Floats:
+        """How much of what each customer recently met this one met too: (n_customers + 1,), the last is 0.
+
+        The shared items, each by 1 / log2(2 + its readers), over the other's number of recent items (more by
+        four, so that one shared item of one is not everything). The last place is for a reader who has gone.
+        """
+        recent = self._recent[customer]
+        recent = recent[recent >= 0]
+        readers = self._readers[recent]
+        shares = np.broadcast_to((1 / np.log2(2 + self._n_met[recent]))[:, None], readers.shape)
+        n_customers = len(self._customer_rows)
+        shared = np.bincount(readers.ravel() + 1, weights=shares.ravel(), minlength=n_customers + 1)[1:]
+        shared[customer] = 0.0
+        n_recent = np.minimum(self._n_recorded[:n_customers], self.bounds.n_recent)
+        return np.append(shared / (n_recent + 4.0), 0.0)
+
+    def readers(self, items: Rows) -> Places:
+        """The last customers who met each item for the first time: (n_rows, n_readers), -1 for none."""
+        return self._readers[items]
+
+    def _new_item(self, item_id: str, at: float) -> int:
+        if len(self._item_rows) == self.bounds.n_items:
+            self._forget_items()
+        row = len(self._item_rows)
+        if row == len(self._firsts):
+            n = min(max(2 * row, _FIRST_PLACES), self.bounds.n_items)
+            self._counts, self._readers = _grown(self._counts, n, -np.inf), _grown(self._readers, n, _NOBODY)
+            self._firsts, self._lasts = _grown(self._firsts, n, 0), _grown(self._lasts, n, 0)
+            self._n_met = _grown(self._n_met, n, 0)
+        self._counts[row], self._readers[row], self._n_met[row] = -np.inf, _NOBODY, 0
+        self._firsts[row] = self._lasts[row] = at
+        self._item_rows[item_id] = row
+        return row
+
+    def _new_customer(self, customer_id: str) -> int:
+        if len(self._customer_rows) == self.bounds.n_customers:
+            self._forget_customers()
+        row = len(self._customer_rows)
+        if row == len(self._seen):
+            n = min(max(2 * row, _FIRST_PLACES), self.bounds.n_customers)
+            self._recent, self._n_recorded = _grown(self._recent, n, _NOBODY), _grown(self._n_recorded, n, 0)
+            self._seen, self._depths = _grown(self._seen, n, -np.inf), _grown(self._depths, n, 0)
+        self._recent[row], self._n_recorded[row] = _NOBODY, 0
+        self._seen[row], self._depths[row] = -np.inf, 0.0
+        self._customer_rows[customer_id] = row
+        return row
+
+    def _forget_items(self) -> None:
+        longest = int(np.argmax(self.half_lives_days))
+        kept, places = _kept(self._counts[: self.n_items, longest])
+        for array in (self._counts, self._readers, self._firsts, self._lasts, self._n_met):
+            array[: len(kept)] = array[kept]
+        self._item_rows = _renumbered(self._item_rows, places)
+        self._recent = places[self._recent]
+
+    def _forget_customers(self) -> None:
+        kept, places = _kept(self._seen[: len(self._customer_rows)])
+        for array in (self._recent, self._n_recorded, self._seen, self._depths):
+            array[: len(kept)] = array[kept]
+        self._customer_rows = _renumbered(self._customer_rows, places)
+        self._readers = places[self._readers]
+
+
+def _grown(array: NDArray[_Number], n: int, value: float) -> NDArray[_Number]:
+    """The array with room for `n` rows, the new ones full of a value."""
+    grown: NDArray[_Number] = np.full((n, *array.shape[1:]), value, array.dtype)
+    grown[: len(array)] = array
+    return grown
+
+
+def _kept(worth: Floats) -> tuple[Rows, Places]:
+    """The rows worth most, in order, and by old row the new one; the place after the last is of nobody."""
+    n_gone = max(len(worth) // _MAKES_ROOM, 1)
+    kept = np.sort(np.argsort(worth, kind="stable")[n_gone:])
+    places = np.full(len(worth) + 1, _NOBODY, np.int32)
+    places[kept] = np.arange(len(kept), dtype=np.int32)
+    return kept, places
+
+
+def _renumbered(rows: dict[str, int], places: Places) -> dict[str, int]:
+    return {one: int(places[row]) for one, row in rows.items() if places[row] >= 0}

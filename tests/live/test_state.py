@@ -1,0 +1,83 @@
+"""The live state counts, forgets and stays within its bounds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recsvc.live.state import SECONDS_A_DAY, Bounds, LiveState
+
+DAY = SECONDS_A_DAY
+
+
+def a_state(*meetings: tuple[str, str, float], bounds: Bounds | None = None) -> LiveState:
+    """A state with a half-life of one day and one of seven, after meetings whose times are in days."""
+    state = LiveState((1.0, 7.0), bounds or Bounds())
+    for customer_id, item_id, days in meetings:
+        state.record(customer_id, item_id, days * DAY)
+    return state
+
+
+def counts(state: LiveState, days: float, half_life: int = 0) -> list[float]:
+    return [round(float(one), 9) for one in np.exp2(state.log_counts(half_life, days * DAY))]
+
+
+def test_a_count_halves_in_a_half_life() -> None:
+    state = a_state(("c1", "a", 0), ("c2", "a", 1), ("c1", "b", 1))
+    assert counts(state, 1) == [1.5, 1.0]
+    assert counts(state, 2) == [0.75, 0.5]
+    assert counts(state, 8, half_life=1)[1] == 0.5
+
+
+def test_what_comes_late_counts_as_if_it_had_come_in_time() -> None:
+    in_time = a_state(("c1", "a", 0), ("c2", "a", 3))
+    late = a_state(("c2", "a", 3), ("c1", "a", 0))
+    assert counts(in_time, 4) == counts(late, 4)
+    assert (late.firsts()[0], late.lasts()[0]) == (0, 3 * DAY)
+
+
+def test_a_second_meeting_is_the_latest_and_counts_no_more() -> None:
+    state = a_state(("c1", "a", 0), ("c1", "a", 2))
+    assert counts(state, 2) == [0.25]
+    assert state.lasts()[0] == 2 * DAY
+
+
+def test_decades_of_events_under_a_half_life_of_an_hour_stay_finite() -> None:
+    state = LiveState((1 / 24,))
+    for day in (0, 10_000, 20_000):
+        state.record(f"c{day}", "a", day * DAY)
+    assert state.log_counts(0, 20_000 * DAY)[0] == pytest.approx(0, abs=1e-6)
+
+
+def test_likeness_is_the_share_of_the_others_items_that_were_met_too() -> None:
+    state = a_state(("me", "a", 0), ("near", "a", 1), ("near", "b", 2), ("far", "c", 3))
+    me, near, far = (state.customer_row(one) for one in ("me", "near", "far"))
+    assert me is not None
+    likeness = state.likeness(me)
+    assert likeness[near] == pytest.approx((1 / np.log2(4)) / (2 + 4))
+    assert likeness[me] == likeness[far] == likeness[-1] == 0
+
+
+def test_memory_is_bounded_and_what_is_hot_stays() -> None:
+    state = LiveState((1.0,), Bounds(n_items=16, n_customers=24, n_readers=4, n_recent=3))
+    for turn in range(2_000):
+        state.record(f"c{turn % 97}", f"i{turn}", turn * 600.0)
+        state.record(f"d{turn % 89}", "hot", turn * 600.0)
+        assert state.n_items <= 16
+    assert len(state.item_rows(["hot"])) == 1 and len(state.item_rows(["i3"])) == 0
+    assert state.customer_row("c0") is None or state.customer_row("c1") is None
+    known = state.customer_row("d41")  # The last who met anything: 1,999 is 41 more than 22 times 89.
+    assert known is not None
+    assert state.readers(state.item_rows(["hot", "i1999"])).max() < 24
+    likeness = state.likeness(known)
+    assert np.isfinite(likeness).all() and likeness.min() == 0
+
+
+def test_a_row_that_is_given_anew_carries_nothing_of_the_item_before() -> None:
+    bounds = Bounds(n_items=2, n_customers=10, n_readers=4, n_recent=4)
+    state = a_state(("c1", "old", 0), ("c2", "warm", 5), ("c3", "new", 6), bounds=bounds)
+    assert len(state.item_rows(["old"])) == 0
+    assert counts(state, 6) == [0.5, 1.0]
+    c1 = state.customer_row("c1")
+    assert c1 is not None and state.likeness(c1).max() == 0
+    assert (state.readers(state.item_rows(["new"])) >= 0).sum() == 1
