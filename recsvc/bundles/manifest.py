@@ -15,8 +15,13 @@ import msgspec
 
 from recsvc.domain.profiles import Population
 
-FORMAT = 1
-SUPPORTED_FORMATS = (1,)
+FORMAT = 2
+SUPPORTED_FORMATS = (2,)
+BLEND = "blend"
+LEAST_DEVIATION = 0.01
+"""Of the scores that a blend sums up, as a share of their mean: training and serving go by the same."""
+NO_DEVIATION = 1e-10
+"""What scores of a family that learned nothing differ by: they are rounding, and next to 0 in a blend."""
 
 Parameter = int | float | str
 
@@ -67,12 +72,24 @@ class RowCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class PartFacts:
+    """One of the families that a model is made of, its weight in the sum, and what it was fitted with."""
+
+    family: str
+    weight: float
+    parameters: Mapping[str, Parameter]
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything about a bundle but its arrays. `metrics` is by family, then by metric (`ndcg@20`)."""
+    """Everything about a bundle but its arrays. `metrics` is by model, then by metric (`ndcg@20`).
+
+    `strength_scale` is what strengths were multiplied by before anything was fitted to them.
+    """
 
     version: str
-    family: str
-    parameters: Mapping[str, Parameter]
+    parts: tuple[PartFacts, ...]
+    strength_scale: float
     created_at: datetime
     seed: int
     data_window: DataWindow
@@ -89,6 +106,11 @@ class Manifest:
     population: Population | None = None
     name: str = ""
     format: int = FORMAT
+
+    @property
+    def family(self) -> str:
+        """The family of the only part; of several it is a blend."""
+        return self.parts[0].family if len(self.parts) == 1 else BLEND
 
     def with_version(self) -> Manifest:
         """The same facts under the version that they determine."""

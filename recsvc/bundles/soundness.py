@@ -6,7 +6,8 @@ is there with the type and the shape that the counts ask for, and whatever point
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -14,54 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.bundles.bundle import Bundle
+from recsvc.bundles.id_table import IdTable
+from recsvc.bundles.layouts import OF_FAMILY, SIMILARITY_FAMILIES, layout_of, optional_layouts
+from recsvc.bundles.manifest import Manifest
 from recsvc.bundles.profiles import ABSENT, JOURNEYS, LIFECYCLES
 from recsvc.domain.rfm import N_SCORES
 from recsvc.errors import BundleCorruptError
 
-Layout = Mapping[str, tuple[str, tuple[str, ...]]]
-"""By array: numpy dtype, and the name of each dimension. Dimensions of one name are of one length."""
-
-COMMON: Layout = {
-    "item_ids_text": ("|u1", ("item id bytes",)),
-    "item_ids_offsets": ("<i8", ("items + 1",)),
-    "customer_ids_text": ("|u1", ("customer id bytes",)),
-    "customer_ids_offsets": ("<i8", ("customers + 1",)),
-    "history_offsets": ("<i8", ("customers + 1",)),
-    "history_items": ("<i4", ("pairs",)),
-    "history_strengths": ("<f4", ("pairs",)),
-    "refused_offsets": ("<i8", ("customers + 1",)),
-    "refused_items": ("<i4", ("refused pairs",)),
-    "popularity": ("<f4", ("items",)),
-    "segment_popularity": ("<f4", ("segments", "items")),
-    "profile_recency_days": ("<f4", ("customers",)),
-    "profile_frequency": ("<i4", ("customers",)),
-    "profile_monetary_value": ("<f8", ("customers",)),
-    "profile_category_affinity": ("<f4", ("customers", "categories")),
-    "profile_channel_share": ("<f4", ("customers", "channels")),
-    "profile_segment": ("<i2", ("customers",)),
-    "profile_lifecycle": ("|i1", ("customers",)),
-    "profile_journey": ("|i1", ("customers",)),
-    "profile_recency_score": ("|i1", ("customers",)),
-    "profile_frequency_score": ("|i1", ("customers",)),
-    "profile_monetary_score": ("|i1", ("customers",)),
-    "profile_purchases": ("<i4", ("customers", "purchase facts")),
-    "catalogue": ("|u1", ("catalogue bytes",)),
-}
-OF_FAMILY: Mapping[str, Layout] = {
-    "als": {
-        "als_item_factors": ("<f4", ("items", "factors")),
-        "als_gram": ("<f4", ("factors", "factors")),
-    },
-    "neighbours": {
-        "neighbour_items": ("<i4", ("items", "neighbours")),
-        "neighbour_scores": ("<f4", ("items", "neighbours")),
-    },
-    "popularity": {},
-}
-
 
 def check_soundness(bundle: Bundle) -> None:
     """Refuse arrays that are sound one by one but do not fit together. Raises BundleCorruptError."""
+    _check_parts(bundle.manifest)
     _check_layout(bundle)
     for name in ("item_ids", "customer_ids"):
         _check_offsets(bundle, f"{name}_offsets", f"{name}_text")
@@ -74,8 +38,14 @@ def check_soundness(bundle: Bundle) -> None:
         _check_rows(bundle, f"{name}_items", low=0, high=bundle.manifest.rows.items)
     _check_rows(bundle, "profile_segment", low=0, high=len(bundle.manifest.segments))
     _check_profiles(bundle)
-    if "neighbour_items" in bundle.arrays:
-        _check_rows(bundle, "neighbour_items", low=-1, high=bundle.manifest.rows.items)
+    for name in ("proposal", *SIMILARITY_FAMILIES):
+        if f"{name}_items" in bundle.arrays:
+            _check_rows(bundle, f"{name}_items", low=-1, high=bundle.manifest.rows.items)
+    if "feature_names_offsets" in bundle.arrays:
+        _check_offsets(bundle, "feature_names_offsets", "feature_names_text")
+        names = IdTable(bundle.arrays["feature_names_text"], bundle.arrays["feature_names_offsets"])
+        _demand(bundle, "feature_names_offsets", names.is_in_order(), "is not in order")
+        _check_is_text(bundle, names)
     is_positive = bool((bundle.arrays["history_strengths"] > 0).all())
     _demand(bundle, "history_strengths", is_positive, "holds strengths that are not above 0")
     for name in ("popularity", "segment_popularity"):
@@ -83,29 +53,66 @@ def check_soundness(bundle: Bundle) -> None:
     _check_catalogue(bundle)
 
 
+def _check_parts(manifest: Manifest) -> None:
+    """What a model is made of is known, and can be added up."""
+    families = [part.family for part in manifest.parts]
+    for family in families:
+        if family not in OF_FAMILY:
+            raise BundleCorruptError(
+                manifest.version, "its family", f"{family!r} is not one that this release knows"
+            )
+    holds = bool(families) and max(Counter(families).values()) == 1
+    holds = holds and all(_is_positive(part.weight) for part in manifest.parts)
+    if not holds:
+        raise BundleCorruptError(
+            manifest.version, "its parts", "are not families, each once, with weights above 0"
+        )
+    if not _is_positive(manifest.strength_scale):
+        raise BundleCorruptError(manifest.version, "its strength scale", "is not above 0")
+
+
+def _is_positive(number: float) -> bool:
+    return math.isfinite(number) and number > 0
+
+
 def _check_layout(bundle: Bundle) -> None:
     manifest = bundle.manifest
     lengths = {
         "items": manifest.rows.items,
-        "items + 1": manifest.rows.items + 1,
         "customers": manifest.rows.customers,
-        "customers + 1": manifest.rows.customers + 1,
         "pairs": manifest.rows.pairs,
         "segments": len(manifest.segments),
         "categories": len(manifest.categories),
         "channels": len(manifest.channels),
         "purchase facts": 3,
     }
-    for name, (dtype, dimensions) in {**COMMON, **OF_FAMILY.get(manifest.family, {})}.items():
-        if name not in bundle.arrays:
-            raise BundleCorruptError(manifest.version, f"{name}.npy", "is missing")
-        array = bundle.arrays[name]
-        fits = array.dtype.str == dtype and array.ndim == len(dimensions)
-        fits = fits and all(
-            lengths.setdefault(dimension, length) == length
-            for dimension, length in zip(dimensions, array.shape, strict=True)
-        )
-        _demand(bundle, name, fits, f"is not {dtype} of ({', '.join(dimensions)})")
+    families = [part.family for part in manifest.parts]
+    groups = [group for group in optional_layouts(families) if group.keys() & bundle.arrays.keys()]
+    for layout in (layout_of(families), *groups):
+        for name, (dtype, dimensions) in layout.items():
+            if name not in bundle.arrays:
+                raise BundleCorruptError(manifest.version, f"{name}.npy", "is missing")
+            array = bundle.arrays[name]
+            fits = array.dtype.str == dtype and array.ndim == len(dimensions)
+            fits = fits and all(
+                _is_length(length, dimension, lengths)
+                for dimension, length in zip(dimensions, array.shape, strict=True)
+            )
+            _demand(bundle, name, fits, f"is not {dtype} of ({', '.join(dimensions)})")
+
+
+def _is_length(length: int, dimension: str, lengths: dict[str, int]) -> bool:
+    """Whether a dimension has the length that it has elsewhere, which it now has if it had none."""
+    base = dimension.removesuffix(" + 1")
+    length -= base != dimension
+    return length >= 0 and lengths.setdefault(base, length) == length
+
+
+def _check_is_text(bundle: Bundle, names: IdTable) -> None:
+    try:
+        names.ids_of(range(len(names)))
+    except UnicodeDecodeError as error:
+        raise BundleCorruptError(bundle.version, "feature_names_text.npy", "is not UTF-8") from error
 
 
 def _check_offsets(bundle: Bundle, name: str, of: str) -> None:

@@ -97,12 +97,14 @@ def _like(item: Item, model: Model | None, view: CatalogueView) -> Iterator[Cand
         return
     likeness = model.scorer.similar(row)
     rows = view.trained_rows[item.kind]
-    yield from ranked(rows[likeness[rows] > 0], likeness, Source.PERSONALISED, view)
+    alike = rows[likeness[rows] > 0]
+    yield from ranked(alike, likeness[alike], Source.PERSONALISED, view)
 
 
 def _popular(kind: ItemKind, model: Model | None, view: CatalogueView) -> Iterator[Candidate]:
     if model is not None:
-        yield from ranked(view.trained_rows[kind], model.bundle.popularity, Source.POPULAR, view)
+        rows = view.trained_rows[kind]
+        yield from ranked(rows, model.bundle.popularity[rows], Source.POPULAR, view)
 
 
 def _of_category(item: Item, model: Model | None, view: CatalogueView) -> Iterator[Candidate]:

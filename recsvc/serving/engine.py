@@ -12,12 +12,13 @@ from itertools import islice
 from recsvc.domain.items import Item, ItemKind, text_in
 from recsvc.domain.slates import OfferItem, Reason, ShownDisclosure, Slate, SlateItem, SlateRequest, Source
 from recsvc.policy import Policy
-from recsvc.serving.candidates import Candidate, climb_down
+from recsvc.serving.candidates import Candidate, rankings
 from recsvc.serving.customers import Subject, SubjectReader
 from recsvc.serving.eligibility import Circumstances, refusal_of
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
 from recsvc.serving.reasons import explain
 from recsvc.serving.reranking import choose, n_to_consider
+from recsvc.serving.verification import Model
 
 
 class Engine:
@@ -46,9 +47,7 @@ class Engine:
             request.customer_id, channel=request.channel, model=model, items=view.items, now=now
         )
         locale = request.locale or subject.locale
-        candidates = climb_down(request.kind, subject, model, view, self._policy)
-        eligible = _eligible(candidates, Circumstances(request, subject, now))
-        considered = list(islice(eligible, n_to_consider(request.limit, request.diversity)))
+        considered = self._consider(Circumstances(request, subject, now), model, view)
         chosen = choose(considered, request.limit, request.diversity)
         reasons = explain(chosen, subject, model, view, locale=locale, in_detail=request.explain)
         return Slate(
@@ -69,6 +68,19 @@ class Engine:
             expires_at=self._expiry(now, view, subject),
             degraded=_degraded(subject, model_missing=model is None, stale=self._catalogue.is_stale),
         )
+
+    def _consider(
+        self, circumstances: Circumstances, model: Model | None, view: CatalogueView
+    ) -> list[Candidate]:
+        """The best eligible candidates, of the first ranking that has enough of them."""
+        request = circumstances.request
+        n_wanted = n_to_consider(request.limit, request.diversity)
+        considered: list[Candidate] = []
+        for ranking in rankings(request.kind, circumstances.subject, model, view, self._policy):
+            considered = list(islice(_eligible(ranking, circumstances), n_wanted))
+            if len(considered) == n_wanted:
+                break
+        return considered
 
     def _expiry(self, now: datetime, view: CatalogueView, subject: Subject) -> datetime:
         """No slate outlives the validity of an item or of a suitability assessment."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from recsvc.bundles.bundle import Bundle
 from recsvc.domain.items import Item, ItemKind, ItemStatus
 from recsvc.errors import StoreError
+from recsvc.serving.cold_items import NO_COLD_ITEMS, ColdItems, place_cold_items
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.protocols import Catalogue
 from recsvc.serving.verification import Model
@@ -31,7 +32,7 @@ class CatalogueView:
     """The live items at one revision, laid beside one bundle.
 
     `trained_rows` holds, by kind, the bundle's rows of live items in ascending order; `fresh` holds
-    live items that the bundle has no row for, newest first.
+    live items that the bundle has no row for, newest first; `cold` those of them that the bundle can place.
     """
 
     revision: int
@@ -39,6 +40,7 @@ class CatalogueView:
     items: Mapping[str, Item]
     trained_rows: Mapping[ItemKind, NDArray[np.int32]]
     fresh: Mapping[ItemKind, tuple[Item, ...]]
+    cold: Mapping[ItemKind, ColdItems]
     by_row: Mapping[int, Item]
     _moments: tuple[datetime, ...]
 
@@ -60,6 +62,7 @@ class CatalogueView:
             model_version=None,
             trained_rows={kind: np.zeros(0, dtype=np.int32) for kind in ItemKind},
             fresh=_by_kind(self.items.values()),
+            cold=dict.fromkeys(ItemKind, NO_COLD_ITEMS),
             by_row={},
         )
 
@@ -115,6 +118,7 @@ def make_view(stored: Sequence[Item], bundle: Bundle | None, *, revision: int) -
     with_row = snapshot[: len(bundle.items)] if bundle else ()
     by_row = {row: live[item.item_id] for row, item in enumerate(with_row) if item.item_id in live}
     trained = {item.item_id for item in with_row}
+    fresh = _by_kind(item for item_id, item in live.items() if item_id not in trained)
     moments = {moment for item in live.values() for moment in (item.valid_from, item.valid_to) if moment}
     return CatalogueView(
         revision=revision,
@@ -124,7 +128,8 @@ def make_view(stored: Sequence[Item], bundle: Bundle | None, *, revision: int) -
             kind: np.array([row for row, item in by_row.items() if item.kind is kind], dtype=np.int32)
             for kind in ItemKind
         },
-        fresh=_by_kind(item for item_id, item in live.items() if item_id not in trained),
+        fresh=fresh,
+        cold={kind: place_cold_items(fresh[kind], bundle) for kind in ItemKind},
         by_row=by_row,
         _moments=tuple(sorted(moments)),
     )

@@ -67,7 +67,7 @@ def _trained(customer_row: int | None, bundle: Bundle | None) -> tuple[History, 
 def _fold_in(
     trained: History, refused: Sequence[str], bundle: Bundle | None, known: Known, policy: Policy
 ) -> Past:
-    scale = float(bundle.manifest.parameters.get("strength_scale", 1.0)) if bundle else 1.0
+    scale = bundle.manifest.strength_scale if bundle else 1.0
     strengths = dict(zip(trained.item_rows.tolist(), trained.strengths.tolist(), strict=True))
     changed, used, turned_down = False, set[str](), set(refused)
     until = bundle.manifest.data_window.until if bundle and len(trained) else None

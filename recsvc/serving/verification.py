@@ -11,17 +11,21 @@ from recsvc.bundles.bundle import Bundle, History
 from recsvc.bundles.manifest import GoldenQuery
 from recsvc.bundles.opening import open_bundle
 from recsvc.errors import BundleCorruptError, GoldenQueryError
-from recsvc.serving.scoring import Scorer, make_scorer
+from recsvc.serving.scoring import Scorer, Shortlist, make_scorer, make_shortlist
 
 _TOLERANCE = 1e-3  # Relative; float32 sums in another order differ by less than a tenth of it.
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A bundle that passed its checks, with the scorer of its family."""
+    """A bundle that passed its checks, with the scorer of its parts.
+
+    `shortlist` None means that all items may as well be scored.
+    """
 
     bundle: Bundle
     scorer: Scorer
+    shortlist: Shortlist | None = None
 
     @property
     def version(self) -> str:
@@ -36,9 +40,10 @@ def load_model(path: Path) -> Model:
     """
     bundle = open_bundle(path)
     try:
-        model = Model(bundle, make_scorer(bundle))
+        model = Model(bundle, make_scorer(bundle), make_shortlist(bundle))
         for number, query in enumerate(bundle.manifest.golden_queries, start=1):
             if not _answers(model, query):
+                open_bundle(path)  # A file that changed since it was checked is named.
                 raise GoldenQueryError(bundle.version, number)
     except (KeyError, IndexError, ValueError, TypeError, np.linalg.LinAlgError) as error:
         raise BundleCorruptError(bundle.version, "its arrays", f"do not fit together ({error})") from error

@@ -1,4 +1,4 @@
-"""From what was fitted to what is published. In: a fitted family and its history. Out: arrays and facts."""
+"""From what was fitted to what is published. In: a model and its history. Out: arrays and facts."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from recsvc.bundles.manifest import GoldenQuery
 from recsvc.domain.customers import Customer
 from recsvc.domain.items import Item, ItemKind
 from recsvc.history.interactions import InteractionTable
-from recsvc.history.matrix import InteractionMatrix, build_matrix
+from recsvc.history.matrix import InteractionMatrix, popularity_by_segment
 from recsvc.policy import Policy
-from recsvc.training.families.base import Fitted, TrainingData
+from recsvc.training.blending import Model
+from recsvc.training.families.base import TrainingData
 
 N_GOLDEN_QUERIES = 5
 N_GOLDEN_ITEMS = 10
@@ -29,8 +30,8 @@ LIBRARIES = ("implicit", "numpy", "scipy", "polars")
 AnyArray = NDArray[Any]
 
 
-def model_arrays(matrix: InteractionMatrix, data: TrainingData, fitted: Fitted) -> Mapping[str, AnyArray]:
-    """Ids, histories, popularity, and the arrays of the family itself."""
+def model_arrays(matrix: InteractionMatrix, data: TrainingData, model: Model) -> Mapping[str, AnyArray]:
+    """Ids, histories, popularity, and the arrays of the model's parts."""
     return {
         **id_arrays("item_ids", matrix.item_ids),
         **id_arrays("customer_ids", matrix.customer_ids),
@@ -40,7 +41,7 @@ def model_arrays(matrix: InteractionMatrix, data: TrainingData, fitted: Fitted) 
         "refused_offsets": matrix.refused.indptr.astype(np.int64),
         "refused_items": matrix.refused.indices.astype(np.int32),
         "popularity": data.popularity.astype(np.float32),
-        **fitted.arrays(),
+        **model.arrays(),
     }
 
 
@@ -89,21 +90,15 @@ def segment_popularity(
     as_of: datetime | None,
 ) -> NDArray[np.float32]:
     """Popularity within each segment, counted as overall: (n_segments, n_items)."""
-    rows = {item_id: row for row, item_id in enumerate(matrix.item_ids)}
-    popularity = np.zeros((len(policy.segments), len(rows)), dtype=np.float32)
-    for segment in range(len(policy.segments)):
-        members = [matrix.customer_ids[row] for row in np.flatnonzero(segments == segment)]
-        within = build_matrix(table.of_customers(members), policy, as_of=as_of)
-        popularity[segment, [rows[item_id] for item_id in within.item_ids]] = within.popularity
-    return popularity
+    return popularity_by_segment(table, matrix, segments, len(policy.segments), policy, as_of=as_of)
 
 
-def golden_queries(matrix: InteractionMatrix, data: TrainingData, fitted: Fitted) -> tuple[GoldenQuery, ...]:
-    """What the fitted family answers to histories of popular items: nobody's own, so nothing personal."""
+def golden_queries(matrix: InteractionMatrix, data: TrainingData, model: Model) -> tuple[GoldenQuery, ...]:
+    """What the model answers to histories of popular items: nobody's own, so nothing personal."""
     by_count = np.argsort(-data.customer_counts, kind="stable")
     n_queries = min(N_GOLDEN_QUERIES, len(by_count))
     histories = [by_count[first : first + 1 + first % 3] for first in range(n_queries)]
-    return tuple(_golden_query(np.sort(history), matrix, fitted) for history in histories)
+    return tuple(_golden_query(np.sort(history), matrix, model) for history in histories)
 
 
 def library_versions() -> Mapping[str, str]:
@@ -111,10 +106,10 @@ def library_versions() -> Mapping[str, str]:
     return {"recsvc": __version__, **{name: version(name) for name in LIBRARIES}}
 
 
-def _golden_query(history: NDArray[np.int64], matrix: InteractionMatrix, fitted: Fitted) -> GoldenQuery:
+def _golden_query(history: NDArray[np.int64], matrix: InteractionMatrix, model: Model) -> GoldenQuery:
     n_items = len(matrix.item_ids)
     ones = np.ones(len(history), dtype=np.float32)
-    scores = fitted.score(csr_matrix((ones, (np.zeros_like(history), history)), shape=(1, n_items)))[0].copy()
+    scores = model.score(csr_matrix((ones, (np.zeros_like(history), history)), shape=(1, n_items)))[0].copy()
     scores[history] = -np.inf
     best = [row for row in np.argsort(-scores, kind="stable")[:N_GOLDEN_ITEMS] if np.isfinite(scores[row])]
     return GoldenQuery(

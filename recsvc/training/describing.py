@@ -13,6 +13,7 @@ from recsvc.bundles.profiles import ProfileArrays
 from recsvc.domain.profiles import Population
 from recsvc.policy import Policy
 from recsvc.training.bundling import segment_popularity, segment_rows
+from recsvc.training.goals import counted_for
 from recsvc.training.material import Material
 from recsvc.training.portraits import draw_portraits, segment_fields
 from recsvc.training.profiles import CHANNELS, build_profiles
@@ -42,7 +43,8 @@ def describe(material: Material, policy: Policy) -> Descriptions:
     known = ProfileArrays({**unsorted.arrays(), **portraits.arrays()}, material.categories, CHANNELS, until)
     fields = segment_fields(known, len(customer_ids), policy)
     segments = segment_rows(customer_ids, material.source.customers, policy, fields)
-    popularity = segment_popularity(material.table, material.matrix, segments, policy, until)
+    counted = counted_for(material.kind, material.table, policy)
+    popularity = segment_popularity(counted, material.matrix, segments, policy, until)
     return Descriptions(
         {
             **replace(unsorted, segment_rows=segments).arrays(),

@@ -1,14 +1,16 @@
-"""Full ranking on held-out interactions. In: a fitted family, histories, what came after. Out: metrics.
+"""Full ranking on held-out interactions. In: fitted families, histories, what came after. Out: metrics.
 
-Every item of the training data is ranked for every customer, what the customer already had is masked,
-and nothing is sampled. Items that training never saw cannot be found, and count against everybody.
+Every item of the training data is ranked for every customer who is judged, what the customer had in training
+is masked unless it may be had again, and nothing is sampled. Ids, popularity and scores come from the
+training data alone; where there are times, one moment parts training from test for everybody (`holdout`).
+Items that training never saw cannot be found: each still counts among a customer's relevant items, and so
+against every family. Customers whom training never saw are not judged. `metrics` names the conventions of
+every figure and of the intervals.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,21 +19,19 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from recsvc.bundles.manifest import Measured
-from recsvc.training.families.base import Fitted, TrainingData
+from recsvc.training.families.base import TrainingData
+from recsvc.training.listing import Contest, Scores
 from recsvc.training.metrics import (
     PerCustomer,
     catalogue_metrics,
     intra_list_diversity,
-    measured,
+    measured_together,
     ranking_metrics,
     times_shown,
 )
-from recsvc.training.ranking import best_rows
 
 CUTOFFS = (10, 20, 100)
 PRIMARY_METRIC = "ndcg@20"
-_SCORES_AT_ONCE = 4_000_000  # Of float32: 16 MB a batch, whatever the number of items.
-_MAX_THREADS = 8  # Each holds a batch of scores and what it takes to rank them, some 40 MB.
 _MOST_DIVERSE = 20  # Pairs grow with the square, and nobody looks at a hundred items at once.
 
 
@@ -41,13 +41,14 @@ class HeldOut:
 
     `customer_rows` (n_customers,) are rows of the training data; `relevant` (n_customers, n_items) is what
     each of them took afterwards, sparse; `n_relevant` (n_customers,) also counts relevant items that
-    training never saw.
+    training never saw. Where what was had `may_repeat`, it may be relevant, and nothing is masked.
     """
 
     customer_rows: NDArray[np.int64]
     relevant: csr_matrix
     n_relevant: NDArray[np.int64]
     description: str
+    may_repeat: bool = False
 
     @property
     def n_customers(self) -> int:
@@ -68,7 +69,7 @@ class Evaluation:
 
 
 def evaluate(
-    fitted: Fitted,
+    fitted: Scores,
     data: TrainingData,
     held_out: HeldOut,
     *,
@@ -77,52 +78,94 @@ def evaluate(
     cutoffs: Sequence[int] = CUTOFFS,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Evaluation:
-    """Judge a fitted family. `item_categories` is (n_items,), -1 for none; None leaves diversity out."""
-    n_items = data.strengths.shape[1]
-    per_customer: list[PerCustomer] = []
-    shown = {k: np.zeros(n_items, dtype=np.int64) for k in cutoffs}
-    diversity: dict[int, list[NDArray[np.float64]]] = {k: [] for k in cutoffs if k <= _MOST_DIVERSE}
+    """Judge one fitted family or model: `evaluate_together` of one."""
+    return evaluate_together(
+        {"": fitted},
+        {},
+        data,
+        held_out,
+        item_categories=item_categories,
+        rng=rng,
+        cutoffs=cutoffs,
+        progress=progress,
+    )[""]
+
+
+def evaluate_together(
+    fitted: Mapping[str, Scores],
+    blends: Mapping[str, Mapping[str, float]],
+    data: TrainingData,
+    held_out: HeldOut,
+    *,
+    item_categories: NDArray[np.int64] | None,
+    rng: np.random.Generator,
+    cutoffs: Sequence[int] = CUTOFFS,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Mapping[str, Evaluation]:
+    """Judge several fitted families, and blends of them, in one pass: each family scores once.
+
+    All are judged on the same customers in the same order, and their intervals come from the same draws: two
+    evaluations may be compared customer by customer through `per_customer`.
+
+    Args:
+        fitted: by name, what gives scores.
+        blends: by name, the weights of families that are named in `fitted`; scores as `blended` has them, or
+            as the family's own where there is one weight. No name may stand in both.
+        item_categories: (n_items,), -1 for none; None leaves diversity out.
+        progress: is told the share of customers who are done.
+
+    Returns:
+        An evaluation for each name, those of `fitted` first.
+    """
+    n_customers, n_items = data.strengths.shape
+    contest = Contest(fitted, blends, max(cutoffs), held_out.may_repeat)
+    tallies = {name: _Tally(cutoffs, n_items, item_categories) for name in (*fitted, *blends)}
     # One thread of BLAS to each of ours, which also keeps sums in the same order on any machine.
     with threadpool_limits(1, user_api="blas"):
-        for start, lists in _best_lists(fitted, data, held_out, max(cutoffs)):
-            end = start + len(lists)
-            hits = _hits(lists, held_out.relevant[start:end])
-            per_customer.append(ranking_metrics(hits, held_out.n_relevant[start:end], cutoffs))
-            for k in cutoffs:
-                shown[k] += times_shown(lists, n_items, k)
-            if item_categories is not None:
-                for k, parts in diversity.items():
-                    parts.append(intra_list_diversity(lists, item_categories, k))
+        for start, lists in contest.lists_of(data.strengths, held_out.customer_rows):
+            end = start + len(next(iter(lists.values())))
+            relevant, n_relevant = held_out.relevant[start:end], held_out.n_relevant[start:end]
+            for name, tally in tallies.items():
+                tally.add(lists[name], relevant, n_relevant)
             progress(end / held_out.n_customers)
-        whole = {name: np.concatenate([part[name] for part in per_customer]) for name in per_customer[0]}
-        accuracy = measured(whole, rng)
-    catalogue = {
-        **catalogue_metrics(shown, data.customer_counts, data.strengths.shape[0]),
-        **{f"intra_list_diversity@{k}": _mean(parts) for k, parts in diversity.items() if parts},
+        whole = {name: tally.per_customer() for name, tally in tallies.items()}
+        accuracy = measured_together(whole, rng)
+    return {
+        name: Evaluation(whole[name], accuracy[name], tally.catalogue(data.customer_counts, n_customers))
+        for name, tally in tallies.items()
     }
-    return Evaluation(whole, accuracy, catalogue)
 
 
-def _best_lists(
-    fitted: Fitted, data: TrainingData, held_out: HeldOut, length: int
-) -> Iterator[tuple[int, NDArray[np.int32]]]:
-    """The best lists, a batch of customers at a time: the place of the first, and (n_batch, length)."""
-    n_items = data.strengths.shape[1]
-    step = max(1, _SCORES_AT_ONCE // n_items)
-    starts = range(0, held_out.n_customers, step)
+class _Tally:
+    """What the lists of one contestant add up to, batch by batch."""
 
-    def rank(start: int) -> NDArray[np.int32]:
-        histories = data.strengths[held_out.customer_rows[start : start + step]]
-        scores = fitted.score(histories)
-        customers = np.repeat(np.arange(histories.shape[0]), np.diff(histories.indptr))
-        scores[customers, histories.indices] = -np.inf
-        return best_rows(scores, length)
+    def __init__(
+        self, cutoffs: Sequence[int], n_items: int, item_categories: NDArray[np.int64] | None
+    ) -> None:
+        self._cutoffs, self._item_categories = cutoffs, item_categories
+        self._parts: list[PerCustomer] = []
+        self._shown = {k: np.zeros(n_items, dtype=np.int64) for k in cutoffs}
+        self._diversity: dict[int, list[NDArray[np.float64]]] = {k: [] for k in cutoffs if k <= _MOST_DIVERSE}
 
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, _MAX_THREADS)) as threads:
-        yield from zip(starts, threads.map(rank, starts), strict=True)
+    def add(self, lists: NDArray[np.int32], relevant: csr_matrix, n_relevant: NDArray[np.int64]) -> None:
+        self._parts.append(ranking_metrics(hits_in(lists, relevant), n_relevant, self._cutoffs))
+        for k, times in self._shown.items():
+            times += times_shown(lists, len(times), k)
+        if self._item_categories is not None:
+            for k, parts in self._diversity.items():
+                parts.append(intra_list_diversity(lists, self._item_categories, k))
+
+    def per_customer(self) -> PerCustomer:
+        return {name: np.concatenate([part[name] for part in self._parts]) for name in self._parts[0]}
+
+    def catalogue(self, customer_counts: NDArray[np.int64], n_customers: int) -> Mapping[str, float]:
+        return {
+            **catalogue_metrics(self._shown, customer_counts, n_customers),
+            **{f"intra_list_diversity@{k}": _mean(parts) for k, parts in self._diversity.items() if parts},
+        }
 
 
-def _hits(lists: NDArray[np.int32], relevant: csr_matrix) -> NDArray[np.bool_]:
+def hits_in(lists: NDArray[np.int32], relevant: csr_matrix) -> NDArray[np.bool_]:
     """Whether each place of each list is relevant: (n_lists, length)."""
     n_items = relevant.shape[1]
     customers = np.repeat(np.arange(relevant.shape[0]), np.diff(relevant.indptr))

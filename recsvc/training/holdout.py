@@ -2,7 +2,8 @@
 
 With times, the last tenth of the history is the test, as it will be in service. Without times, or where
 too few customers took anything new in that tenth, a fifth of every customer's items is, which ranks the
-families as a real test does; a share of all interactions at random does not.
+families as a real test does; a share of all interactions at random does not. Items that may be had again
+(`goals`) are held out by time where they were taken up, whether the customer had them before or not.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from recsvc.domain.items import ItemKind
 from recsvc.history.interactions import InteractionTable
 from recsvc.history.matrix import InteractionMatrix, build_matrix
 from recsvc.history.times import EPOCH
 from recsvc.policy import Policy
+from recsvc.training.chance import lots, seeds_of
 from recsvc.training.evaluation import HeldOut
+from recsvc.training.goals import GOAL_STRENGTH, goals_of, may_repeat, recounted
 
 TEST_SHARE_OF_TIME = 0.1
 TEST_SHARE_OF_ITEMS = 0.2
@@ -38,12 +42,47 @@ class Split:
     is_by_time: bool
 
 
-def split(table: InteractionTable, policy: Policy, rng: np.random.Generator) -> Split:
-    """Hold out by time where that leaves enough customers to judge by, else by customer."""
-    by_time = _split_by_time(table, policy) if table.has_times else None
-    if by_time and by_time.held_out and by_time.held_out.n_customers >= MIN_CUSTOMERS_BY_TIME:
+def split(table: InteractionTable, policy: Policy, kind: ItemKind = ItemKind.CONTENT, *, seed: int) -> Split:
+    """Hold out by time where that leaves enough customers to judge by, else by customer.
+
+    Args:
+        kind: what the items are; the policy says whether such may be had again.
+    """
+    by_time = _split_by_time(table, policy, kind) if table.has_times else None
+    if by_time and by_time.held_out:
         return by_time
-    return _split_by_customer(build_matrix(table, policy, as_of=None), rng)
+    return _split_by_customer(build_matrix(table, policy, as_of=None), seed)
+
+
+def held_out_later(
+    train: InteractionMatrix,
+    later: InteractionTable,
+    policy: Policy,
+    kind: ItemKind,
+    when: str,
+    *,
+    min_customers: int = MIN_CUSTOMERS,
+) -> HeldOut | None:
+    """What the customers of `train` are to find of what came `later`; None for too few customers.
+
+    Where items of the kind may be had again, that is what they took up, or where too few took up anything,
+    all that they took; else what they took for the first time. `when` ends the description.
+    """
+    whole = build_matrix(later, policy, as_of=None)
+    if not may_repeat(kind, policy):
+        first = held_out_from(train, whole, f"first-time interactions {when}")
+        return first if first and first.n_customers >= min_customers else None
+    goals = build_matrix(goals_of(later, policy), policy, as_of=None)
+    for test, what in (
+        (goals, f"interactions of strength {GOAL_STRENGTH:g} or more"),
+        (whole, "interactions"),
+    ):
+        description = f"{what}, first-time or not, nothing masked, {when}"
+        customers, items = _known_pairs(train, test)
+        held_out = _held_out(train, customers, items, description)
+        if held_out and held_out.n_customers >= min_customers:
+            return replace(held_out, may_repeat=True)
+    return None
 
 
 def held_out_from(train: InteractionMatrix, test: InteractionMatrix, description: str) -> HeldOut | None:
@@ -51,14 +90,26 @@ def held_out_from(train: InteractionMatrix, test: InteractionMatrix, description
 
     Items that `train` does not know stay in the count of what could have been found.
     """
+    customers, items = _known_pairs(train, test)
+    is_first = (items < 0) | ~_contains(train.strengths, customers, np.maximum(items, 0))
+    return _held_out(train, customers[is_first], items[is_first], description)
+
+
+def _known_pairs(
+    train: InteractionMatrix, test: InteractionMatrix
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows in `train` of whoever it knows and of what they took, -1 for an item that it does not know."""
     item_rows = _rows_in(train.item_ids, test.item_ids)
     customer_rows = _rows_in(train.customer_ids, test.customer_ids)
     pairs = test.strengths.tocoo()
     customers, items = customer_rows[pairs.row], item_rows[pairs.col]
     is_known = customers >= 0
-    customers, items = customers[is_known], items[is_known]
-    is_first = (items < 0) | ~_contains(train.strengths, customers, np.maximum(items, 0))
-    customers, items = customers[is_first], items[is_first]
+    return customers[is_known], items[is_known]
+
+
+def _held_out(
+    train: InteractionMatrix, customers: NDArray[np.int64], items: NDArray[np.int64], description: str
+) -> HeldOut | None:
     judged, n_relevant = np.unique(customers, return_counts=True)
     if len(judged) < MIN_CUSTOMERS:
         return None
@@ -73,26 +124,30 @@ def held_out_from(train: InteractionMatrix, test: InteractionMatrix, description
     return HeldOut(judged, relevant, n_relevant, description)
 
 
-def _split_by_time(table: InteractionTable, policy: Policy) -> Split | None:
+def _split_by_time(table: InteractionTable, policy: Policy, kind: ItemKind) -> Split | None:
     # As a number: polars would look the zone up in the system's time zone files, which may be absent.
     micros = table.compact["occurred_at"].dt.epoch("us").quantile(1 - TEST_SHARE_OF_TIME, "lower")
     assert micros is not None  # A table with times has a first and a last one.
     cut = EPOCH + timedelta(microseconds=int(micros))
     before, after = table.between(None, cut), table.between(cut, None)
-    train, test = build_matrix(before, policy, as_of=cut), build_matrix(after, policy, as_of=None)
-    if not train.strengths.nnz or not test.strengths.nnz:
+    train = build_matrix(before, policy, as_of=cut)
+    if not train.strengths.nnz:
         return None
-    description = f"first-time interactions from {cut:%Y-%m-%d %H:%M} on"
-    return Split(train, held_out_from(train, test, description), is_by_time=True)
+    train = recounted(train, kind, before, policy, as_of=cut)
+    when = f"from {cut:%Y-%m-%d %H:%M} on"
+    held_out = held_out_later(train, after, policy, kind, when, min_customers=MIN_CUSTOMERS_BY_TIME)
+    return Split(train, held_out, is_by_time=True)
 
 
-def _split_by_customer(matrix: InteractionMatrix, rng: np.random.Generator) -> Split:
-    pairs = matrix.strengths.tocoo()
-    n_items = np.bincount(pairs.row, minlength=matrix.strengths.shape[0])
+def _split_by_customer(matrix: InteractionMatrix, seed: int) -> Split:
+    pairs = matrix.strengths
+    n_items = np.diff(pairs.indptr)
+    customers = np.repeat(np.arange(len(n_items)), n_items)
     n_held = np.floor(n_items * TEST_SHARE_OF_ITEMS).astype(np.int64)
-    lottery = rng.random(len(pairs.row))
-    order = np.lexsort((lottery, pairs.row))
-    place = np.arange(len(order)) - np.repeat(np.cumsum(n_items) - n_items, n_items)
+    of_customers, of_items = seeds_of(pairs)
+    lottery = lots(of_customers[customers], of_items[pairs.indices], seed=seed)
+    order = np.lexsort((lottery, customers))
+    place = np.arange(len(order)) - np.repeat(pairs.indptr[:-1], n_items)
     is_test = np.zeros(len(order), dtype=bool)
     is_test[order] = place < np.repeat(n_held, n_items)
     train = _with_pairs(matrix, ~is_test)
@@ -118,7 +173,5 @@ def _rows_in(ids: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.int64]
 
 
 def _contains(matrix: csr_matrix, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether each (row, column) is an entry of the matrix."""
-    n_columns = matrix.shape[1]
-    entry_rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    return np.isin(rows * n_columns + columns, entry_rows * n_columns + matrix.indices)
+    """Whether each (row, column) is an entry of the matrix, all of whose entries are above 0."""
+    return np.asarray(matrix[rows, columns] > 0).ravel() if len(rows) else np.zeros(0, dtype=np.bool_)

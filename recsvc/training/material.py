@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from recsvc.bundles.manifest import DataWindow, RowCounts
@@ -18,6 +19,7 @@ from recsvc.history.matrix import InteractionMatrix, build_matrix
 from recsvc.history.times import EPOCH
 from recsvc.policy import Policy
 from recsvc.training.bundling import category_rows, complete_catalogue
+from recsvc.training.goals import recounted
 
 MIN_CUSTOMERS = 2
 MIN_ITEMS = 2
@@ -35,10 +37,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """The part of a source that may be learned from. `categories` are those of its items, in order."""
+    """The part of a source that may be learned from. `categories` are those of its items, in order.
+
+    `kind` is that of all items with interactions; content where there are several kinds.
+    """
 
     source: Source
     table: InteractionTable
+    kind: ItemKind
     matrix: InteractionMatrix
     window: DataWindow
     categories: tuple[str, ...]
@@ -71,8 +77,16 @@ def gather(source: Source, policy: Policy) -> Material:
     table = _with_consent(source, policy)
     matrix = build_matrix(table, policy, as_of=None)
     _demand_enough(matrix)
+    kind = _kind_of(matrix, source)
+    matrix = recounted(matrix, kind, table, policy, as_of=None)
     categories = tuple(sorted({item.category for item in source.items if item.category}))
-    return Material(source, table, matrix, _window(table), categories)
+    return Material(source, table, kind, matrix, _window(table), categories)
+
+
+def _kind_of(matrix: InteractionMatrix, source: Source) -> ItemKind:
+    known = {item.item_id: item.kind for item in source.items}
+    kinds = {known.get(item_id, source.kind) for item_id in matrix.item_ids}
+    return kinds.pop() if len(kinds) == 1 else ItemKind.CONTENT
 
 
 def _with_consent(source: Source, policy: Policy) -> InteractionTable:
@@ -98,6 +112,7 @@ def _window(table: InteractionTable) -> DataWindow:
     if not table.has_times:
         return DataWindow(None, None)
     # As numbers: polars would look the zone up in the system's time zone files, which may be absent.
-    micros = table.compact["occurred_at"].drop_nulls().dt.epoch("us").to_numpy()
-    since, until = (EPOCH + timedelta(microseconds=int(one)) for one in (micros.min(), micros.max()))
+    micros = pl.col("occurred_at").dt.epoch("us")
+    bounds = table.compact.select(since=micros.min(), until=micros.max()).row(0)
+    since, until = (EPOCH + timedelta(microseconds=bound) for bound in bounds)
     return DataWindow(since, until)

@@ -1,13 +1,24 @@
 """How good a ranking is. In: hits by place, lists. Out: one figure per customer and metric, and means.
 
-Conventions, with R the number of a customer's relevant items and k the cut-off: recall divides by R,
-precision by k, the ideal of NDCG has min(R, k) ones, average precision divides by min(R, k), the
-reciprocal rank is 0 without a hit in the first k.
+Conventions, with R the number of a customer's relevant items (those that training never saw among them) and k
+the cut-off. Relevance is yes or no. Every figure is a mean over customers, each counting alike.
+
+- recall: hits in the first k, by R (not by min(R, k)).
+- precision: hits in the first k, by k, also where a list runs short.
+- NDCG: a hit at place p gains 1 / log2(p + 1); the ideal has min(R, k) hits (Järvelin and Kekäläinen 2002).
+- MAP: the precision at each hit in the first k, summed, by min(R, k), so that a perfect list has 1 at any k.
+  trec_eval divides by R (`map_cut_k`): multiply ours by min(R, k) / R to compare.
+- MRR: 1 / place of the first hit; 0 without a hit in the first k.
+- hit rate: whether there is a hit in the first k.
+
+Intervals are of the bootstrap over customers (Efron 1979): as many customers as there are, drawn with
+replacement, and the 2.5th and 97.5th percentiles of the means. They tell how far another set of such
+customers might move a mean, and nothing of another training run or another time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +26,8 @@ from numpy.typing import NDArray
 from recsvc.bundles.manifest import Measured
 
 PerCustomer = Mapping[str, NDArray[np.float64]]  # By metric, `ndcg@20`: (n_customers,)
+
+_RESAMPLES_AT_ONCE = 20
 
 
 def ranking_metrics(
@@ -97,19 +110,38 @@ def intra_list_diversity(
 
 def measured(
     per_customer: PerCustomer, rng: np.random.Generator, n_resamples: int = 500
-) -> dict[str, Measured]:
+) -> Mapping[str, Measured]:
     """Means with 95 % percentile bootstrap intervals over customers."""
-    values = np.stack(list(per_customer.values()), axis=1)
-    n = len(values)
-    means = np.empty((n_resamples, values.shape[1]))
-    for resample in range(n_resamples):
-        times_drawn = np.bincount(rng.integers(0, n, size=n), minlength=n)
-        means[resample] = times_drawn @ values / n
-    low, high = np.quantile(means, [0.025, 0.975], axis=0)
-    mean = values.mean(axis=0)
+    return measured_together({"": per_customer}, rng, n_resamples)[""]
+
+
+def measured_together(
+    figures: Mapping[str, PerCustomer], rng: np.random.Generator, n_resamples: int = 500
+) -> Mapping[str, Mapping[str, Measured]]:
+    """`measured` for each of several, who are judged on the same customers, from the same draws.
+
+    Each gets what it would get alone with an `rng` in the same state.
+    """
+    values = {name: np.stack(list(one.values()), axis=1) for name, one in figures.items()}
+    n = len(next(iter(values.values())))
+    means = {name: np.empty((n_resamples, table.shape[1])) for name, table in values.items()}
+    for first in range(0, n_resamples, _RESAMPLES_AT_ONCE):
+        n_now = min(_RESAMPLES_AT_ONCE, n_resamples - first)
+        times_drawn = np.empty((n_now, n))
+        for one in times_drawn:
+            one[:] = np.bincount(rng.integers(0, n, size=n), minlength=n)
+        for name, table in values.items():
+            means[name][first : first + n_now] = times_drawn @ table / n
     return {
-        name: Measured(float(mean[i]), float(low[i]), float(high[i])) for i, name in enumerate(per_customer)
+        name: _intervals(figures[name], table.mean(axis=0), means[name]) for name, table in values.items()
     }
+
+
+def _intervals(
+    names: Iterable[str], mean: NDArray[np.float64], resampled: NDArray[np.float64]
+) -> Mapping[str, Measured]:
+    low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
+    return {name: Measured(float(mean[i]), float(low[i]), float(high[i])) for i, name in enumerate(names)}
 
 
 def _ideal_gain(cumulated: NDArray[np.float64], n_ideal: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -8,28 +8,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from recsvc.bundles.manifest import Manifest
 from recsvc.bundles.registry import Registry
 from recsvc.policy import Policy
+from recsvc.training.budget import Budget
 from recsvc.training.bundling import catalogue_array, golden_queries, library_versions, model_arrays
+from recsvc.training.cold_start import cold_start_arrays
 from recsvc.training.describing import describe
 from recsvc.training.families.base import Family, training_data
 from recsvc.training.holdout import split
 from recsvc.training.material import Source, gather
 from recsvc.training.profiles import CHANNELS
-from recsvc.training.selection import Progress, Selection, select_model
+from recsvc.training.proposing import proposal_arrays
+from recsvc.training.selection import Selection, select_model
+from recsvc.training.trials import Progress
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """What a run did. `seconds` is wall time by stage."""
+    """What a run did. `seconds` is wall time by stage, `cpu_seconds` over all threads."""
 
     manifest: Manifest
     selection: Selection
     seconds: Mapping[str, float]
+    cpu_seconds: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +42,17 @@ class _Stopwatch:
 
     progress: Progress
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         self.progress(name, 0.0)
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         # BLAS adds up in another order with more threads: with one, any machine gives the same bytes.
         with threadpool_limits(1, user_api="blas"):
             yield
         self.seconds[name] = round(time.perf_counter() - started, 3)
+        self.cpu_seconds[name] = round(time.process_time() - cpu_started, 3)
         self.progress(name, 1.0)
 
 
@@ -59,9 +65,14 @@ def train(
     seed: int,
     created_at: datetime,
     name: str = "",
+    time_budget_seconds: float | None = None,
     progress: Progress = lambda stage, share: None,
 ) -> TrainingReport:
-    """Judge the families, fit the best on everything, and publish it.
+    """Judge the families and a blend of them, fit the best on everything, and publish it.
+
+    Args:
+        time_budget_seconds: wall time after which the search of settings settles for the best that it has
+            seen; None for the whole plan, which gives the same model on any machine.
 
     Raises:
         TrainingError: there is too little to learn from.
@@ -72,20 +83,28 @@ def train(
         material = gather(source, policy)
         registry.check_writable()  # Before the long part, and after all that would leave nothing to publish.
     with watch.stage("select"):
-        parts = split(material.table, policy, np.random.default_rng(seed))
+        parts = split(material.table, policy, material.kind, seed=seed)
         selection = select_model(
-            families, parts, item_categories=material.categories_of, seed=seed, progress=progress
+            families,
+            parts,
+            item_categories=material.categories_of,
+            seed=seed,
+            progress=progress,
+            budget=Budget(time_budget_seconds, time.perf_counter),
         )
     with watch.stage("fit"):
         data = training_data(material.matrix)
-        fitted = selection.chosen.fit(data, seed=seed)
+        model = selection.chosen.fit(data, seed=seed)
+        proposals = proposal_arrays(data, model, seed=seed)
+        catalogue = material.catalogue(material.matrix.item_ids)
+        cold_start = cold_start_arrays(model, data, catalogue, as_of=material.window.until)
     with watch.stage("profiles"):
         descriptions = describe(material, policy)
     with watch.stage("publish"):
         facts = Manifest(
             version="",
-            family=selection.chosen.family.name,
-            parameters={**fitted.parameters, "strength_scale": data.strength_scale},
+            parts=model.facts,
+            strength_scale=data.strength_scale,
             created_at=created_at,
             seed=seed,
             data_window=material.window,
@@ -98,14 +117,16 @@ def train(
             metrics={one.name: one.evaluation.accuracy for one in selection.tried},
             holdout=selection.holdout,
             arrays={},
-            golden_queries=golden_queries(material.matrix, data, fitted),
+            golden_queries=golden_queries(material.matrix, data, model),
             population=descriptions.population,
             name=name,
         )
         arrays = {
-            **model_arrays(material.matrix, data, fitted),
+            **model_arrays(material.matrix, data, model),
+            **proposals,
+            **cold_start,
             **descriptions.arrays,
-            "catalogue": catalogue_array(material.catalogue(material.matrix.item_ids)),
+            "catalogue": catalogue_array(catalogue),
         }
         manifest = registry.publish(facts, arrays)
-    return TrainingReport(manifest, selection, watch.seconds)
+    return TrainingReport(manifest, selection, watch.seconds, watch.cpu_seconds)

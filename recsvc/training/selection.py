@@ -6,180 +6,149 @@ Only the history that was handed in is looked at; a test file never is.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recsvc.bundles.manifest import BLEND
 from recsvc.history.matrix import InteractionMatrix
-from recsvc.training.blending import POPULARITY_WEIGHTS, PopularityBlend
-from recsvc.training.evaluation import CUTOFFS, PRIMARY_METRIC, Evaluation, HeldOut, evaluate
-from recsvc.training.families.base import Family, Fitted, TrainingData, training_data
+from recsvc.training.blending import Recipe
+from recsvc.training.budget import Budget
+from recsvc.training.chance import seeds_of
+from recsvc.training.evaluation import CUTOFFS, PRIMARY_METRIC
+from recsvc.training.families.base import Family
 from recsvc.training.holdout import Split
+from recsvc.training.search import search
+from recsvc.training.trials import MAX_JUDGED, Fit, Judge, Progress, Trial, Tried, at_most
+from recsvc.training.weighing import best_weights
 
-Progress = Callable[[str, float], None]  # The stage, and how much of it is done, 0 to 1.
 Categories = Callable[
     [InteractionMatrix], NDArray[np.int64] | None
 ]  # Of the matrix's items, if they have any.
 
-MAX_JUDGED = 5_000  # Customers; enough to tell families apart, whatever the size of the bank.
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A family with a weight for popularity beside it. The weight 0 is the family alone."""
-
-    family: Family
-    popularity_weight: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """As reports show it."""
-        return f"{self.family.name}+popularity" if self.popularity_weight else self.family.name
-
-    def fit(self, data: TrainingData, *, seed: int) -> Fitted:
-        """Fit the family and lay popularity beside it."""
-        return self.over(self.family.fit(data, seed=seed), data)
-
-    def over(self, fitted: Fitted, data: TrainingData) -> Fitted:
-        """The same over a family that was fitted already."""
-        if not self.popularity_weight:
-            return fitted
-        return PopularityBlend(fitted, data.popularity, self.popularity_weight)
-
-
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """One candidate on the hold-out. `seconds` is of the fit alone."""
-
-    candidate: Candidate
-    evaluation: Evaluation
-    seconds: float
-
-    @property
-    def name(self) -> str:
-        return self.candidate.name
-
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The outcome. `tried` is empty when there was not enough to judge by; `holdout` says what that was."""
+    """The outcome. `tried` holds every family at its best, and the blend of them where there is one.
 
-    chosen: Candidate
+    It is empty when there was not enough to judge by; `holdout` says what that was. `trials` is every setting
+    that was looked at on the way; `cpu_seconds` what the whole selection cost.
+    """
+
+    chosen: Recipe
     tried: tuple[Tried, ...]
+    trials: tuple[Trial, ...]
     why: str
     holdout: str
+    cpu_seconds: float
+
+    @property
+    def als_fit_seconds(self) -> float | None:
+        """CPU seconds of ALS's dearest fit, the whole one: what the cost of selection is told in."""
+        return max((one.fit_seconds for one in self.trials if one.family == "als"), default=None)
 
 
 def select_model(
-    families: Sequence[Family], parts: Split, *, item_categories: Categories, seed: int, progress: Progress
+    families: Sequence[Family],
+    parts: Split,
+    *,
+    item_categories: Categories,
+    seed: int,
+    progress: Progress,
+    budget: Budget,
 ) -> Selection:
-    """Try every family; the simplest where nothing can be judged.
-
-    With times, what is popular now is also tried beside each family. Without them there is no now.
-    """
+    """Try every family and a blend of them; the simplest where nothing can be judged."""
+    started = time.process_time()
     if parts.held_out is None:
         why = "too few customers to judge by, so the simplest family serves"
-        return Selection(Candidate(families[0]), (), why, "none")
+        return Selection(Recipe(((families[0], 1.0),)), (), (), why, "none", 0.0)
     judge = Judge(
         parts.train,
-        _at_most(parts.held_out, MAX_JUDGED, np.random.default_rng(seed)),
+        at_most(parts.held_out, MAX_JUDGED, seeds_of(parts.train.strengths)[0]),
         item_categories=item_categories(parts.train),
         seed=seed,
         progress=progress,
     )
-    weights = POPULARITY_WEIGHTS if parts.is_by_time else ()
-    tried = tuple(outcome for family in families for outcome in _try_family(family, weights, judge))
+    fits = _search_all(families, judge, budget)
+    tried = _judge_all(fits, judge)
     chosen = _choose(tried)
-    return Selection(chosen.candidate, tried, _why(chosen, tried), parts.held_out.description)
+    return Selection(
+        chosen.recipe,
+        tried,
+        tuple(judge.trials),
+        _why(chosen, tried),
+        parts.held_out.description,
+        round(time.process_time() - started, 3),
+    )
 
 
-class Judge:
-    """Fits candidates on one matrix and judges them on what was held out, all in the same way."""
-
-    def __init__(
-        self,
-        train: InteractionMatrix,
-        held_out: HeldOut,
-        *,
-        item_categories: NDArray[np.int64] | None,
-        seed: int,
-        progress: Progress,
-        cutoffs: Sequence[int] = CUTOFFS,
-    ) -> None:
-        self._data = training_data(train)
-        self._held_out = held_out
-        self._item_categories = item_categories
-        self._seed = seed
-        self._progress = progress
-        self._cutoffs = cutoffs
-
-    def judge(self, family: Family, popularity_weights: Sequence[float]) -> Iterator[Tried]:
-        """One fit of the family, judged at each weight for popularity."""
-        self._progress(f"fit {family.name}", 0.0)
-        started = time.perf_counter()
-        fitted = family.fit(self._data, seed=self._seed)
-        seconds = time.perf_counter() - started
-        for weight in popularity_weights:
-            candidate = Candidate(family, weight)
-            yield Tried(candidate, self._evaluate(candidate, fitted), seconds)
-
-    def _evaluate(self, candidate: Candidate, fitted: Fitted) -> Evaluation:
-        return evaluate(
-            candidate.over(fitted, self._data),
-            self._data,
-            self._held_out,
-            item_categories=self._item_categories,
-            rng=np.random.default_rng(self._seed),
-            cutoffs=self._cutoffs,
-            progress=lambda share: self._progress(f"judge {candidate.name}", share),
-        )
+def _search_all(families: Sequence[Family], judge: Judge, budget: Budget) -> tuple[Fit, ...]:
+    """The best fit of every family, as far as the budget goes; the first family always has its turn."""
+    fits: list[Fit] = []
+    for family in families:
+        if fits and budget.is_spent():
+            break
+        if (fit := search(family, judge, budget)) is not None:
+            fits.append(fit)
+    return tuple(fits)
 
 
-def _try_family(family: Family, weights: Sequence[float], judge: Judge) -> tuple[Tried, ...]:
-    """The family alone, and where it is personal the best of the weights for popularity beside it."""
-    alone, *blended = judge.judge(family, (0.0, *weights) if family.is_personal else (0.0,))
-    return (alone, max(blended, key=_primary)) if blended else (alone,)
+def _judge_all(fits: Sequence[Fit], judge: Judge) -> tuple[Tried, ...]:
+    """Every family alone, and the blend of those that pay, where there are several."""
+    judge.progress("weigh families", 0.0)
+    global_fits = [fit.fitted for fit in fits if not fit.fitted.family.is_local]
+    weights = best_weights(global_fits, judge.data, judge.held_out) if global_fits else ()
+    pairs = sorted(
+        ((fitted.family, weight) for fitted, weight in zip(global_fits, weights, strict=True) if weight),
+        key=lambda pair: -pair[1],
+    )
+    alone = [Recipe(((fit.fitted.family, 1.0),)) for fit in fits]
+    blend = [Recipe(tuple(pairs))] if len(pairs) > 1 else []
+    return judge.judge(fits, [*alone, *blend], CUTOFFS)
 
 
 def _choose(tried: Sequence[Tried]) -> Tried:
-    """The best, and of two that chance may have ordered the personal one.
+    """The best personal family, or the blend where it is better by more than the difference's standard error.
 
-    The popular list is always at hand as a lower rung; it is worth serving everybody the same only where
-    that is better beyond doubt.
+    What is the same for everybody is taken only where it is better than that beyond what chance may have
+    ordered: the popular list is always at hand as a lower rung.
     """
-    best = max(tried, key=_primary)
-    personal = max((one for one in tried if one.candidate.family.is_personal), key=_primary, default=best)
-    in_doubt = personal.evaluation.primary.high >= best.evaluation.primary.low
-    return personal if in_doubt else best
+    alone = [one for one in tried if one.name != BLEND]
+    best = max(alone, key=_primary)
+    chosen = max((one for one in alone if one.recipe.is_personal), key=_primary, default=best)
+    for blend in tried:
+        gained = _gain(blend, chosen)
+        if blend.name == BLEND and gained.mean() > gained.std() / np.sqrt(len(gained)):
+            chosen = blend
+    return chosen if chosen.evaluation.primary.high >= best.evaluation.primary.low else best
+
+
+def _gain(one: Tried, other: Tried) -> NDArray[np.float64]:
+    """What each customer's list gains by the one over the other: (n_customers,)."""
+    gained: NDArray[np.float64] = (
+        one.evaluation.per_customer[PRIMARY_METRIC] - other.evaluation.per_customer[PRIMARY_METRIC]
+    )
+    return gained
 
 
 def _primary(tried: Tried) -> float:
     return tried.evaluation.primary.value
 
 
-def _at_most(held_out: HeldOut, n_customers: int, rng: np.random.Generator) -> HeldOut:
-    """The hold-out with at most so many customers, drawn at random."""
-    if held_out.n_customers <= n_customers:
-        return held_out
-    drawn = np.sort(rng.choice(held_out.n_customers, n_customers, replace=False))
-    return replace(
-        held_out,
-        customer_rows=held_out.customer_rows[drawn],
-        relevant=held_out.relevant[drawn],
-        n_relevant=held_out.n_relevant[drawn],
-    )
-
-
 def _why(chosen: Tried, tried: Sequence[Tried]) -> str:
     score, best = chosen.evaluation.primary, max(tried, key=_primary)
-    merit = (
-        f"the best {PRIMARY_METRIC}"
-        if chosen is best
-        else f"a {PRIMARY_METRIC} that is as good, and is personal"
-    )
+    what = chosen.name
+    if len(chosen.recipe.parts) > 1:
+        what += f" of {_as_text({family.name: weight for family, weight in chosen.recipe.parts})}"
+    merit = f"the best {PRIMARY_METRIC}" if chosen is best else f"a {PRIMARY_METRIC} that is as good"
+    merit += "" if chosen is best or best.recipe.is_personal else ", and is personal"
     others = [f"{one.name} {_primary(one):.4f}" for one in tried if one is not chosen]
-    return f"{chosen.name} has {merit}: {score.value:.4f} ({score.low:.4f} to {score.high:.4f})" + (
+    return f"{what} has {merit}: {score.value:.4f} ({score.low:.4f} to {score.high:.4f})" + (
         f"; the others: {', '.join(others)}" if others else ""
     )
+
+
+def _as_text(weights: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())

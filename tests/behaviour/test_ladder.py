@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from recsvc.bundles.manifest import PartFacts
 from recsvc.bundles.registry import Registry
 from recsvc.domain.customers import Consents, Customer
 from recsvc.domain.items import Item, ItemKind
@@ -123,10 +124,13 @@ def test_a_bundle_alone_can_serve(bank_in_small: SampleBank, world: World) -> No
     assert alone.slate(CONTENT, "c0001").items == world.slate(CONTENT, "c0001", locale="en").items
 
 
+def of_one_family(name: str) -> dict[str, object]:
+    """The facts of a model that is nothing else, and that was asked nothing at training."""
+    return {"parts": (PartFacts(name, 1.0, {}),), "golden_queries": ()}
+
+
 def test_a_model_that_is_nobodys_own_says_popular_and_not_personal(shelf: tuple[Path, Path]) -> None:
-    plain = publish_changed(
-        shelf[0], lambda arrays: None, {"family": "popularity", "parameters": {}, "golden_queries": ()}
-    )
+    plain = publish_changed(shelf[0], lambda arrays: None, of_one_family("popularity"))
     Registry(plain.parent).promote(plain.name)
     world = World(plain.parent)
     assert world.slate(CONTENT, "c0001").source is Source.POPULAR
@@ -137,12 +141,10 @@ def test_an_item_that_the_history_says_nothing_of_is_left_to_a_lower_rung(shelf:
 
     def no_neighbours(arrays: Arrays) -> None:
         n_items = len(arrays["popularity"])
-        arrays["neighbour_items"] = np.full((n_items, 1), -1, dtype=np.int32)
-        arrays["neighbour_scores"] = np.zeros((n_items, 1), dtype=np.float32)
+        arrays["neighbours_items"] = np.full((n_items, 1), -1, dtype=np.int32)
+        arrays["neighbours_scores"] = np.zeros((n_items, 1), dtype=np.float32)
 
-    lonely = publish_changed(
-        shelf[0], no_neighbours, {"family": "neighbours", "parameters": {}, "golden_queries": ()}
-    )
+    lonely = publish_changed(shelf[0], no_neighbours, of_one_family("neighbours"))
     Registry(lonely.parent).promote(lonely.name)
     world = World(lonely.parent)
     assert world.slate(CONTENT, "c0001").source is Source.POPULAR

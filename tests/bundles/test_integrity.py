@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsvc.bundles.manifest import FORMAT, encode_manifest
+from recsvc.bundles.bundle import Bundle
+from recsvc.bundles.layouts import (
+    COMMON,
+    FACTOR_FAMILIES,
+    OF_FAMILY,
+    SIMILARITY_FAMILIES,
+    layout_of,
+    optional_layouts,
+)
+from recsvc.bundles.manifest import FORMAT, PartFacts, encode_manifest
 from recsvc.bundles.opening import MANIFEST_FILE, open_bundle, read_manifest
 from recsvc.errors import (
     BundleCorruptError,
@@ -22,20 +33,33 @@ from recsvc.errors import (
     BundleNotFoundError,
     GoldenQueryError,
 )
+from recsvc.serving import verification
+from recsvc.serving.scoring import Scorer
 from recsvc.serving.verification import load_model
 
 from ..small_bank import Arrays, flip, publish_changed
+from .whole_bundle import FOLD_IN, PARTS, publish_whole
 
 
-@pytest.fixture
-def bundle(shelf: tuple[Path, Path]) -> Path:
-    return shelf[0]
+N_HEADER = 128  # Bytes of an array file before its numbers.
 
 
 @pytest.fixture(scope="module")
-def touched(published: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(published: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with every array that there is. Nobody may change it."""
+    folder = tmp_path_factory.mktemp("whole")
+    return publish_whole(Path(shutil.copytree(published[0], folder / published[0].name)))
+
+
+@pytest.fixture
+def bundle(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "models" / whole.name))
+
+
+@pytest.fixture(scope="module")
+def touched(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy for tests that put back whatever they change."""
-    return Path(shutil.copytree(published[0], tmp_path_factory.mktemp("touched") / published[0].name))
+    return Path(shutil.copytree(whole, tmp_path_factory.mktemp("touched") / whole.name))
 
 
 def array_files(bundle: Path) -> list[Path]:
@@ -49,10 +73,17 @@ def refusal(bundle: Path) -> BundleCorruptError:
     return refused.value
 
 
-def test_a_bundle_as_it_was_published_is_opened(bundle: Path) -> None:
-    opened = load_model(bundle).bundle
-    assert opened.version == bundle.name
-    assert len(array_files(bundle)) >= 18
+def test_a_bundle_as_it_was_published_is_opened(bundle: Path, published: tuple[Path, Path]) -> None:
+    for path in (bundle, *published):
+        opened = load_model(path).bundle
+        assert opened.version == path.name
+        assert {file.stem for file in array_files(path)} == opened.arrays.keys() >= COMMON.keys()
+
+
+def test_every_array_that_a_bundle_may_have_is_in_the_one_that_is_broken_here(bundle: Path) -> None:
+    assert {part.family for part in PARTS} == OF_FAMILY.keys()
+    layouts = (layout_of(list(OF_FAMILY)), *optional_layouts(list(OF_FAMILY)))
+    assert {name for layout in layouts for name in layout} == {file.stem for file in array_files(bundle)}
 
 
 def test_one_flipped_byte_in_any_array_is_refused_by_the_name_of_the_file(touched: Path) -> None:
@@ -212,6 +243,39 @@ UNSOUND: dict[str, tuple[str, Callable[[Arrays], object]]] = {
     "no_popularity": ("popularity", lambda a: a.pop("popularity")),
     "no_offsets": ("item_ids_offsets", lambda a: a.update(item_ids_offsets=a["item_ids_offsets"][:0])),
     "no_catalogue": ("catalogue", lambda a: a.update(catalogue=a["catalogue"][:-1])),
+    "no_factors": ("bpr_item_factors", lambda a: a.pop("bpr_item_factors")),
+    "nan_factor": ("als_item_factors", set_at("als_item_factors", (2, 1), np.nan)),
+    "gram_of_other_factors": ("lmf_gram", lambda a: a.update(lmf_gram=a["lmf_gram"][:-1, :-1])),
+    "gram_not_square": ("spectral_gram", lambda a: a.update(spectral_gram=a["spectral_gram"][:-1])),
+    "no_fold_in": ("spectral_fold_in", lambda a: a.pop("spectral_fold_in")),
+    "fold_in_of_fewer": (
+        "spectral_fold_in",
+        lambda a: a.update(spectral_fold_in=a["spectral_fold_in"][:-1]),
+    ),
+    "weights_of_fewer": ("ease_weights", lambda a: a.update(ease_weights=a["ease_weights"][:, :-1])),
+    "neighbour_beyond_the_last": ("neighbours_items", set_at("neighbours_items", (0, 0), 10_000)),
+    "neighbour_before_nobody": ("cooccurrence_items", set_at("cooccurrence_items", (0, 0), -2)),
+    "neighbours_without_scores": (
+        "neighbours_scores",
+        lambda a: a.update(neighbours_scores=a["neighbours_scores"][:, :-1]),
+    ),
+    "proposal_beyond_the_last": ("proposal_items", set_at("proposal_items", (3, 1), 10_000)),
+    "proposals_without_scores": ("proposal_scores", lambda a: a.pop("proposal_scores")),
+    "scores_without_proposals": ("proposal_items", lambda a: a.pop("proposal_items")),
+    "proposals_of_fewer": ("proposal_items", lambda a: a.update(proposal_items=a["proposal_items"][:-1])),
+    "features_without_names": ("feature_names_text", lambda a: a.pop("feature_names_text")),
+    "features_of_one_family_only": ("als_feature_factors", lambda a: a.pop("als_feature_factors")),
+    "factors_of_fewer_features": (
+        "als_feature_factors",
+        lambda a: a.update(als_feature_factors=a["als_feature_factors"][:-1]),
+    ),
+    "features_of_other_factors": (
+        "spectral_feature_factors",
+        lambda a: a.update(spectral_feature_factors=a["spectral_feature_factors"][:, :-1]),
+    ),
+    "feature_offsets_back": ("feature_names_offsets", set_at("feature_names_offsets", 1, 10_000)),
+    "features_not_utf8": ("feature_names_text", set_at("feature_names_text", -1, 0xFF)),
+    "features_out_of_order": ("feature_names_offsets", set_at("feature_names_text", 0, ord("z"))),
     "another_catalogue": ("catalogue", lambda a: a.update(catalogue=np.frombuffer(b"[]", np.uint8))),
 }
 
@@ -284,7 +348,7 @@ def test_a_missing_bundle_and_a_missing_manifest_are_not_found(bundle: Path) -> 
         b"\xff\xfe",
         b"not json",
         b'{"format": "1"}',
-        b'{"format": 1}',
+        b'{"format": %d}' % FORMAT,
         b"[" * 100_000,
     ],
     ids=["empty", "nothing", "list", "null", "binary", "prose", "text_format", "only_format", "deep"],
@@ -310,7 +374,17 @@ def test_a_manifest_that_says_more_than_it_may_is_refused(bundle: Path) -> None:
 def test_a_bundle_of_a_later_format_is_incompatible(bundle: Path) -> None:
     manifest = replace(read_manifest(bundle), format=FORMAT + 1)
     (bundle / MANIFEST_FILE).write_bytes(encode_manifest(manifest))
-    with pytest.raises(BundleIncompatibleError, match="format 2, this release reads 1"):
+    with pytest.raises(BundleIncompatibleError, match=f"format {FORMAT + 1}, this release reads {FORMAT}"):
+        open_bundle(bundle)
+
+
+def test_a_bundle_of_the_first_format_is_incompatible_and_the_remedy_is_to_train_again(bundle: Path) -> None:
+    """As the release before wrote it: one family, with its parameters beside it."""
+    facts = json.loads((bundle / MANIFEST_FILE).read_bytes())
+    del facts["parts"], facts["strength_scale"]
+    facts |= {"format": 1, "family": "als", "parameters": {"confidence": 40.0, "strength_scale": 0.7}}
+    (bundle / MANIFEST_FILE).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    with pytest.raises(BundleIncompatibleError, match=f"format 1, this release reads {FORMAT}; train again"):
         open_bundle(bundle)
 
 
@@ -326,19 +400,43 @@ def test_a_manifest_cannot_point_outside_of_its_bundle(bundle: Path) -> None:
 # --- what only asking can find --------------------------------------------------------------------
 
 
-def family_arrays(arrays: Arrays) -> str:
-    return next(name for name in ("als_item_factors", "neighbour_scores", "popularity") if name in arrays)
-
-
-def test_a_model_that_answers_otherwise_than_at_training_is_refused(bundle: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"{family}_item_factors" for family in FACTOR_FAMILIES),
+        *(f"{family}_gram" for family in FACTOR_FAMILIES),
+        *(f"{family}_scores" for family in SIMILARITY_FAMILIES),
+        "spectral_fold_in",
+        "ease_weights",
+        "popularity",
+    ],
+)
+def test_a_model_that_answers_otherwise_than_at_training_is_refused(bundle: Path, name: str) -> None:
     def scale(arrays: Arrays) -> None:
-        name = family_arrays(arrays)
-        arrays[name] = arrays[name] * np.linspace(0.5, 2, len(arrays[name]), dtype=np.float32).reshape(
-            -1, *[1] * (arrays[name].ndim - 1)
-        )
+        array = arrays[name]
+        by = np.linspace(0.5, 2, len(array), dtype=np.float32).reshape(-1, *[1] * (array.ndim - 1))
+        arrays[name] = (array + array.T) * 2 if name.endswith("_gram") else array * by
 
     with pytest.raises(GoldenQueryError, match="golden query 1"):
         load_model(publish_changed(bundle, scale))
+
+
+def test_a_file_that_changes_while_it_is_checked_is_named(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = bundle / "popularity.npy"
+    make_scorer = verification.make_scorer
+
+    def change_and_make(opened: Bundle) -> Scorer:
+        held = array.read_bytes()
+        with array.open("r+b") as file:
+            file.seek(N_HEADER)
+            file.write(bytes(len(held) - N_HEADER))
+        return make_scorer(opened)
+
+    monkeypatch.setattr(verification, "make_scorer", change_and_make)
+    with pytest.raises(BundleCorruptError, match=array.name):
+        load_model(bundle)
 
 
 def test_a_golden_query_about_unknown_items_is_refused(bundle: Path) -> None:
@@ -351,11 +449,33 @@ def test_a_golden_query_about_unknown_items_is_refused(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("facts", "says"),
     [
-        ({"family": "oracle"}, "'oracle' is not one that this release knows"),
-        ({"family": "als", "parameters": {}}, "bundle"),
-        ({"family": "als", "parameters": {"confidence": "much"}}, "bundle"),
+        ({"parts": (PartFacts("oracle", 1.0, {}),)}, "'oracle' is not one that this release knows"),
+        ({"parts": (*PARTS, PartFacts("oracle", 1.0, {}))}, "'oracle' is not one that this release knows"),
+        ({"parts": (PartFacts("als", 1.0, {}),)}, "its arrays"),
+        ({"parts": (PartFacts("als", 1.0, {**FOLD_IN, "confidence": "much"}),)}, "its arrays"),
+        ({"parts": ()}, "its parts"),
+        ({"parts": (*PARTS, PARTS[0])}, "its parts"),
+        ({"parts": (*PARTS[1:], PartFacts("als", 0.0, FOLD_IN))}, "its parts"),
+        ({"parts": (*PARTS[1:], PartFacts("als", -0.5, FOLD_IN))}, "its parts"),
+        ({"parts": (*PARTS[1:], PartFacts("als", math.inf, FOLD_IN))}, "manifest.json"),
+        ({"strength_scale": 0.0}, "its strength scale"),
+        ({"strength_scale": -1.0}, "its strength scale"),
+        ({"strength_scale": math.nan}, "manifest.json"),
     ],
-    ids=["family", "no_parameters", "text_parameter"],
+    ids=[
+        "family",
+        "one_family_of_many",
+        "no_parameters",
+        "text_parameter",
+        "no_parts",
+        "twice_a_family",
+        "no_weight",
+        "negative_weight",
+        "infinite_weight",
+        "no_scale",
+        "negative_scale",
+        "nan_scale",
+    ],
 )
 def test_a_model_that_cannot_be_asked_is_refused(bundle: Path, facts: dict[str, object], says: str) -> None:
     with pytest.raises(BundleCorruptError, match=says):

@@ -4,61 +4,64 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from functools import cache
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from recsvc.bundles.bundle import Bundle, History
-from recsvc.bundles.opening import open_bundle
+from recsvc.bundles.manifest import PartFacts
 from recsvc.history.interactions import InteractionTable
 from recsvc.history.matrix import build_matrix
 from recsvc.sample_bank import SampleBank
 from recsvc.serving.scoring import Scorer, make_scorer
-from recsvc.training.blending import PopularityBlend
-from recsvc.training.families.als import Als
-from recsvc.training.families.base import Fitted, TrainingData, training_data
-from recsvc.training.families.neighbours import Neighbours
-from recsvc.training.families.popularity import Popularity
+from recsvc.training.blending import Model, Recipe
+from recsvc.training.families import FAMILIES, OPTIONAL_FAMILIES, Als, Ease, Popularity, Spectral
+from recsvc.training.families.base import Family, Fitted, TrainingData, training_data
 
 from ..small_bank import POLICY
+from ..training.examples import data_of
+from .made_bundles import bundle_of, history_of
 
-FAMILIES = {family.name: family for family in (Popularity(), Neighbours(), Als())}
-Pair = tuple[Fitted, Scorer]
+BY_NAME = {family.name: family for family in FAMILIES + OPTIONAL_FAMILIES}
+PERSONAL = [name for name, family in BY_NAME.items() if family.is_personal]
+OF_FACTORS = ["als", "spectral", "bpr", "lmf"]
+BLENDS = {
+    "two": {"als": 0.7, "popularity": 0.3},
+    "popular": {"popularity": 0.9, "ease": 0.1},
+    "factors": {"spectral": 0.6, "als": 0.4},
+    "all": dict.fromkeys(BY_NAME, 1 / len(BY_NAME)),
+}
+Pair = tuple[Model, Scorer]
+Pairs = Callable[[str], Pair]
+
+histories = st.dictionaries(st.integers(0, 10_000), st.floats(0.0625, 20, width=32), min_size=1, max_size=30)
 
 
 @pytest.fixture(scope="module")
-def pairs(bank_in_small: SampleBank, published: tuple[Path, Path]) -> Callable[[str, float], Pair]:
-    """A family as training fitted it, and the scorer that serving makes of it."""
-    bundle = open_bundle(published[0])
-    consenting = [
-        c.customer_id for c in bank_in_small.customers if not c.consents or c.consents.personalisation
-    ]
-    table = InteractionTable.from_frame(bank_in_small.events).of_customers(consenting)
-    data = training_data(build_matrix(table, POLICY, as_of=None))
-    assert data.strengths.shape == (bundle.manifest.rows.customers, bundle.manifest.rows.items)
-    fitted = {name: family.fit(data, seed=1) for name, family in FAMILIES.items()}
+def data(bank_in_small: SampleBank) -> TrainingData:
+    return training_data(build_matrix(InteractionTable.from_frame(bank_in_small.events), POLICY, as_of=None))
 
-    def pair(name: str, weight: float) -> Pair:
-        whole = PopularityBlend(fitted[name], data.popularity, weight) if weight else fitted[name]
-        return whole, make_scorer(packed(bundle, name, whole, data))
+
+@pytest.fixture(scope="module")
+def pairs(data: TrainingData) -> Pairs:
+    """A family or a blend as training fitted it, and the scorer that serving makes of it."""
+
+    @cache
+    def fitted(name: str) -> Fitted:
+        return BY_NAME[name].fit(data, seed=1)
+
+    @cache
+    def pair(name: str) -> Pair:
+        weights = BLENDS.get(name, {name: 1.0})
+        model = Model(tuple((fitted(one), weight) for one, weight in weights.items()))
+        return model, make_scorer(bundle_of(model.facts, {**model.arrays(), "popularity": data.popularity}))
 
     return pair
-
-
-def packed(bundle: Bundle, name: str, fitted: Fitted, data: TrainingData) -> Bundle:
-    return replace(
-        bundle,
-        manifest=replace(bundle.manifest, family=name, parameters=fitted.parameters),
-        arrays={**bundle.arrays, **fitted.arrays(), "popularity": data.popularity},
-    )
-
-
-def n_items(scorer: Scorer) -> int:
-    return len(scorer.similar(0))
 
 
 def as_matrix(history: History, n: int) -> csr_matrix:
@@ -66,54 +69,81 @@ def as_matrix(history: History, n: int) -> csr_matrix:
     return csr_matrix((history.strengths, rows), shape=(1, n))
 
 
-histories = st.dictionaries(st.integers(0, 10_000), st.floats(0.0625, 20, width=32), min_size=1, max_size=30)
+def everything(n: int) -> np.ndarray:
+    return np.arange(n, dtype=np.int32)
 
 
-def history_of(drawn: dict[int, float], n: int) -> History:
-    rows = sorted({row % n: strength for row, strength in drawn.items()}.items())
-    return History(
-        np.array([row for row, _ in rows], dtype=np.int32),
-        np.array([strength for _, strength in rows], dtype=np.float32),
-    )
-
-
-@pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("weight", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("name", [*BY_NAME, *BLENDS])
 @settings(deadline=None, max_examples=25)
 @given(drawn=histories)
 def test_serving_scores_as_training_did(
-    pairs: Callable[[str, float], Pair], name: str, weight: float, drawn: dict[int, float]
+    pairs: Pairs, data: TrainingData, name: str, drawn: dict[int, float]
 ) -> None:
-    fitted, scorer = pairs(name, weight)
-    history = history_of(drawn, n_items(scorer))
-    trained = fitted.score(as_matrix(history, n_items(scorer)))[0]
-    np.testing.assert_allclose(scorer.score(history), trained, rtol=1e-3, atol=1e-4)
+    model, scorer = pairs(name)
+    n = len(data.popularity)
+    history = history_of(drawn, n)
+    trained = model.score(as_matrix(history, n))[0]
+    np.testing.assert_allclose(scorer.score(history), trained, rtol=1e-3, atol=1e-3 * np.abs(trained).max())
 
 
-@pytest.mark.parametrize("name", ["als", "neighbours"])
+@pytest.mark.parametrize("name", [*BY_NAME, *BLENDS])
+@settings(deadline=None, max_examples=25)
+@given(drawn=histories, rows=st.sets(st.integers(0, 10_000), min_size=1, max_size=40))
+def test_a_score_is_the_same_whether_all_items_are_scored_or_some(
+    pairs: Pairs, data: TrainingData, name: str, drawn: dict[int, float], rows: set[int]
+) -> None:
+    _, scorer = pairs(name)
+    n = len(data.popularity)
+    history, some = history_of(drawn, n), np.array(sorted({row % n for row in rows}), dtype=np.int32)
+    whole = scorer.score(history)
+    tolerance = 1e-5 * np.abs(whole).max()
+    for rows_asked in (some, everything(n)[1::2]):
+        scores = scorer.score_of(history, rows_asked)
+        np.testing.assert_allclose(scores, whole[rows_asked], rtol=1e-5, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", PERSONAL)
 @settings(deadline=None, max_examples=25)
 @given(drawn=histories)
 def test_the_parts_of_a_score_add_up_to_it(
-    pairs: Callable[[str, float], Pair], name: str, drawn: dict[int, float]
+    pairs: Pairs, data: TrainingData, name: str, drawn: dict[int, float]
 ) -> None:
-    _, scorer = pairs(name, 0)
-    history = history_of(drawn, n_items(scorer))
-    everything = np.arange(n_items(scorer), dtype=np.int32)
-    parts = scorer.contributions(history, everything)
-    assert parts.shape == (n_items(scorer), len(history))
-    np.testing.assert_allclose(parts.sum(axis=1), scorer.score(history), rtol=1e-3, atol=1e-4)
+    _, scorer = pairs(name)
+    n = len(data.popularity)
+    history = history_of(drawn, n)
+    parts, scores = scorer.contributions(history, everything(n)[::-1])[::-1], scorer.score(history)
+    assert parts.shape == (n, len(history))
+    np.testing.assert_allclose(parts.sum(axis=1), scores, rtol=1e-3, atol=1e-3 * np.abs(scores).max())
 
 
-@pytest.mark.parametrize(("name", "least"), [("neighbours", 1.0), ("als", 0.75)])
+@pytest.mark.parametrize("name", BLENDS)
+@settings(deadline=None, max_examples=25)
+@given(drawn=histories)
+def test_the_parts_of_a_blend_are_all_that_the_history_adds(
+    pairs: Pairs, data: TrainingData, name: str, drawn: dict[int, float]
+) -> None:
+    """What is left over is what is popular, and a number that is the same for every item."""
+    _, scorer = pairs(name)
+    n = len(data.popularity)
+    history = history_of(drawn, n)
+    rest = scorer.score(history) - scorer.contributions(history, everything(n)).sum(axis=1)
+    weight = BLENDS[name].get("popularity", 0)
+    popular = np.log1p(data.popularity)
+    rest -= weight * popular / popular.std()
+    np.testing.assert_allclose(rest, rest.mean(), atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "least"), [("neighbours", 1.0), ("cooccurrence", 1.0), ("als", 0.75), ("spectral", 0.9)]
+)
 def test_without_the_item_that_carried_it_a_score_is_lower(
-    pairs: Callable[[str, float], Pair], published: tuple[Path, Path], name: str, least: float
+    pairs: Pairs, data: TrainingData, name: str, least: float
 ) -> None:
-    """Always among neighbours; mostly for factors, where the items that are left take up some of its part."""
-    _, scorer = pairs(name, 0)
-    bundle = open_bundle(published[0])
+    """Always where items propose; mostly for ALS, where the items that are left take up some of its part."""
+    _, scorer = pairs(name)
     falls = []
-    for customer_row in range(0, len(bundle.customers), 5):
-        history = bundle.history_of(customer_row)
+    for customer in data.strengths[::5]:
+        history = History(customer.indices.astype(np.int32), customer.data)
         if len(history) < 2:
             continue
         scores = scorer.score(history)
@@ -126,40 +156,79 @@ def test_without_the_item_that_carried_it_a_score_is_lower(
     assert np.mean(falls) >= least
 
 
-@pytest.mark.parametrize("name", ["als", "neighbours"])
-def test_popularity_beside_a_family_changes_no_part_of_it_but_the_scale(
-    pairs: Callable[[str, float], Pair], name: str
-) -> None:
-    _, alone = pairs(name, 0)
-    _, blended = pairs(name, 2)
-    history = history_of({1: 1.0, 5: 2.0, 9: 0.5}, n_items(alone))
-    rows = np.arange(n_items(alone), dtype=np.int32)
-    deviation = alone.score(history).std()
-    np.testing.assert_allclose(
-        blended.contributions(history, rows) * deviation, alone.contributions(history, rows), rtol=1e-4
-    )
-    np.testing.assert_array_equal(alone.similar(3), blended.similar(3))
+def test_popularity_is_nobodys_own(pairs: Pairs) -> None:
+    _, scorer = pairs("popularity")
+    assert not scorer.is_personal
+    assert not scorer.contributions(history_of({1: 1.0, 5: 2.0}, 9), everything(4)).any()
+    assert not scorer.similar(0).any()
+    assert all(pairs(name)[1].is_personal for name in (*PERSONAL, *BLENDS))
 
 
-def test_popularity_is_nobodys_own(pairs: Callable[[str, float], Pair]) -> None:
-    for weight in (0, 2):
-        _, scorer = pairs("popularity", weight)
-        history = history_of({1: 1.0, 5: 2.0}, n_items(scorer))
-        assert not scorer.is_personal
-        assert not scorer.contributions(history, np.arange(4, dtype=np.int32)).any()
-        assert not scorer.similar(0).any()
-    assert all(pairs(name, weight)[1].is_personal for name in ("als", "neighbours") for weight in (0, 2))
-
-
-@pytest.mark.parametrize("name", ["als", "neighbours"])
-def test_being_alike_goes_both_ways_and_nothing_is_more_alike_than_itself(
-    pairs: Callable[[str, float], Pair], name: str
-) -> None:
-    _, scorer = pairs(name, 0)
-    n = n_items(scorer)
-    likeness = np.stack([scorer.similar(row) for row in range(n)])
+@pytest.mark.parametrize("name", [*PERSONAL, *BLENDS])
+def test_nothing_is_more_alike_than_an_item_is_to_itself(pairs: Pairs, data: TrainingData, name: str) -> None:
+    _, scorer = pairs(name)
+    likeness = np.stack([scorer.similar(row) for row in range(len(data.popularity))])
     assert np.isfinite(likeness).all()
-    if name == "als":
+    assert np.abs(likeness).max() <= 1 + 1e-5
+    if name in OF_FACTORS:
         np.testing.assert_allclose(likeness, likeness.T, atol=1e-5)
-        np.testing.assert_allclose(np.diag(likeness), 1, atol=1e-5)
-    assert likeness.max() <= 1 + 1e-5
+        np.testing.assert_allclose(np.diag(likeness), np.diag(likeness) > 0, atol=1e-5)
+    elif name not in BLENDS:
+        greatest = np.abs(likeness).max(axis=1)
+        np.testing.assert_allclose(greatest, greatest > 0, atol=1e-5)
+
+
+def test_a_blend_finds_alike_what_its_parts_do(pairs: Pairs) -> None:
+    parts = {name: pairs(name)[1].similar(3) for name in BLENDS["factors"]}
+    expected = sum(BLENDS["factors"][name] * likeness for name, likeness in parts.items())
+    np.testing.assert_allclose(pairs("factors")[1].similar(3), expected, atol=1e-6)
+
+
+def test_a_part_that_finds_all_items_alike_says_nothing(data: TrainingData, pairs: Pairs) -> None:
+    model, _ = pairs("als")
+    facts = (replace(model.facts[0], weight=0.5), PartFacts("popularity", 0.5, {}))
+    level = np.full_like(data.popularity, 3.7)
+    scorer = make_scorer(bundle_of(facts, {**model.arrays(), "popularity": level}))
+    history = history_of({1: 1.0, 5: 2.0}, len(level))
+    scores = pairs("als")[1].score(history)
+    expected = 0.5 * (scores - scores.mean()) / scores.std()
+    np.testing.assert_allclose(scorer.score(history), expected, atol=1e-4)
+
+
+def bundle_without_ridge(bundle: Bundle) -> Bundle:
+    return replace(bundle, arrays={**bundle.arrays, "als_gram": -np.eye(2, dtype=np.float32)})
+
+
+def test_factors_that_cannot_be_folded_in_make_no_scorer() -> None:
+    facts = (PartFacts("als", 1.0, {"confidence": 2.0, "regularization": 1.0}),)
+    factors = np.ones((3, 2), dtype=np.float32)
+    arrays = {"als_item_factors": factors, "als_gram": factors.T @ factors, "popularity": factors[:, 0]}
+    with pytest.raises(np.linalg.LinAlgError):
+        make_scorer(bundle_without_ridge(bundle_of(facts, arrays)))
+
+
+NEARLY_FLAT = {
+    "everybody has everything": np.ones((60, 12)),
+    "and nearly as much of it": 1 + 1e-3 * np.random.default_rng(1).random((60, 12)),
+    "nearly everything": np.random.default_rng(2).random((60, 12)) < 0.99,
+    "everybody has one of their own": np.eye(30),
+    "two customers, two items": np.array([[1, 0], [1, 1]]),
+}
+
+
+@pytest.mark.parametrize("strengths", NEARLY_FLAT.values(), ids=NEARLY_FLAT)
+@pytest.mark.parametrize("other", [Spectral(), Popularity(), Ease()], ids=lambda family: family.name)
+def test_where_items_hardly_differ_serving_still_scores_as_training_did(
+    strengths: NDArray[np.float64], other: Family
+) -> None:
+    """Rounding must not pass for a difference on the one side and not on the other."""
+    data = data_of(strengths)
+    recipe = Recipe(((Als(confidence=3, regularization=30), 0.6), (other, 0.4)))
+    model = recipe.fit(data, seed=1)
+    popularity = data.popularity.astype(np.float32)
+    scorer = make_scorer(bundle_of(model.facts, {**model.arrays(), "popularity": popularity}))
+    expected = model.score(data.strengths)
+    for row in range(len(expected)):
+        history = data.strengths[row]
+        found = scorer.score(History(history.indices.astype(np.int32), history.data))
+        assert found == pytest.approx(expected[row], rel=1e-2, abs=2e-3)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -20,7 +20,8 @@ from recsvc.history.interactions import InteractionTable
 from recsvc.history.matrix import InteractionMatrix
 from recsvc.policy import load_policy
 from recsvc.training.evaluation import HeldOut
-from recsvc.training.families.base import FloatArray, TrainingData, training_data
+from recsvc.training.families import Popularity
+from recsvc.training.families.base import Family, Fitted, FloatArray, TrainingData, training_data
 
 AS_OF = datetime(2026, 11, 22, 12, tzinfo=UTC)
 POLICY = load_policy()
@@ -113,13 +114,19 @@ def blocks_with_one_withheld(
     return strengths, withheld
 
 
-@dataclass(frozen=True, slots=True)
-class Scripted:
+@dataclass(frozen=True)
+class Scripted(Fitted):
     """A fitted family that scores by a rule on histories."""
 
     rule: Callable[[csr_matrix], FloatArray]
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    family: Family = field(default_factory=Popularity)
+    facts: Mapping[str, Parameter] = field(default_factory=dict)
     on_arrays: Callable[[], None] = lambda: None
+    others: tuple[Fitted, ...] = ()
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        return self.facts
 
     def score(self, histories: csr_matrix) -> FloatArray:
         return self.rule(histories)
@@ -128,14 +135,25 @@ class Scripted:
         self.on_arrays()
         return {}
 
+    def variations(self) -> Iterator[Fitted]:
+        return iter(self.others)
 
-@dataclass(frozen=True, slots=True)
-class ScriptedFamily:
+
+@dataclass(frozen=True)
+class ScriptedFamily(Family):
     """A family that fits to what the test says."""
 
     on_fit: Callable[[TrainingData], Scripted]
     name: str = "scripted"
     is_personal: bool = False
+    choices: tuple[Family, ...] | None = None
 
     def fit(self, data: TrainingData, *, seed: int) -> Scripted:
-        return self.on_fit(data)
+        return replace(self.on_fit(data), family=self)
+
+    def settings(self, data: TrainingData) -> tuple[Family, ...]:
+        return (self,) if self.choices is None else self.choices
+
+
+SILENT = Scripted(lambda histories: np.zeros(histories.shape, dtype=np.float32), Popularity())
+"""Says the same of everything."""

@@ -18,7 +18,7 @@ from tests.training.examples import AS_OF, POLICY, busy_history, did, shuffled, 
 
 
 def split_of(table: object, seed: int = 1) -> Split:
-    return split(table, POLICY, np.random.default_rng(seed))  # type: ignore[arg-type]
+    return split(table, POLICY, seed=seed)  # type: ignore[arg-type]
 
 
 def held_pairs(parts: Split) -> set[tuple[str, str]]:

@@ -10,7 +10,6 @@ import csv
 import json
 import os
 import re
-import time
 from pathlib import Path
 
 import numpy as np
@@ -111,16 +110,12 @@ def test_weeksinstead_of_weeks_change_only_the_scale(customers: list[Purchases])
     )
 
 
-def test_a_simulated_population_is_found_again_within_seconds() -> None:
+def test_a_simulated_population_is_found_again() -> None:
     customers = simulated(TRUE, 5000)
-    started = time.perf_counter()
     found = fit_lifetime(customers).lifetime
-    took = time.perf_counter() - started
     assert found is not None
     assert (found.r, found.alpha) == pytest.approx((TRUE.r, TRUE.alpha), rel=0.12)
     assert found.a / (found.a + found.b) == pytest.approx(TRUE.a / (TRUE.a + TRUE.b), rel=0.12)
-    print(f"5,000 customers were fitted in {took:.2f} s")
-    assert took < 5  # About half a second on an idle core.
 
 
 def same(purchases: Purchases, n: int = 100) -> list[Purchases]:

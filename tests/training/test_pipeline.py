@@ -21,12 +21,22 @@ from recsvc.errors import RegistryError, TrainingError
 from recsvc.history.matrix import build_matrix
 from recsvc.policy import ConsentDefault, Policy
 from recsvc.serving.verification import load_model
-from recsvc.training.families import FAMILIES, Als, Neighbours, Popularity
+from recsvc.training.blending import Recipe
+from recsvc.training.families import (
+    FAMILIES,
+    OPTIONAL_FAMILIES,
+    Als,
+    Cooccurrence,
+    Ease,
+    Neighbours,
+    Popularity,
+    Spectral,
+)
 from recsvc.training.families.base import Family, FloatArray, TrainingData, training_data
 from recsvc.training.material import Source
 from recsvc.training.pipeline import TrainingReport, train
 from recsvc.training.profiles import CHANNELS
-from recsvc.training.selection import Candidate
+from recsvc.training.selection import Selection
 from tests.training.examples import (
     AS_OF,
     POLICY,
@@ -102,7 +112,7 @@ def test_the_manifest_says_what_the_run_was(bundle: Bundle, report: TrainingRepo
     assert (facts.data_window.since, facts.data_window.until) == (times.min(), times.max())
     assert facts.rows.interactions == len(table) and facts.rows.pairs == matrix.strengths.nnz
     assert (facts.rows.customers, facts.rows.items) == matrix.strengths.shape
-    assert facts.version == f"20261123T090000Z-{report.selection.chosen.family.name}-{facts.version[-6:]}"
+    assert facts.version == f"20261123T090000Z-{report.selection.chosen.name}-{facts.version[-6:]}"
     assert (facts.seed, facts.name, facts.created_at) == (1, "a run", CREATED_AT)
     assert facts.policy_version == POLICY.version and facts.channels == CHANNELS
     assert facts.categories == ("cards", "saving") and facts.segments == ("young", "senior", "everyone")
@@ -110,7 +120,7 @@ def test_the_manifest_says_what_the_run_was(bundle: Bundle, report: TrainingRepo
     assert facts.metrics == {one.name: one.evaluation.accuracy for one in report.selection.tried}
     assert set(facts.libraries) == {"recsvc", "implicit", "numpy", "scipy", "polars"}
     scale = training_data(matrix).strength_scale
-    assert facts.parameters["strength_scale"] == pytest.approx(scale)
+    assert facts.strength_scale == pytest.approx(scale)
 
 
 def test_the_catalogue_holds_bare_items_and_items_that_nobody_took(folder: Path) -> None:
@@ -169,20 +179,24 @@ def test_shuffled_input_without_times_gives_the_same_version(tmp_path: Path) -> 
     assert first.manifest.data_window.since is None and "20%" in first.manifest.holdout
 
 
-@pytest.mark.parametrize("weight", [0.0, 2.0])
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_serving_answers_as_training_scored(family: Family, weight: float, tmp_path: Path) -> None:
-    class Always(type(family)):  # type: ignore[misc]
-        """The family, laid beside popularity whatever the hold-out says."""
+RECIPES = [
+    *(Recipe(((family, 1.0),)) for family in (*FAMILIES, *OPTIONAL_FAMILIES)),
+    Recipe(((Spectral(), 0.5), (Als(), 0.3), (Popularity(), 0.2))),
+    Recipe(((Ease(), 0.4), (Cooccurrence(), 0.4), (Neighbours(), 0.2))),
+]
 
-        def fit(self, data: TrainingData, *, seed: int) -> object:
-            return Candidate(family, weight).over(super().fit(data, seed=seed), data)
 
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: "+".join(one.name for one, _ in recipe.parts))
+def test_serving_answers_as_training_scored(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_hand = Selection(recipe, (), (), "by hand", "none", 0.0)
+    monkeypatch.setattr("recsvc.training.pipeline.select_model", lambda *_, **__: by_hand)
     table = busy_history(n=2000)
-    version = run(tmp_path, Source(table), families=[Always()]).manifest.version
+    version = run(tmp_path, Source(table)).manifest.version
     model = load_model(tmp_path / version)
     data = training_data(build_matrix(table, POLICY, as_of=None))
-    expected = Candidate(family, weight).fit(data, seed=1).score(data.strengths)
+    expected = recipe.fit(data, seed=1).score(data.strengths)
     for row in range(0, len(expected), 20):
         history = model.bundle.history_of(row)
         assert isinstance(history, History) and len(history)
@@ -195,7 +209,7 @@ def test_progress_tells_of_every_stage_from_0_to_1(tmp_path: Path) -> None:
     stages = list(dict.fromkeys(stage for stage, _ in told))
     assert [stage for stage in stages if " " not in stage] == list(report.seconds)
     assert list(report.seconds) == ["prepare", "select", "fit", "profiles", "publish"]
-    for stage in ("fit popularity", "judge popularity", "fit als", "judge als+popularity"):
+    for stage in ("fit popularity", "fit als", "weigh families", "judge models"):
         assert stage in stages
     for stage in report.seconds:
         assert [share for name, share in told if name == stage] == [0.0, 1.0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -202,15 +201,6 @@ def test_lifetimes_are_fitted_on_the_sample_bank(drawn: Drawn) -> None:
 def drawn_from(bank: SampleBank, table: InteractionTable, policy: Policy = POLICY) -> Portraits:
     ids = sorted(set(bank.events["customer_id"]))
     return draw_portraits(table, ids, policy, as_of=END)
-
-
-def test_five_thousand_customers_are_measured_in_seconds(drawn: Drawn) -> None:
-    table = InteractionTable.from_frame(drawn.bank.events)
-    started = time.perf_counter()
-    drawn_from(drawn.bank, table)
-    took = time.perf_counter() - started
-    print(f"{len(drawn.one_by_one)} customers were measured in {took:.2f} s")
-    assert took < 10
 
 
 def test_the_order_of_rows_changes_no_bit(small: SampleBank) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,11 +13,12 @@ from scipy.sparse import csr_matrix
 
 from recsvc.bundles.manifest import Parameter
 from recsvc.history.matrix import InteractionMatrix
+from recsvc.training.chance import Seeds, seeds_of
 
 FloatArray = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TrainingData:
     """What a family learns from.
 
@@ -29,6 +31,11 @@ class TrainingData:
     strength_scale: float
     popularity: FloatArray
     customer_counts: NDArray[np.int64]
+
+    @cached_property
+    def seeds(self) -> tuple[Seeds, Seeds]:
+        """What chance is drawn by, of customers and of items: whatever ids are called, it stays the same."""
+        return seeds_of(self.strengths)
 
 
 def training_data(matrix: InteractionMatrix) -> TrainingData:
@@ -43,12 +50,44 @@ def training_data(matrix: InteractionMatrix) -> TrainingData:
     )
 
 
+class Family(Protocol):
+    """One way to model, with its settings. `name` is its name in manifests, reports and commands."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether two customers may get different scores."""
+        ...
+
+    @property
+    def is_local(self) -> bool:
+        """Whether a score hangs on near neighbours alone. Such a family stands in no blend."""
+        return False
+
+    def fit(self, data: TrainingData, *, seed: int) -> Fitted:
+        """Learn from the data. The same data and seed give the same result."""
+        ...
+
+    def settings(self, data: TrainingData) -> tuple[Family, ...]:
+        """The settings worth trying on such data, the likeliest first; none where it has nothing to learn."""
+        return (self,)
+
+    def reduced(self) -> Family:
+        """The same settings at a fraction of the cost, good enough to tell bad settings from better ones."""
+        return self
+
+
 class Fitted(Protocol):
     """A family after its fit. It scores from history alone, as serving will."""
 
+    family: Family
+    """What it was fitted with: another fit of it on the same data gives the same again."""
+
     @property
     def parameters(self) -> Mapping[str, Parameter]:
-        """What it was fitted with."""
+        """The settings as the manifest keeps them."""
         ...
 
     def score(self, histories: csr_matrix) -> FloatArray:
@@ -59,21 +98,13 @@ class Fitted(Protocol):
         ...
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        """What serving needs of it."""
+        """What serving needs of it. Every name begins with the family's."""
         ...
 
+    def variations(self) -> Iterator[Fitted]:
+        """The same fit under settings one step away, where that costs next to nothing."""
+        return iter(())
 
-class Family(Protocol):
-    """One way to model. `name` is its name in manifests, reports and commands."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def is_personal(self) -> bool:
-        """Whether two customers may get different scores."""
-        ...
-
-    def fit(self, data: TrainingData, *, seed: int) -> Fitted:
-        """Learn from the data. The same data and seed give the same result."""
-        ...
+    def item_factors(self) -> FloatArray | None:
+        """What a customer's vector is multiplied by, (n_items, n_factors); None where there is none."""
+        return None

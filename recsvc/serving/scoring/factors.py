@@ -1,0 +1,149 @@
+"""Families of item factors: a score is the dot product of the item's factors with the customer's.
+
+Mean and deviation of a customer's scores over all items need no scores: with μ and Σ the mean and the
+covariance of the item factors, they are μᵀu and √(uᵀΣu).
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsvc.bundles.bundle import Bundle, History
+from recsvc.bundles.manifest import PartFacts
+from recsvc.serving.scoring.parts import FloatArray, RowArray, Spread
+
+_FEW = 4
+"""Up to one row in so many is faster picked out one by one than got by multiplying the whole."""
+
+
+class ItemFactors:
+    """The factors of all items. `gram` is their product with themselves: (n_factors, n_factors)."""
+
+    def __init__(self, factors: FloatArray, gram: NDArray[Any]) -> None:
+        self._factors = factors  # (n_items, n_factors)
+        mean = factors.mean(axis=0, dtype=np.float64)
+        self._mean: FloatArray = mean.astype(np.float32)
+        self._covariance: FloatArray = (gram / len(factors) - np.outer(mean, mean)).astype(np.float32)
+
+    def of(self, item_rows: RowArray) -> FloatArray:
+        """(n_item_rows, n_factors)."""
+        return self._factors[item_rows]
+
+    def scores(self, customer: FloatArray) -> FloatArray:
+        """For a customer's factors, (n_factors,): (n_items,)."""
+        return np.asarray(self._factors @ customer, dtype=np.float32)
+
+    def scores_of(self, customer: FloatArray, item_rows: RowArray) -> FloatArray:
+        """The same for some items: (n_item_rows,)."""
+        if len(item_rows) * _FEW > len(self._factors):
+            return self.scores(customer)[item_rows]
+        return np.asarray(self._factors[item_rows] @ customer, dtype=np.float32)
+
+    def spread(self, customer: FloatArray) -> Spread:
+        """Over the scores of all items."""
+        variance = float(customer @ (self._covariance @ customer))
+        return Spread.of_moments(float(self._mean @ customer), variance)
+
+    def likeness(self, item_row: int) -> FloatArray:
+        """The cosine of each item's factors with the item's: (n_items,)."""
+        norms = self._norms
+        cosines = self._factors @ self._factors[item_row] / np.maximum(norms * norms[item_row], 1e-12)
+        return np.asarray(cosines, dtype=np.float32)
+
+    @cached_property
+    def _norms(self) -> FloatArray:
+        return np.asarray(np.linalg.norm(self._factors, axis=1), dtype=np.float32)
+
+
+class FoldedFactors:
+    """A history as a customer's factors, (n_factors,)."""
+
+    def __init__(self, items: ItemFactors, customer: FloatArray) -> None:
+        self._items = items
+        self._customer = customer
+
+    def scores(self) -> FloatArray:
+        return self._items.scores(self._customer)
+
+    def scores_of(self, item_rows: RowArray) -> FloatArray:
+        return self._items.scores_of(self._customer, item_rows)
+
+    def scores_of_new(self, factors: FloatArray) -> FloatArray:
+        """Of items that have no rows, by their factors, (n_new, n_factors): (n_new,)."""
+        return np.asarray(factors @ self._customer, dtype=np.float32)
+
+    def spread(self) -> Spread:
+        return self._spread
+
+    @cached_property
+    def _spread(self) -> Spread:
+        return self._items.spread(self._customer)
+
+
+class FoldedByRidge(FoldedFactors):
+    """`system` is (n_factors, n_factors); `own`, (n_history, n_factors), are the factors of the history."""
+
+    def __init__(
+        self, items: ItemFactors, system: FloatArray, own: FloatArray, confidence: FloatArray
+    ) -> None:
+        super().__init__(items, np.asarray(np.linalg.solve(system, confidence @ own), dtype=np.float32))
+        self._system, self._own, self._confidence = system, own, confidence
+
+    def contributions(self, item_rows: RowArray) -> FloatArray:
+        smoothed = np.linalg.solve(self._system, self._items.of(item_rows).T)  # (n_factors, n_item_rows)
+        return np.asarray((smoothed.T @ self._own.T) * self._confidence, dtype=np.float32)
+
+
+class RidgePart:
+    """Fold-in is one ridge solve (Hu, Koren and Volinsky 2008, eq. 4), however the factors were learned."""
+
+    is_personal = True
+
+    def __init__(self, bundle: Bundle, facts: PartFacts) -> None:
+        factors: FloatArray = bundle.arrays[f"{facts.family}_item_factors"]
+        self._gram: FloatArray = bundle.arrays[f"{facts.family}_gram"]  # With the ridge on its diagonal.
+        self._alpha = float(facts.parameters["confidence"])
+        ridge = float(facts.parameters["regularization"]) * np.eye(len(self._gram))
+        self._items = ItemFactors(factors, self._gram - ridge)
+        np.linalg.cholesky(self._gram)  # Else not every history could be solved for.
+
+    def fold_in(self, history: History) -> FoldedByRidge:
+        own = self._items.of(history.item_rows)
+        confidence = np.asarray(self._alpha * history.strengths, dtype=np.float32)
+        system = np.asarray(self._gram + (own.T * (confidence - 1)) @ own, dtype=np.float32)
+        return FoldedByRidge(self._items, system, own, confidence)
+
+    def similar(self, item_row: int) -> FloatArray:
+        return self._items.likeness(item_row)
+
+
+class FoldedLinearly(FoldedFactors):
+    """`own`, (n_history, n_factors), is what each history item adds to the customer's factors."""
+
+    def __init__(self, items: ItemFactors, own: FloatArray) -> None:
+        super().__init__(items, own.sum(axis=0))
+        self._own = own
+
+    def contributions(self, item_rows: RowArray) -> FloatArray:
+        return np.asarray(self._items.of(item_rows) @ self._own.T, dtype=np.float32)
+
+
+class SpectralPart:
+    """A low-pass filter over the items (Shen et al. 2021): fold-in is a weighted sum of item factors."""
+
+    is_personal = True
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._items = ItemFactors(bundle.arrays["spectral_item_factors"], bundle.arrays["spectral_gram"])
+        self._fold_in: FloatArray = bundle.arrays["spectral_fold_in"]  # (n_items,)
+
+    def fold_in(self, history: History) -> FoldedLinearly:
+        weights = history.strengths * self._fold_in[history.item_rows]
+        return FoldedLinearly(self._items, self._items.of(history.item_rows) * weights[:, None])
+
+    def similar(self, item_row: int) -> FloatArray:
+        return self._items.likeness(item_row)

@@ -1,0 +1,76 @@
+"""What every part of a model can do. In: a history. Out: what the part thinks of all items, or of some."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsvc.bundles.bundle import History
+from recsvc.bundles.manifest import LEAST_DEVIATION, NO_DEVIATION
+
+FloatArray = NDArray[np.float32]
+RowArray = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Mean and deviation of a part's scores over all items, as a blend standardises them.
+
+    A hundredth of the mean is part of the deviation, in squares, so that it is never 0.
+    """
+
+    mean: float
+    deviation: float
+
+    @classmethod
+    def of_moments(cls, mean: float, variance: float) -> Spread:
+        return cls(mean, math.sqrt(max(variance, 0.0) + (LEAST_DEVIATION * mean) ** 2 + NO_DEVIATION**2))
+
+    @classmethod
+    def of_scores(cls, scores: FloatArray) -> Spread:
+        mean = float(scores.mean(dtype=np.float64))
+        return cls.of_moments(mean, float(np.square(scores - np.float32(mean)).mean(dtype=np.float64)))
+
+
+class FoldedIn(Protocol):
+    """What one part thinks after one history."""
+
+    def scores(self) -> FloatArray:
+        """A score for every item: (n_items,). Not to be changed."""
+        ...
+
+    def scores_of(self, item_rows: RowArray) -> FloatArray:
+        """The same of some items: (n_item_rows,). What it costs hangs on how many they are."""
+        ...
+
+    def spread(self) -> Spread:
+        """Over the scores of all items, whether or not these were ever made."""
+        ...
+
+    def contributions(self, item_rows: RowArray) -> FloatArray:
+        """What each history item adds to each score, which is their sum: (n_item_rows, n_history).
+
+        No row stands twice in `item_rows`.
+        """
+        ...
+
+
+class Part(Protocol):
+    """One family's share of a model."""
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether two customers may get different scores."""
+        ...
+
+    def fold_in(self, history: History) -> FoldedIn:
+        """Take in a history that is not empty."""
+        ...
+
+    def similar(self, item_row: int) -> FloatArray:
+        """How like the item every other one is, at most 1: (n_items,), at most 0 where nothing is known."""
+        ...

@@ -1,0 +1,181 @@
+"""The parts of a model as one scorer. In: a bundle. Out: what answers for it.
+
+One part alone scores as it does by itself. Of several the score is the weighted sum, each standardised over
+all items for the customer, as in training. Whether all items are scored or some, a score is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+import numpy as np
+
+from recsvc.bundles.bundle import Bundle, History
+from recsvc.bundles.layouts import RIDGE_FAMILIES, SIMILARITY_FAMILIES
+from recsvc.bundles.manifest import PartFacts
+from recsvc.serving.scoring.factors import FoldedFactors, RidgePart, SpectralPart
+from recsvc.serving.scoring.parts import FloatArray, FoldedIn, Part, RowArray
+from recsvc.serving.scoring.popularity import PopularityPart
+from recsvc.serving.scoring.similarities import EasePart, SimilarityPart
+
+NewFactors = Mapping[str, FloatArray]
+"""By family, the factors of items that the model has no rows for: (n_new, n_factors) each."""
+
+
+class Scorer(Protocol):
+    """How a model scores."""
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether two customers may get different scores."""
+        ...
+
+    def score(self, history: History) -> FloatArray:
+        """A score for every item: (n_items,). The history is not empty. Not to be changed."""
+        ...
+
+    def score_of(self, history: History, item_rows: RowArray) -> FloatArray:
+        """What `score` says of some items, at the cost of scoring those: (n_item_rows,)."""
+        ...
+
+    def score_with_new(
+        self, history: History, item_rows: RowArray, new: NewFactors
+    ) -> tuple[FloatArray, FloatArray]:
+        """What `score_of` says, and what it would say of items without rows: (n_item_rows,), (n_new,).
+
+        A part that has no factors of the new items takes each for its average item.
+
+        Raises:
+            ValueError: no part has any.
+        """
+        ...
+
+    def contributions(self, history: History, item_rows: RowArray) -> FloatArray:
+        """What each history item adds to each score: (n_item_rows, n_history).
+
+        Together that is the score but for what is the same for every history, and for every item. No row
+        stands twice in `item_rows`.
+        """
+        ...
+
+    def similar(self, item_row: int) -> FloatArray:
+        """How like the item every other one is: (n_items,), at most 0 where nothing is known."""
+        ...
+
+
+class Alone:
+    """A model of one part."""
+
+    def __init__(self, family: str, part: Part) -> None:
+        self._family, self._part = family, part
+
+    @property
+    def is_personal(self) -> bool:
+        return self._part.is_personal
+
+    def score(self, history: History) -> FloatArray:
+        return self._part.fold_in(history).scores()
+
+    def score_of(self, history: History, item_rows: RowArray) -> FloatArray:
+        return self._part.fold_in(history).scores_of(item_rows)
+
+    def score_with_new(
+        self, history: History, item_rows: RowArray, new: NewFactors
+    ) -> tuple[FloatArray, FloatArray]:
+        folded = self._part.fold_in(history)
+        if not isinstance(folded, FoldedFactors):
+            raise ValueError(f"{self._family} has no factors to score new items by")
+        return folded.scores_of(item_rows), folded.scores_of_new(new[self._family])
+
+    def contributions(self, history: History, item_rows: RowArray) -> FloatArray:
+        return self._part.fold_in(history).contributions(item_rows)
+
+    def similar(self, item_row: int) -> FloatArray:
+        return self._part.similar(item_row)
+
+
+class Blend:
+    """A model of several parts, each with its weight."""
+
+    def __init__(self, parts: Iterable[tuple[str, Part, float]]) -> None:
+        named = tuple(parts)
+        self._families = tuple(family for family, _, _ in named)
+        self._parts = tuple((part, weight) for _, part, weight in named)
+
+    @property
+    def is_personal(self) -> bool:
+        return any(part.is_personal for part, _ in self._parts)
+
+    def score(self, history: History) -> FloatArray:
+        return self._summed((folded, weight, folded.scores()) for folded, weight in self._folded(history))
+
+    def score_of(self, history: History, item_rows: RowArray) -> FloatArray:
+        folded = self._folded(history)
+        return self._summed((one, weight, one.scores_of(item_rows)) for one, weight in folded)
+
+    def score_with_new(
+        self, history: History, item_rows: RowArray, new: NewFactors
+    ) -> tuple[FloatArray, FloatArray]:
+        folded = self._folded(history)
+        known = self._summed((one, weight, one.scores_of(item_rows)) for one, weight in folded)
+        by_factors = [
+            (one, weight, one.scores_of_new(new[family]))
+            for family, (one, weight) in zip(self._families, folded, strict=True)
+            if family in new and isinstance(one, FoldedFactors)
+        ]
+        if not by_factors:
+            raise ValueError("no part has factors to score new items by")
+        return known, self._summed(by_factors)
+
+    def contributions(self, history: History, item_rows: RowArray) -> FloatArray:
+        total = np.zeros((len(item_rows), len(history)), dtype=np.float32)
+        for folded, weight in self._folded(history):
+            total += folded.contributions(item_rows) * np.float32(weight / folded.spread().deviation)
+        return total
+
+    def similar(self, item_row: int) -> FloatArray:
+        (first, weight), *others = self._parts
+        total = first.similar(item_row) * np.float32(weight)
+        for part, weight in others:
+            total += part.similar(item_row) * np.float32(weight)
+        return total
+
+    def _folded(self, history: History) -> list[tuple[FoldedIn, float]]:
+        return [(part.fold_in(history), weight) for part, weight in self._parts]
+
+    def _summed(self, parts: Iterable[tuple[FoldedIn, float, FloatArray]]) -> FloatArray:
+        scaled, constant = [], 0.0
+        for folded, weight, scores in parts:
+            spread = folded.spread()
+            scaled.append(scores * np.float32(weight / spread.deviation))
+            constant -= weight * spread.mean / spread.deviation
+        return np.asarray(sum(scaled, np.float32(constant)), dtype=np.float32)
+
+
+_OTHERS: Mapping[str, Callable[[Bundle], Part]] = {
+    "spectral": SpectralPart,
+    "ease": EasePart,
+    "popularity": PopularityPart,
+}
+
+
+def make_scorer(bundle: Bundle) -> Scorer:
+    """The scorer of a bundle whose parts are known and whose arrays fit them.
+
+    Raises:
+        KeyError: a part lacks a parameter.
+        ValueError: a parameter is no number.
+        numpy.linalg.LinAlgError: factors cannot be folded in.
+    """
+    parts = [(facts.family, _make_part(bundle, facts), facts.weight) for facts in bundle.manifest.parts]
+    (family, part, _), *others = parts
+    return Blend(parts) if others else Alone(family, part)
+
+
+def _make_part(bundle: Bundle, facts: PartFacts) -> Part:
+    if facts.family in RIDGE_FAMILIES:
+        return RidgePart(bundle, facts)
+    if facts.family in SIMILARITY_FAMILIES:
+        return SimilarityPart(bundle, facts)
+    return _OTHERS[facts.family](bundle)

@@ -1,0 +1,79 @@
+"""The place of the item that was met among all that could be. In: state, occasion. Out: ranks from 1.
+
+All known items are ranked except those the customer has met: the shortlist first, as its scores order it,
+the others after it by their count. Of equal scores the item with the later first meeting stands first, and
+where that is equal too, all others do: chance never flatters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsvc.live.scoring import HalfLives, part_scores, shortlist
+from recsvc.live.state import Floats, LiveState, Rows
+from recsvc.training.metrics import PerCustomer
+from recsvc.training.prequential.stream import Occasion
+
+CUTOFF = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Shortlisted:
+    """The shortlist of an occasion: what each part says of each item, and where the item that was met stands.
+
+    `rows` (n_rows,) of the state, `parts` (n_rows, n_parts), `firsts` (n_rows,) seconds. `wanted` is the
+    item's place, None where it is not among them: then `rank_outside` is its rank by its count.
+    """
+
+    rows: Rows
+    parts: Floats
+    firsts: Floats
+    wanted: int | None
+    rank_outside: int
+
+    def rank(self, scores: Floats) -> int:
+        """The rank of the item that was met where these scores order the shortlist: (n_rows,)."""
+        if self.wanted is None:
+            return self.rank_outside
+        return rank_of(self.wanted, scores, self.firsts)
+
+
+def rank_of(wanted: int, scores: Floats, firsts: Floats) -> int:
+    """The rank of one of these items, from 1: (n_items,) both."""
+    same = scores == scores[wanted]
+    before = (scores > scores[wanted]) | (same & (firsts >= firsts[wanted]))
+    return int(before.sum())  # The item itself is among them.
+
+
+def barred_rows(state: LiveState, occasion: Occasion) -> Rows:
+    """The rows of what the customer has met."""
+    return state.item_rows(occasion.met_ids)
+
+
+def rank_by_count(state: LiveState, occasion: Occasion, barred: Rows, half_life: int) -> int:
+    """The rank where the decayed count under one of the half-lives is all there is."""
+    wanted = state.item_rows([occasion.item_id])
+    if not len(wanted):
+        return state.n_items + 1
+    counts = state.log_counts(half_life, occasion.at)
+    counts[barred] = -np.inf
+    return rank_of(int(wanted[0]), counts, state.firsts())
+
+
+def shortlisted(state: LiveState, occasion: Occasion, half_lives: HalfLives) -> Shortlisted:
+    """The shortlist of an occasion, and what the parts say of it."""
+    barred = barred_rows(state, occasion)
+    rows = shortlist(state, barred, half_lives.short, occasion.at)
+    parts = part_scores(state, occasion.customer_id, rows, half_lives, occasion.at)
+    found = np.flatnonzero(np.isin(rows, state.item_rows([occasion.item_id])))
+    outside = 0 if len(found) else rank_by_count(state, occasion, barred, half_lives.short)
+    return Shortlisted(rows, parts, state.firsts()[rows], int(found[0]) if len(found) else None, outside)
+
+
+def figures(ranks: NDArray[np.int64]) -> PerCustomer:
+    """Hit rate and NDCG of the first ten, and the reciprocal rank in the whole list, each (n_occasions,)."""
+    hits = (ranks <= CUTOFF).astype(np.float64)
+    return {f"hit@{CUTOFF}": hits, f"ndcg@{CUTOFF}": hits / np.log2(ranks + 1), "mrr": 1 / ranks}

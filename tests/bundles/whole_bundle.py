@@ -1,0 +1,79 @@
+"""A bundle with every array that a bundle may have: all families in one model, proposals, and features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from recsvc.bundles.features import feature_arrays
+from recsvc.bundles.id_table import IdTable
+from recsvc.bundles.manifest import GoldenQuery, PartFacts
+from recsvc.bundles.opening import open_bundle
+from recsvc.serving.scoring import make_scorer
+
+from ..serving.made_bundles import bundle_of, history_of
+from ..small_bank import Arrays, publish_changed
+
+FOLD_IN = {"confidence": 20.0, "regularization": 2.0}
+PARAMETERS = {
+    "als": FOLD_IN,
+    "bpr": FOLD_IN,
+    "lmf": FOLD_IN,
+    "spectral": {},
+    "neighbours": {},
+    "cooccurrence": {},
+    "ease": {},
+    "popularity": {},
+}
+PARTS = tuple(PartFacts(name, 0.125, parameters) for name, parameters in PARAMETERS.items())
+N_FACTORS, N_PROPOSALS = 4, 3
+FEATURES = ("category:saving", "item", "word:fund")
+
+
+def publish_whole(bundle: Path) -> Path:
+    """Publish it beside another, which gives it ids and profiles."""
+    arrays = {**open_bundle(bundle).arrays, **model_arrays(open_bundle(bundle).manifest.rows.items)}
+    facts = {"parts": PARTS, "golden_queries": golden_queries(arrays)}
+    return publish_changed(bundle, lambda kept: kept.update(arrays), facts)
+
+
+def model_arrays(n_items: int) -> Arrays:
+    """The arrays of every family, drawn, with proposals and features."""
+    rng = np.random.default_rng(3)
+    arrays: Arrays = {}
+    for name in ("als", "bpr", "lmf", "spectral"):
+        factors = rng.normal(size=(n_items, N_FACTORS)).astype(np.float32)
+        ridge = PARAMETERS[name].get("regularization", 0.0) * np.eye(N_FACTORS, dtype=np.float32)
+        arrays[f"{name}_item_factors"] = factors
+        arrays[f"{name}_gram"] = (factors.T @ factors + ridge).astype(np.float32)
+    for name in ("neighbours", "cooccurrence", "proposal"):
+        items = rng.integers(0, n_items, (n_items, N_PROPOSALS)).astype(np.int32)
+        scores = rng.uniform(0.1, 1, (n_items, N_PROPOSALS)).astype(np.float32)
+        items[:, -1], scores[:, -1] = -1, 0
+        arrays[f"{name}_items"], arrays[f"{name}_scores"] = items, scores
+    arrays["spectral_fold_in"] = rng.uniform(0.5, 1, n_items).astype(np.float32)
+    arrays["ease_weights"] = rng.normal(size=(n_items, n_items)).astype(np.float32)
+    by_feature = {
+        name: rng.normal(size=(len(FEATURES), N_FACTORS)).astype(np.float32)
+        for name in ("als", "bpr", "lmf", "spectral")
+    }
+    return {**arrays, **feature_arrays(FEATURES, by_feature)}
+
+
+def golden_queries(arrays: Arrays) -> tuple[GoldenQuery, ...]:
+    """What serving answers: nothing trained this model."""
+    scorer = make_scorer(bundle_of(PARTS, arrays))
+    table = IdTable(arrays["item_ids_text"], arrays["item_ids_offsets"])
+    queries = []
+    for first in range(3):
+        scores = scorer.score(history_of({first: 1.0, first + 7: 1.0}, len(table)))
+        best = np.argsort(-scores, kind="stable")[:10].tolist()
+        queries.append(
+            GoldenQuery(
+                table.ids_of([first, first + 7]),
+                table.ids_of(best),
+                tuple(float(scores[row]) for row in best),
+            )
+        )
+    return tuple(queries)

@@ -1,0 +1,88 @@
+"""Judged from a moment on: everything is chosen before it, and the same history gives the same report."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recsvc.errors import TrainingError
+from recsvc.history.interactions import InteractionTable
+from recsvc.history.mapping import load_mapping
+from recsvc.history.readers import read_interactions
+from recsvc.live.scoring import PARTS
+from recsvc.training.prequential.choosing import Lessons, fit_weights
+from recsvc.training.prequential.judging import PrequentialReport, judge_from
+from tests.training.examples import AS_OF, POLICY, busy_history, did, shuffled, table_of
+
+SINCE = AS_OF - timedelta(days=20)
+MAPPING = Path(__file__).parents[3] / "scripts" / "mappings" / "deskdrop.toml"
+
+
+def judged(table: InteractionTable, since: datetime = SINCE, seed: int = 1) -> PrequentialReport:
+    return judge_from(
+        table, POLICY, since, rng=np.random.default_rng(seed), progress=lambda stage, share: None
+    )
+
+
+def test_the_same_history_in_any_order_gives_the_same_report() -> None:
+    report = judged(busy_history())
+    assert report.n_judged > 50
+    assert set(report.parts) == set(PARTS)
+    assert judged(shuffled(busy_history())) == report
+
+
+def test_what_comes_after_the_moment_changes_no_choice() -> None:
+    frame = busy_history().frame
+    shorter = InteractionTable.from_frame(frame.filter(frame["occurred_at"] < AS_OF - timedelta(days=5)))
+    assert judged(shorter).model == judged(busy_history()).model
+
+
+def test_the_figures_lie_within_their_intervals() -> None:
+    report = judged(busy_history())
+    for figures in (report.blend, *(part.alone for part in report.parts.values())):
+        assert all(0 <= one.low <= one.value <= one.high <= 1 for one in figures.values())
+
+
+def test_a_fit_finds_the_part_that_tells_and_leaves_the_one_that_does_not() -> None:
+    rng = np.random.default_rng(3)
+    parts = rng.normal(size=(300, 5, 2))
+    wanted = np.arange(300) * 5 + np.argmax(parts[:, :, 0] + rng.gumbel(size=(300, 5)), axis=1)
+    lessons = Lessons(parts.reshape(-1, 2), wanted, np.arange(300) * 5, np.full(300, 5))
+    told, idle = fit_weights(lessons).weights
+    assert 0.7 < told < 1.3 and abs(idle) < 0.25
+    assert fit_weights(lessons.without_part(0)).likelihood < fit_weights(lessons).likelihood - 10
+
+
+def test_too_little_before_the_date_and_nothing_after_it_say_so() -> None:
+    with pytest.raises(TrainingError, match=r"only \d+ first-time.*give a later date"):
+        judged(busy_history(), AS_OF - timedelta(days=89.9))
+    with pytest.raises(TrainingError, match=r"no first-time.*end on 2026-11-.*earlier date"):
+        judged(busy_history(), AS_OF + timedelta(days=9))
+    with pytest.raises(TrainingError, match="only 0 first-time"):
+        judged(table_of(did("view", "a", days_ago=2), did("view", "a", customer_id="c2")))
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "n", "hit", "ndcg"),
+    [
+        (datetime(2016, 12, 1, tzinfo=UTC), datetime(2017, 1, 1, tzinfo=UTC), 1387, 0.76, 0.535),
+        (datetime(2017, 1, 1, tzinfo=UTC), datetime(2017, 2, 1, tzinfo=UTC), 1704, 0.82, 0.61),
+    ],
+)
+def test_deskdrop_reaches_its_goal(
+    since: datetime, until: datetime, n: int, hit: float, ndcg: float, real_data: Path, tmp_path: Path
+) -> None:
+    """January, for which the goal is .80 and .56, and the month before it."""
+    table = read_interactions(
+        [real_data / "deskdrop" / "dev_lt_2017-02-01.parquet"],
+        load_mapping(MAPPING),
+        POLICY,
+        rejects_path=tmp_path / "rejects.jsonl",
+        as_of=AS_OF,
+    ).table
+    report = judged(table.between(None, until), since)
+    assert report.n_judged == n
+    assert report.blend["hit@10"].value > hit and report.blend["ndcg@10"].value > ndcg
