@@ -1,31 +1,54 @@
-"""`recsvc evaluate`: how good the models are, learned from one file and measured on another."""
+"""`recsvc evaluate`: how good the models are, learned from one file and measured on another, or replayed."""
 
 from __future__ import annotations
 
 import re
+import time
+from datetime import datetime
 from pathlib import Path
 
 import click
-import numpy as np
+from click.core import ParameterSource
 
 from recsvc.bootstrap import now
-from recsvc.cli.reports import families_json, metrics_table, rejects_json, tell_rejects, tell_table
-from recsvc.cli.sources import rejects_file
+from recsvc.cli.prequential import Moment, print_replay, report_replay, tell_replay
+from recsvc.cli.reports import (
+    families_json,
+    metrics_table,
+    rejects_json,
+    selection_json,
+    tell_cost,
+    tell_rejects,
+    tell_table,
+)
+from recsvc.cli.sources import default_kind, rejects_file, time_budget_option
 from recsvc.cli.terminal import json_option, print_json, progress_bar, say, settings_with
+from recsvc.domain.items import ItemKind
 from recsvc.errors import TrainingError
 from recsvc.history.interactions import InteractionTable
 from recsvc.history.mapping import load_mapping
-from recsvc.history.matrix import build_matrix
+from recsvc.history.matrix import InteractionMatrix, build_matrix
 from recsvc.history.readers import History, read_interactions
 from recsvc.policy import Policy, load_policy
 from recsvc.settings import Settings
-from recsvc.training.evaluation import PRIMARY_METRIC
-from recsvc.training.families import FAMILIES, families_named
+from recsvc.training.budget import Budget
+from recsvc.training.evaluation import PRIMARY_METRIC, HeldOut
+from recsvc.training.families import FAMILIES, OPTIONAL_FAMILIES, families_named
 from recsvc.training.families.base import Family
-from recsvc.training.holdout import held_out_from, split
-from recsvc.training.selection import Judge, Progress, Selection, Tried, select_model
+from recsvc.training.goals import recounted
+from recsvc.training.holdout import held_out_later, split
+from recsvc.training.selection import select_model
+from recsvc.training.trials import Judge, Progress
 
 _NUMBER = re.compile(r"[0-9]{1,4}")
+_NOT_OF_A_REPLAY = {
+    "train_path": "--train",
+    "test_path": "--test",
+    "cutoffs": "--cutoffs",
+    "families": "--families",
+    "time_budget": "--time-budget",
+}
+_PRIMARY_CUTOFF = int(PRIMARY_METRIC.split("@")[1])
 
 
 class _Cutoffs(click.ParamType[tuple[int, ...]]):
@@ -41,13 +64,25 @@ class _Cutoffs(click.ParamType[tuple[int, ...]]):
 
 
 @click.command(
-    epilog="\b\nExample:\n  recsvc evaluate --train train.parquet --test test.parquet --cutoffs 10,20\n"
+    epilog="\b\nExample:\n"
+    "  recsvc evaluate --train train.parquet --test test.parquet --cutoffs 10,20\n"
+    "  recsvc evaluate --events events.parquet --prequential-from 2017-01-01\n"
+)
+@click.option("--train", "train_path", type=click.Path(path_type=Path), help="File to learn from.")
+@click.option("--test", "test_path", type=click.Path(path_type=Path), help="File to measure on.")
+@click.option(
+    "--events",
+    "event_paths",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="File of events to replay; may be repeated.",
 )
 @click.option(
-    "--train", "train_path", type=click.Path(path_type=Path), required=True, help="File to learn from."
-)
-@click.option(
-    "--test", "test_path", type=click.Path(path_type=Path), required=True, help="File to measure on."
+    "--prequential-from",
+    "since",
+    type=Moment(),
+    metavar="DATE",
+    help="Replay --events, and judge each first-time interaction from this day on.",
 )
 @click.option("--mapping", type=click.Path(path_type=Path), help="TOML file that says which column is what.")
 @click.option("--cutoffs", type=_Cutoffs(), default="10,20,100", show_default=True, help="Lengths of lists.")
@@ -55,22 +90,48 @@ class _Cutoffs(click.ParamType[tuple[int, ...]]):
 @click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Seed of chance."
 )
+@time_budget_option
 @json_option
+@click.pass_context
 def evaluate(
-    train_path: Path,
-    test_path: Path,
+    context: click.Context,
+    train_path: Path | None,
+    test_path: Path | None,
+    event_paths: tuple[Path, ...],
+    since: datetime | None,
     mapping: Path | None,
     cutoffs: tuple[int, ...],
     families: str,
     seed: int,
+    time_budget: float | None,
     as_json: bool,
 ) -> None:
-    """Learn from one file of interactions and measure on another.
+    """Learn from one file and measure on another, or by replay.
 
     Full ranking: every item is ranked for every customer, what the customer had in training is masked.
-    The choice among the models is made on the training file alone.
+    Where the mapping says that the items are of a kind that the policy lets customers have again, as it does
+    offers, nothing is masked, and to be found is what they took up, first-time or not: what they accepted,
+    or did with it what says as much. The choice among the models is made on the training file alone.
+
+    With --events and --prequential-from: in the order of time, every first-time interaction from that day on
+    with an item that had an event before is ranked among all such items from what was known just before it.
+    Half-lives and weights are chosen on what came before that day.
     """
-    wanted = _families(families)
+    if since is not None:
+        _check_replay(context, event_paths)
+        replayed = report_replay(event_paths, mapping, since, seed=seed)
+        (print_replay if as_json else tell_replay)(*replayed, since)
+        return
+    if event_paths:
+        raise click.UsageError(
+            "--events is for a replay: say from when on to judge with --prequential-from DATE."
+        )
+    if train_path is None or test_path is None:
+        missing = "--train" if train_path is None else "--test"
+        raise click.UsageError(
+            f"Missing option '{missing}': give --train and --test, or --events and --prequential-from."
+        )
+    wanted, kind = _families(families), default_kind(load_mapping(mapping))
     settings = settings_with()
     policy = load_policy(settings.policy_file)
     with progress_bar() as progress:
@@ -79,12 +140,16 @@ def evaluate(
         train, test = (history.table for history in read)
         selection = select_model(
             wanted,
-            split(train, policy, np.random.default_rng(seed)),
+            split(train, policy, kind, seed=seed),
             item_categories=lambda matrix: None,
             seed=seed,
             progress=progress,
+            budget=Budget(time_budget, time.perf_counter),
         )
-        tried = _measure(selection, wanted, train, test, policy, cutoffs, seed, progress)
+        learned, held_out = _measured_on(train, test, policy, kind)
+        judge = Judge(learned, held_out, item_categories=None, seed=seed, progress=progress)
+        recipes = [one.recipe for one in selection.tried] or [selection.chosen]
+        tried = judge.measure(recipes, tuple(sorted({*cutoffs, _PRIMARY_CUTOFF})))
     reports = [history.report for history in read]
     if as_json:
         print_json(
@@ -93,18 +158,33 @@ def evaluate(
                 "chosen": selection.chosen.name,
                 "why": selection.why,
                 "selected_on": selection.holdout,
+                "measured_on": held_out.description,
+                **selection_json(selection),
                 "rejects": rejects_json(reports),
             }
         )
         return
     tell_rejects(reports)
     tell_table(metrics_table(f"Measured on {test_path.name}", tried, selection.chosen.name))
+    say(f"measured on {held_out.description}")
     say(f"chosen on the training file alone: {selection.why}")
+    tell_cost(selection)
+
+
+def _check_replay(context: click.Context, event_paths: tuple[Path, ...]) -> None:
+    """Refuse what a replay does not read, and a replay of nothing."""
+    for name, option in _NOT_OF_A_REPLAY.items():
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"{option} does not go with --prequential-from: a replay reads --events alone."
+            )
+    if not event_paths:
+        raise click.UsageError("--prequential-from replays a file of events: name it with --events PATH.")
 
 
 def _families(names: str) -> tuple[Family, ...]:
-    known = [family.name for family in FAMILIES]
-    wanted = tuple(known) if names == "all" else tuple(name.strip() for name in names.split(","))
+    known = [family.name for family in (*FAMILIES, *OPTIONAL_FAMILIES)]
+    wanted = () if names == "all" else tuple(name.strip() for name in names.split(","))
     unknown = sorted(set(wanted) - set(known))
     if unknown:
         raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(known)}", param_hint="--families")
@@ -125,32 +205,15 @@ def _read(
     )
 
 
-def _measure(
-    selection: Selection,
-    families: tuple[Family, ...],
-    train: InteractionTable,
-    test: InteractionTable,
-    policy: Policy,
-    cutoffs: tuple[int, ...],
-    seed: int,
-    progress: Progress,
-) -> tuple[Tried, ...]:
-    """Every family on the test file; with popularity beside it as selection weighed it."""
-    learned, asked = build_matrix(train, policy, as_of=None), build_matrix(test, policy, as_of=None)
-    held_out = held_out_from(learned, asked, "the test file")
+def _measured_on(
+    train: InteractionTable, test: InteractionTable, policy: Policy, kind: ItemKind
+) -> tuple[InteractionMatrix, HeldOut]:
+    """The whole training file, and what its customers are to find of the test file."""
+    learned = recounted(build_matrix(train, policy, as_of=None), kind, train, policy, as_of=None)
+    held_out = held_out_later(learned, test, policy, kind, "in the test file")
     if held_out is None or not held_out.relevant.nnz:  # A row of zeros would say that the models are bad.
         raise TrainingError(
             "too few customers of the training file have new items in the test file to measure anything; "
             "check that both name customers and items in the same way"
         )
-    cutoffs = tuple(sorted({*cutoffs, int(PRIMARY_METRIC.split("@")[1])}))
-    judge = Judge(learned, held_out, item_categories=None, seed=seed, progress=progress, cutoffs=cutoffs)
-    weights = {
-        family.name: [
-            one.candidate.popularity_weight for one in selection.tried if one.candidate.family == family
-        ]
-        for family in families
-    }
-    return tuple(
-        outcome for family in families for outcome in judge.judge(family, weights[family.name] or [0.0])
-    )
+    return learned, held_out

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from recsvc.bundles.manifest import Manifest
+from recsvc.bundles.manifest import Manifest, PartFacts
 from recsvc.bundles.opening import read_manifest
 from recsvc.bundles.registry import Aliases, Registry
 from recsvc.cli.terminal import (
@@ -140,15 +140,20 @@ def _in_short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def _part_row(part: PartFacts) -> tuple[str, str]:
+    settings = ", ".join(f"{name} {_in_short(value)}" for name, value in part.parameters.items())
+    weight = f"weight {_in_short(part.weight)}"
+    return part.family, f"{weight}; {settings}" if settings else weight
+
+
 def _sheet(manifest: Manifest, alias: str | None) -> Table:
     table = Table(show_header=False, title=manifest.version, title_justify="left", title_style="bold")
     window = manifest.data_window
     table.add_row("alias", alias or "")
     table.add_row("name", manifest.name)
     table.add_row("family", manifest.family)
-    table.add_row(
-        "parameters", ", ".join(f"{name} {_in_short(value)}" for name, value in manifest.parameters.items())
-    )
+    for part in manifest.parts:
+        table.add_row(*_part_row(part))
     table.add_row("trained", f"{manifest.created_at:%Y-%m-%d %H:%M} UTC, seed {manifest.seed}")
     since, until = (
         f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "no times" for moment in (window.since, window.until)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -10,8 +12,9 @@ from rich.table import Table
 
 from recsvc.cli.terminal import say, stderr
 from recsvc.history.rejects import RejectionReport
-from recsvc.training.evaluation import Evaluation
-from recsvc.training.selection import Tried
+from recsvc.training.evaluation import PRIMARY_METRIC, Evaluation
+from recsvc.training.selection import Selection
+from recsvc.training.trials import Tried
 
 _SHOWN = ("recall@20", "ndcg@20", "mrr@20", "hit_rate@20")  # The rest is in the JSON.
 _SHOWN_OF_CATALOGUE = ("coverage@20",)
@@ -28,19 +31,52 @@ def metrics_table(title: str, tried: Sequence[Tried], chosen: str) -> Table:
         collapse_padding=True,
     )
     table.add_column("model", no_wrap=True)
-    for name in (*_SHOWN, *_SHOWN_OF_CATALOGUE, "seconds"):
+    for name in (*_SHOWN, *_SHOWN_OF_CATALOGUE, "CPU s"):
         table.add_column(name.split("@")[0].replace("_rate", ""), justify="right", no_wrap=True)
     for one in tried:
         accuracy = [f"{one.evaluation.accuracy[name].value:.4f}" for name in _SHOWN]
         of_catalogue = [f"{one.evaluation.catalogue[name]:.3f}" for name in _SHOWN_OF_CATALOGUE]
         mark = "→ " if one.name == chosen else "  "
-        table.add_row(f"{mark}{one.name}", *accuracy, *of_catalogue, f"{one.seconds:.1f}")
+        table.add_row(f"{mark}{one.name}", *accuracy, *of_catalogue, f"{one.cpu_seconds:.1f}")
     return table
 
 
 def families_json(tried: Sequence[Tried]) -> Mapping[str, Mapping[str, object]]:
-    """Every metric of every family, with intervals under `intervals`."""
-    return {one.name: {**_plain(one.evaluation), "seconds": round(one.seconds, 3)} for one in tried}
+    """Every metric of every model, with intervals under `intervals`; `seconds` is CPU time of the fit."""
+    return {one.name: {**_plain(one.evaluation), "seconds": round(one.cpu_seconds, 3)} for one in tried}
+
+
+def selection_json(selection: Selection) -> Mapping[str, object]:
+    """What the chosen model is made of, everything that was tried for it, and what that cost in CPU time."""
+    return {
+        "parts": [{"family": family.name, "weight": weight} for family, weight in selection.chosen.parts],
+        "trials": [
+            {
+                "family": one.family,
+                "parameters": one.parameters,
+                PRIMARY_METRIC: round(one.score.value, 6),
+                "interval": (round(one.score.low, 6), round(one.score.high, 6)),
+                "fit_cpu_seconds": one.fit_seconds,
+                "judge_cpu_seconds": one.judge_seconds,
+            }
+            for one in selection.trials
+        ],
+        "selection_cpu_seconds": selection.cpu_seconds,
+        "selection_in_als_fits": _in_als_fits(selection),
+    }
+
+
+def tell_cost(selection: Selection) -> None:
+    """Say what selection cost, in CPU time and in fits of ALS."""
+    fits = _in_als_fits(selection)
+    in_fits = f", as much as {fits:.1f} fits of ALS" if fits else ""
+    say(f"selection looked at {len(selection.trials)} settings in {selection.cpu_seconds:.1f} CPU s{in_fits}")
+
+
+def peak_memory_bytes() -> int:
+    """The most memory that this process has had in use so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux kilobytes.
 
 
 def rejects_json(reports: Sequence[RejectionReport]) -> Mapping[str, object]:
@@ -70,6 +106,11 @@ def tell_rejects(reports: Sequence[RejectionReport]) -> None:
 def tell_table(table: Table) -> None:
     """Print a table on standard error."""
     stderr.print(table)
+
+
+def _in_als_fits(selection: Selection) -> float | None:
+    one_fit = selection.als_fit_seconds
+    return round(selection.cpu_seconds / one_fit, 2) if one_fit else None
 
 
 def _plain(evaluation: Evaluation) -> dict[str, object]:

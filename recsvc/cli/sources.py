@@ -160,7 +160,7 @@ def to_train_on(parts: Parts, mapping: Path | None) -> Source:
     """The parts as training takes them. Raises SourceError where there are no events."""
     if parts.table is None:
         raise SourceError("there are no events to train on; give --events PATH")
-    return Source(parts.table, parts.items, parts.customers, _default_kind(load_mapping(mapping)))
+    return Source(parts.table, parts.items, parts.customers, default_kind(load_mapping(mapping)))
 
 
 @contextmanager
@@ -193,6 +193,15 @@ def write_to_store(parts: Parts, settings: Settings, *, at: datetime, progress: 
     return Imported(len(parts.items), len(parts.customers), accepted, duplicates)
 
 
-def _default_kind(mapping: FileMapping) -> ItemKind:
+def default_kind(mapping: FileMapping) -> ItemKind:
     """What items are of which a file of events gives nothing but the id."""
     return (mapping.items.constants.kind if mapping.items else None) or ItemKind.CONTENT
+
+
+time_budget_option = click.option(
+    "--time-budget",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="End the search of settings after so long and settle for the best that was found; judging and the "
+    "last fit follow. Without it the whole plan is tried, which gives the same model on any machine.",
+)

@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
-from recsvc.cli.reports import families_json, metrics_table, rejects_json, tell_rejects, tell_table
-from recsvc.cli.sources import Files, Parts, files_options, read_files, read_store, to_train_on, tombstones
+from recsvc.cli.reports import (
+    families_json,
+    metrics_table,
+    peak_memory_bytes,
+    rejects_json,
+    selection_json,
+    tell_cost,
+    tell_rejects,
+    tell_table,
+)
+from recsvc.cli.sources import (
+    Files,
+    Parts,
+    files_options,
+    read_files,
+    read_store,
+    time_budget_option,
+    to_train_on,
+    tombstones,
+)
 from recsvc.cli.terminal import json_option, models_option, print_json, progress_bar, say, settings_with
 from recsvc.errors import RecsvcError
 from recsvc.policy import load_policy
@@ -19,6 +38,14 @@ from recsvc.training.erased import ErasedAmong, check_none_erased, without_erase
 from recsvc.training.families import FAMILIES
 from recsvc.training.pipeline import TrainingReport
 from recsvc.training.pipeline import train as run_training
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of reading: wall time, and CPU time over all threads."""
+
+    seconds: float
+    cpu_seconds: float
 
 
 @click.command(epilog="\b\nExample:\n  recsvc train --events events.csv.gz --mapping mapping.toml\n")
@@ -31,6 +58,7 @@ from recsvc.training.pipeline import train as run_training
 @click.option(
     "--promote/--no-promote", default=True, show_default=True, help="Point champion at the new bundle."
 )
+@time_budget_option
 @json_option
 def train(
     files: Files,
@@ -38,6 +66,7 @@ def train(
     seed: int,
     name: str,
     promote: bool,
+    time_budget: float | None,
     as_json: bool,
 ) -> None:
     """Train on a history and publish the best model as a bundle.
@@ -52,13 +81,13 @@ def train(
         registry.aliases()  # What cannot be read now could not be moved after the long part.
     started = now()
     with progress_bar() as progress, tombstones(settings) as erased_among:
-        clock = time.perf_counter()
+        clock, cpu_clock = time.perf_counter(), time.process_time()
         parts = (
             read_files(files, settings, policy, as_of=started, progress=progress)
             if files.events
             else read_store(settings)
         )
-        seconds_reading = round(time.perf_counter() - clock, 3)
+        reading = Cost(round(time.perf_counter() - clock, 3), round(time.process_time() - cpu_clock, 3))
         report = run_training(
             without_erased(to_train_on(parts, files.mapping), erased_among),
             policy,
@@ -67,13 +96,14 @@ def train(
             seed=seed,
             created_at=started,
             name=name,
+            time_budget_seconds=time_budget,
             progress=progress,
         )
         check_bundle(registry, report.manifest.version, erased_among)
     if promote:
         registry.promote(report.manifest.version)
     if as_json:
-        print_json(_as_json(report, parts, seconds_reading, promote))
+        print_json(_as_json(report, parts, reading, promote))
     else:
         _tell(report, parts, promote)
 
@@ -87,16 +117,19 @@ def check_bundle(registry: Registry, version: str, erased_among: ErasedAmong) ->
         raise
 
 
-def _as_json(report: TrainingReport, parts: Parts, seconds_reading: float, promoted: bool) -> object:
+def _as_json(report: TrainingReport, parts: Parts, reading: Cost, promoted: bool) -> object:
     return {
         "version": report.manifest.version,
         "chosen": report.selection.chosen.name,
         "why": report.selection.why,
         "holdout": report.selection.holdout,
         "families": families_json(report.selection.tried),
+        **selection_json(report.selection),
         "rows": report.manifest.rows,
         "rejects": rejects_json(parts.reports),
-        "seconds": {"read": seconds_reading, **report.seconds},
+        "seconds": {"read": reading.seconds, **report.seconds},
+        "cpu_seconds": {"read": reading.cpu_seconds, **report.cpu_seconds},
+        "peak_memory_bytes": peak_memory_bytes(),
         "promoted": promoted,
     }
 
@@ -107,6 +140,8 @@ def _tell(report: TrainingReport, parts: Parts, promoted: bool) -> None:
         title = f"Judged on {report.selection.holdout}"
         tell_table(metrics_table(title, report.selection.tried, report.selection.chosen.name))
     say(report.selection.why)
+    tell_cost(report.selection)
     rows = report.manifest.rows
     say(f"published {report.manifest.version}: {rows.customers:,} customers, {rows.items:,} items")
+    say(f"at most {peak_memory_bytes() / 1e6:,.0f} MB of memory were in use")
     say("it is the champion now" if promoted else "not promoted; use recsvc models promote VERSION")

@@ -332,6 +332,7 @@ def test_a_policy_that_cannot_be_used_is_refused(
     refused(outcome, code=1, says=["policy.toml", "RECSVC_POLICY_FILE"])
 
 
+EVERY_FAMILY = "popularity, neighbours, cooccurrence, als, spectral, ease, bpr, lmf"
 WRONG_USE: Mapping[str, Sequence[str]] = {
     "train --seed -1": ["--seed", "0<=x"],
     "train --reject-limit 2": ["--reject-limit"],
@@ -339,8 +340,8 @@ WRONG_USE: Mapping[str, Sequence[str]] = {
     "train surplus": ["surplus"],
     "import": ["--events", "--items", "--customers"],
     "evaluate": ["--train"],
-    "evaluate --train a.csv --test b.csv --families nonsense": ["nonsense", "popularity, neighbours, als"],
-    "evaluate --train a.csv --test b.csv --families ,": ["popularity, neighbours, als"],
+    "evaluate --train a.csv --test b.csv --families nonsense": ["nonsense", EVERY_FAMILY],
+    "evaluate --train a.csv --test b.csv --families ,": [EVERY_FAMILY],
     "evaluate --train a.csv --test b.csv --cutoffs 0": ["1 to 1000"],
     "evaluate --train a.csv --test b.csv --cutoffs ten": ["10,20,100"],
     f"evaluate --train a.csv --test b.csv --cutoffs {'9' * 5000}": ["10,20,100"],

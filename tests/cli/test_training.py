@@ -36,6 +36,27 @@ def test_every_kind_of_file_can_be_evaluated(name: str, home: Path, recsvc: Run)
     assert report["rejects"]["count"] == 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "measured_on"),
+    [
+        ("content", "first-time interactions in the test file"),
+        ("offer", "interactions of strength 5 or more, first-time or not, nothing masked, in the test file"),
+    ],
+)
+def test_an_evaluation_says_what_is_measured_of_what_kind(
+    kind: str, measured_on: str, home: Path, recsvc: Run
+) -> None:
+    mapping = home / "mapping.toml"
+    mapping.write_text(f'[items.constants]\nkind = "{kind}"\n')
+    rows = [{**row, "type": "redeem"} for row in a_history()]
+    half = len(rows) // 2
+    train, test = (
+        write_rows(home / f"{name}.csv", part) for name, part in (("a", rows[:half]), ("b", rows[half:]))
+    )
+    words = ["--train", train, "--test", test, "--mapping", mapping, "--families", "popularity", "--json"]
+    assert recsvc("evaluate", *words).report["measured_on"] == measured_on
+
+
 def test_an_evaluation_is_a_table_for_people(home: Path, recsvc: Run) -> None:
     history = a_history()
     half = len(history) // 2
