@@ -40,7 +40,6 @@ from recsvc.serving.verification import load_model
 from ..small_bank import Arrays, flip, publish_changed
 from .whole_bundle import FOLD_IN, PARTS, publish_whole
 
-
 N_HEADER = 128  # Bytes of an array file before its numbers.
 
 
