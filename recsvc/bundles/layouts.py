@@ -78,6 +78,17 @@ FEATURES: Layout = {
     "feature_names_offsets": ("<i8", ("features + 1",)),
 }
 
+LIVE: Layout = {
+    "live_log_counts": ("<f8", ("items", "live half-lives")),
+    "live_firsts": ("<f8", ("items",)),
+    "live_lasts": ("<f8", ("items",)),
+    "live_met": ("<i8", ("items",)),
+    "live_meeting_customers": ("<i4", ("live meetings",)),
+    "live_meeting_items": ("<i4", ("live meetings",)),
+    "live_meeting_seconds": ("<f8", ("live meetings",)),
+}
+"""What `recsvc.live` calls a snapshot, by the bundle's rows."""
+
 
 def layout_of(families: Sequence[str]) -> Layout:
     """The arrays that a model of these families must have. Raises KeyError for an unknown family."""
@@ -92,4 +103,5 @@ def optional_layouts(families: Sequence[str]) -> tuple[Layout, ...]:
     return (
         PROPOSALS,
         {**FEATURES, **of_factors},
+        LIVE,
     )

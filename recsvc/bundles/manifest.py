@@ -81,6 +81,22 @@ class PartFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveFacts:
+    """How what is live is weighed against what was trained, as a replay of the history chose it.
+
+    `weights` are by live part, `trained_weight` is that of the model's standardised score; `n_learned` is how
+    many first meetings they were chosen by. `metrics` is by contestant (blend, live, trained), then by metric.
+    """
+
+    half_life_days: float
+    long_half_life_days: float
+    weights: Mapping[str, float]
+    trained_weight: float
+    n_learned: int
+    metrics: Mapping[str, Mapping[str, Measured]]
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """Everything about a bundle but its arrays. `metrics` is by model, then by metric (`ndcg@20`).
 
@@ -104,6 +120,7 @@ class Manifest:
     arrays: Mapping[str, ArrayFact]
     golden_queries: tuple[GoldenQuery, ...]
     population: Population | None = None
+    live: LiveFacts | None = None
     name: str = ""
     format: int = FORMAT
 

@@ -5,10 +5,13 @@ part says of an item, all in powers of two:
 
 - popularity, long_popularity: the decayed counts of a short and of a long half-life.
 - newness: the age since the first meeting. recency: the time since the last.
-- neighbours: the mean likeness to the customer of the item's last readers.
+- neighbours: the likeness to the customer of those of the item's last readers who are most alike.
 - passed_over: the customer met something else for the first time since the item was there.
 - depth: how old the item is, times how old the item was that the customer met last: somebody who reads in
   the archive goes on doing so.
+
+One more meeting with an item never lowers what a part says of it to somebody else, as long as it has fewer
+readers than are kept: with weights of `NEVER_NEGATIVE` parts that are not negative, nor does it lower the sum.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recsvc.live.state import SECONDS_A_DAY, Bounds, Floats, LiveState, Rows
 
@@ -29,8 +33,13 @@ PARTS = (
     "passed_over",
     "depth",
 )
+NEVER_NEGATIVE = frozenset({"popularity", "long_popularity", "recency", "neighbours"})
+"""The parts that a meeting raises: the weight of each is at least 0."""
 SHORTLIST_LENGTH = 60
 
+_NEAREST = 5  # Readers who are compared: the mean over all would fall with one more who is not alike.
+
+_NEWNESS = PARTS.index("newness")
 _MINUTE = 60.0
 _LOWEST_LOG_COUNT = -40.0  # What is left of one meeting after forty half-lives: below that nothing differs.
 _LEAST_LIKENESS = 0.001
@@ -85,9 +94,11 @@ def log_popularity(state: LiveState, rows: Rows, half_life: int, at: float) -> F
     return counts
 
 
-def part_scores(state: LiveState, customer_id: str, rows: Rows, half_lives: HalfLives, at: float) -> Floats:
-    """What each part says of these items for a customer, known or not: (n_rows, n_parts)."""
-    customer = state.customer_row(customer_id)
+def part_scores(
+    state: LiveState, customer_id: str | None, rows: Rows, half_lives: HalfLives, at: float
+) -> Floats:
+    """What each part says of these items for a customer, known or not or nobody: (n_rows, n_parts)."""
+    customer = None if customer_id is None else state.customer_row(customer_id)
     firsts = state.firsts()[rows]
     newness = -_log_days(at - firsts)
     scores = np.zeros((len(rows), len(PARTS)))
@@ -98,8 +109,7 @@ def part_scores(state: LiveState, customer_id: str, rows: Rows, half_lives: Half
     if customer is None:
         scores[:, 4] = np.log2(_LEAST_LIKENESS)
         return scores
-    readers = state.readers(rows)
-    of_readers = state.likeness(customer)[readers].sum(axis=1) / (1 + (readers >= 0).sum(axis=1))
+    of_readers = _highest(state.likeness(customer)[state.readers(rows)]).sum(axis=1) / _NEAREST
     seen, depth = state.seen(customer)
     scores[:, 4] = np.log2(of_readers + _LEAST_LIKENESS)
     scores[:, 5] = -(seen > firsts).astype(np.float64)
@@ -108,10 +118,35 @@ def part_scores(state: LiveState, customer_id: str, rows: Rows, half_lives: Half
     return scores
 
 
+def with_unmet(scores: Floats, is_met: NDArray[np.bool_], ages: Floats) -> Floats:
+    """Scores of a list of items of which some were never met: (n_rows, n_parts).
+
+    `scores` (n_met, n_parts) are those of the met ones, `is_met` (n_rows,) says where they stand, `ages`
+    (n_unmet,) how long ago each other was published, seconds, NaN where nobody knows. Of these every part
+    says the mean of the list, for nothing speaks against them yet; only their newness is their own.
+    """
+    mean = scores.mean(axis=0) if len(scores) else np.zeros(len(PARTS))
+    whole = np.broadcast_to(mean, (len(is_met), len(PARTS))).copy()
+    whole[is_met] = scores
+    own = np.full(len(is_met), np.nan)
+    own[~is_met] = -_log_days(ages)
+    is_known = np.isfinite(own)
+    whole[is_known, _NEWNESS] = own[is_known]
+    return whole
+
+
 def blend(scores: Floats, weights: Sequence[float]) -> Floats:
     """The weighted sum of the parts: (n_rows,)."""
     blended: Floats = scores @ np.asarray(weights)
     return blended
+
+
+def _highest(likeness: Floats) -> Floats:
+    """The highest of each row, as many as are compared: (n_rows, at most _NEAREST)."""
+    if likeness.shape[1] <= _NEAREST:
+        return likeness
+    highest: Floats = np.partition(likeness, -_NEAREST, axis=1)[:, -_NEAREST:]
+    return highest
 
 
 def _log_days(seconds: Floats) -> Floats:

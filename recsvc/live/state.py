@@ -12,7 +12,7 @@ eighth makes room: the items with the lowest count of the longest half-life, the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -26,6 +26,7 @@ Places = NDArray[np.int32]  # Rows in half the memory, -1 for none.
 _Number = TypeVar("_Number", bound=np.generic)
 
 SECONDS_A_DAY = 86_400.0
+NO_ROW = -1
 _NOBODY = -1
 _MAKES_ROOM = 8  # One part in so many goes when all places are taken.
 _FIRST_PLACES = 256
@@ -42,6 +43,24 @@ class Bounds:
 
 
 DEFAULT_BOUNDS = Bounds()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a state knew of every item at a moment, and the last first meetings, in the order of time.
+
+    `log_counts` (n_items, n_half_lives), `firsts`, `lasts` and `n_met` (n_items,) are those of the state, its
+    counts not yet brought to a moment. `customers`, `items` (n_meetings,) are rows of the ids that whoever
+    took the snapshot numbered them by; `seconds` (n_meetings,) since 1970.
+    """
+
+    log_counts: Floats
+    firsts: Floats
+    lasts: Floats
+    n_met: Rows
+    customers: Places
+    items: Places
+    seconds: Floats
 
 
 class LiveState:
@@ -64,17 +83,53 @@ class LiveState:
         self._readers: Places = np.empty((0, bounds.n_readers), np.int32)
         self._recent: Places = np.empty((0, bounds.n_recent), np.int32)
         self._n_recorded: Rows = np.empty(0, np.int64)  # (n_customers,), ever
+        self.latest = -np.inf  # When the last meeting was, seconds.
         self._seen: Floats = np.empty(0)  # (n_customers,), seconds
         self._depths: Floats = np.empty(0)
+
+    @classmethod
+    def restored(
+        cls,
+        half_lives_days: tuple[float, ...],
+        bounds: Bounds,
+        snapshot: Snapshot,
+        item_ids: Sequence[str],
+        customer_id_of: Callable[[int], str],
+    ) -> LiveState:
+        """The state that a snapshot was taken of, as far as its meetings reach.
+
+        `item_ids` (n_items,) names all items of the snapshot; `bounds` has room for them.
+        """
+        state = cls(half_lives_days, bounds)
+        for item_id, first in zip(item_ids, snapshot.firsts.tolist(), strict=True):
+            state._new_item(item_id, first)
+        n_items = len(item_ids)
+        meetings = (snapshot.customers.tolist(), snapshot.items.tolist(), snapshot.seconds.tolist())
+        for customer, item, at in zip(*meetings, strict=True):
+            state.record(customer_id_of(customer), item_ids[item], at)
+        state._counts[:n_items] = snapshot.log_counts
+        state._firsts[:n_items] = snapshot.firsts
+        state._lasts[:n_items] = snapshot.lasts
+        state._n_met[:n_items] = snapshot.n_met
+        state.latest = float(snapshot.lasts.max(initial=-np.inf))
+        return state
 
     @property
     def n_items(self) -> int:
         return len(self._item_rows)
 
+    @property
+    def n_customers(self) -> int:
+        return len(self._customer_rows)
+
     def item_rows(self, item_ids: Iterable[str]) -> Rows:
         """The rows of those of the items that are known."""
         known = self._item_rows
         return np.array([known[one] for one in item_ids if one in known], np.int64)
+
+    def rows_of(self, item_ids: Iterable[str]) -> Rows:
+        """The row of every one of the items, `NO_ROW` for one that was never met."""
+        return np.array([self._item_rows.get(one, NO_ROW) for one in item_ids], np.int64)
 
     def customer_row(self, customer_id: str) -> int | None:
         """The row of a customer; None for one who is not known."""
@@ -89,6 +144,7 @@ class LiveState:
         if customer is None:
             customer = self._new_customer(customer_id)
         self._lasts[item] = max(self._lasts[item], at)
+        self.latest = max(self.latest, at)
         recent = self._recent[customer]
         if item in recent:
             return

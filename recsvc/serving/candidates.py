@@ -33,13 +33,30 @@ _MANY_ITEMS = 5_000  # Fewer are scored as soon as a shortlist of them is made.
 
 
 @dataclass(frozen=True, slots=True)
+class Shares:
+    """What carried a score that is a sum of trained and live parts, each above the mean of the shortlist.
+
+    `popularity` is that of the counts and of recency, `newness` that of all that hangs on an item's age.
+    """
+
+    trained: float
+    neighbours: float
+    popularity: float
+    newness: float
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """An item proposed by a rung, with the rung's score."""
+    """An item proposed by a rung, with the rung's score. `row` is the bundle's, None where it has none.
+
+    `shares` is None where the score is the model's alone, or nobody's.
+    """
 
     item: Item
     score: float
     source: Source
     row: int | None
+    shares: Shares | None = None
 
 
 def rankings(

@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
 from recsvc.errors import TrainingError
-from recsvc.live.scoring import PARTS, HalfLives, LiveModel, log_popularity
+from recsvc.live.scoring import NEVER_NEGATIVE, PARTS, HalfLives, LiveModel, log_popularity
 from recsvc.live.state import Bounds, Floats, LiveState, Rows
 from recsvc.training.prequential.ranking import (
     Shortlisted,
@@ -35,6 +35,7 @@ LEAST_LEARNED = 100
 _PENALTY = 1.0  # Of the sum of squared weights of parts in units of their standard deviation, halved.
 _LEAST_GAIN = 2.0  # In log-likelihood: what a weight of two standard errors brings (Wilks 1938).
 _MOST_ROWS = 200_000
+_LOWEST = tuple(0.0 if name in NEVER_NEGATIVE else -np.inf for name in PARTS)
 _LONG_PART = PARTS.index("long_popularity")
 
 
@@ -51,12 +52,14 @@ class Lessons:
     """Shortlists one after the other, each with what was met among it.
 
     `parts` (n_rows, n_parts); `wanted`, `starts`, `lengths` (n_shortlists,) are rows and numbers of rows.
+    `lowest` (n_parts,) is the least weight that each part may get.
     """
 
     parts: Floats
     wanted: Rows
     starts: Rows
     lengths: Rows
+    lowest: tuple[float, ...] = _LOWEST
 
     @classmethod
     def of(cls, learned: Sequence[Shortlisted]) -> Lessons:
@@ -187,8 +190,9 @@ def fit_weights(lessons: Lessons) -> Fit:
         gradient = scaled.T @ shares - of_wanted + _PENALTY * weights
         return float(missed + _PENALTY * (weights @ weights) / 2), gradient
 
+    bounds = [(lowest, None) for lowest in lessons.lowest]
     with threadpool_limits(1, user_api="blas"):  # One order of sums on any machine.
-        found = minimize(loss, np.zeros(scaled.shape[1]), jac=True, method="L-BFGS-B")
+        found = minimize(loss, np.zeros(scaled.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds)
     weights = tuple(float(one) for one in found.x * scale)
     return Fit(weights, -float(found.fun))
 

@@ -50,10 +50,19 @@ def test_a_fit_finds_the_part_that_tells_and_leaves_the_one_that_does_not() -> N
     rng = np.random.default_rng(3)
     parts = rng.normal(size=(300, 5, 2))
     wanted = np.arange(300) * 5 + np.argmax(parts[:, :, 0] + rng.gumbel(size=(300, 5)), axis=1)
-    lessons = Lessons(parts.reshape(-1, 2), wanted, np.arange(300) * 5, np.full(300, 5))
+    lessons = Lessons(parts.reshape(-1, 2), wanted, np.arange(300) * 5, np.full(300, 5), (0.0, -np.inf))
     told, idle = fit_weights(lessons).weights
     assert 0.7 < told < 1.3 and abs(idle) < 0.25
     assert fit_weights(lessons.without_part(0)).likelihood < fit_weights(lessons).likelihood - 10
+
+
+def test_a_part_that_a_meeting_raises_never_speaks_against_an_item() -> None:
+    rng = np.random.default_rng(3)
+    parts = rng.normal(size=(300, 5, 1))
+    wanted = np.arange(300) * 5 + np.argmin(parts[:, :, 0], axis=1)
+    facts = (parts.reshape(-1, 1), wanted, np.arange(300) * 5, np.full(300, 5))
+    assert fit_weights(Lessons(*facts, (0.0,))).weights == (0.0,)
+    assert fit_weights(Lessons(*facts, (-np.inf,))).weights[0] < -1
 
 
 def test_too_little_before_the_date_and_nothing_after_it_say_so() -> None:
