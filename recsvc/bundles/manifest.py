@@ -84,8 +84,8 @@ class PartFacts:
 class LiveFacts:
     """How what is live is weighed against what was trained, as a replay of the history chose it.
 
-    `weights` are by live part, `trained_weight` is that of the model's standardised score; `n_learned` is how
-    many first meetings they were chosen by. `metrics` is by contestant (blend, live, trained), then by metric.
+    `weights` are by live part, `trained_weight` is of the model's standardised score; `n_learned` is how
+    many first meetings they were chosen by. `metrics` is by contestant (blend, live, trained), then metric.
     """
 
     half_life_days: float

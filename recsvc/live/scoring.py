@@ -11,7 +11,7 @@ part says of an item, all in powers of two:
   the archive goes on doing so.
 
 One more meeting with an item never lowers what a part says of it to somebody else, as long as it has fewer
-readers than are kept: with weights of `NEVER_NEGATIVE` parts that are not negative, nor does it lower the sum.
+readers than are kept. Nor does it lower the sum where no weight of a `NEVER_NEGATIVE` part is negative.
 """
 
 from __future__ import annotations
