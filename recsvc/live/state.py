@@ -75,6 +75,7 @@ class LiveState:
         self.bounds = bounds
         self._rates = 1 / (np.array(half_lives_days) * SECONDS_A_DAY)
         self._item_rows: dict[str, int] = {}
+        self._item_ids: list[str] = []  # By row.
         self._customer_rows: dict[str, int] = {}
         self._counts: Floats = np.empty((0, len(half_lives_days)))  # (n_items, n_half_lives), log2
         self._firsts: Floats = np.empty(0)  # (n_items,), seconds
@@ -121,6 +122,11 @@ class LiveState:
     @property
     def n_customers(self) -> int:
         return len(self._customer_rows)
+
+    @property
+    def item_ids(self) -> Sequence[str]:
+        """The id of each row's item: (n_items,). It grows; where rows move, there is another one."""
+        return self._item_ids
 
     def item_rows(self, item_ids: Iterable[str]) -> Rows:
         """The rows of those of the items that are known."""
@@ -207,6 +213,7 @@ class LiveState:
         self._counts[row], self._readers[row], self._n_met[row] = -np.inf, _NOBODY, 0
         self._firsts[row] = self._lasts[row] = at
         self._item_rows[item_id] = row
+        self._item_ids.append(item_id)
         return row
 
     def _new_customer(self, customer_id: str) -> int:
@@ -228,6 +235,7 @@ class LiveState:
         for array in (self._counts, self._readers, self._firsts, self._lasts, self._n_met):
             array[: len(kept)] = array[kept]
         self._item_rows = _renumbered(self._item_rows, places)
+        self._item_ids = list(self._item_rows)
         self._recent = places[self._recent]
 
     def _forget_customers(self) -> None:

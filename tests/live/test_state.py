@@ -81,3 +81,13 @@ def test_a_row_that_is_given_anew_carries_nothing_of_the_item_before() -> None:
     c1 = state.customer_row("c1")
     assert c1 is not None and state.likeness(c1).max() == 0
     assert (state.readers(state.item_rows(["new"])) >= 0).sum() == 1
+
+
+def test_every_row_is_told_by_the_id_of_its_item_also_after_rows_have_moved() -> None:
+    state = LiveState((1.0,), Bounds(n_items=16, n_customers=24, n_readers=4, n_recent=3))
+    for turn in range(100):
+        before = state.item_ids
+        asked = list(before)
+        state.record("c1", f"i{turn % 37}", turn * 600.0)
+        assert state.rows_of(state.item_ids).tolist() == list(range(state.n_items))
+        assert list(before)[: len(asked)] == asked  # Whoever holds the old ids reads the old rows by them.
