@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import Column, Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
@@ -92,6 +92,7 @@ class Database:
     def insert_new(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> int:
         """Insert rows, in the order of the table's columns, but those whose key is there; how many were new.
 
+        A column that the database numbers is left out of the rows, which get their numbers in their order.
         Goes straight to the driver: SQLAlchemy's handling of each row would cost as much as storing it.
         """
         if self.dialect == "sqlite":
@@ -238,7 +239,7 @@ def _postgresql_engine(url: URL) -> Engine:
 
 @cache
 def _insert_new_sqlite(table: Table) -> str:
-    places = ", ".join("?" for _ in table.columns)
+    places = ", ".join("?" for _ in _given(table))
     return f"INSERT INTO {table.name} ({_names(table)}) VALUES ({places}) ON CONFLICT DO NOTHING"
 
 
@@ -246,12 +247,17 @@ def _insert_new_sqlite(table: Table) -> str:
 def _insert_new_postgresql(table: Table) -> str:
     # One statement over an array per column: a row at a time is eight times slower and is not counted.
     types = {int: "bigint", bytes: "bytea"}
-    arrays = ", ".join(f"%s::{types.get(column.type.python_type, 'text')}[]" for column in table.columns)
+    arrays = ", ".join(f"%s::{types.get(column.type.python_type, 'text')}[]" for column in _given(table))
     return f"INSERT INTO {table.name} ({_names(table)}) SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING"
 
 
 def _names(table: Table) -> str:
-    return ", ".join(column.name for column in table.columns)
+    return ", ".join(column.name for column in _given(table))
+
+
+def _given(table: Table) -> list[Column[Any]]:
+    """The columns that the database does not fill by itself."""
+    return [column for column in table.columns if column.identity is None]
 
 
 def _is_full(error: Exception) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 
 from recsvc.domain.records import ErasureReceipt, PendingErasure
 from recsvc.stores.api_keys import TokenSource
@@ -25,6 +25,7 @@ _HELD = {"events": events, "customer": customers}
 PLACES = ("events", "customer", "decisions", "slates", "rejects", "bundles")
 
 _RECEIPT = select(tombstones.c.receipt).where(tombstones.c.digest == bindparam("wanted"))
+_NEXT_SEQUENCE = select(func.coalesce(func.max(tombstones.c.sequence), 0) + 1)
 _DUE = select(erasures_pending).where(erasures_pending.c.claimed_until <= bindparam("moment"))
 
 
@@ -133,7 +134,13 @@ class SqlErasures:
             connection.execute(text("LOCK TABLE events, customers IN SHARE ROW EXCLUSIVE MODE"))
 
     def _set_tombstone(self, connection: Connection, digest: bytes, receipt: ErasureReceipt) -> None:
-        values = {"erased_at": to_micros(receipt.requested_at), "receipt": _encode(receipt)}
+        # Nobody else can be numbering: erasures exclude one another until their transactions end.
+        sequence = connection.execute(_NEXT_SEQUENCE).scalar_one()
+        values = {
+            "erased_at": to_micros(receipt.requested_at),
+            "receipt": _encode(receipt),
+            "sequence": sequence,
+        }
         statement = self._database.insert(tombstones).values(digest=digest, **values)
         connection.execute(statement.on_conflict_do_update(index_elements=["digest"], set_=values))
 

@@ -49,6 +49,7 @@ _STORED = select(events.c.event_id, events.c.digest).where(
 _COUNT = select(func.count()).select_from(events)
 _LATEST = select(func.max(events.c.occurred_at))
 _END_OF_TIME = 2**62
+_ORDER_LOCK = 0x7265_6373_7665  # Any number that nobody else uses, so long as it stays the same.
 
 
 class SqlEvents:
@@ -157,6 +158,7 @@ class SqlEvents:
         try:
             with in_turn(self._database), self._database.writing() as connection:
                 stored = self._stored(connection, batches) if ask_first else {}
+                _keep_order(connection)
                 new, outcomes = sort_out(batches, stored)
                 kept = self._tombstones.leave_out(connection, new)
                 for start in range(0, len(kept), _CHUNK):
@@ -174,6 +176,15 @@ class SqlEvents:
             found = connection.execute(_STORED, {"ids": ids[start : start + _CHUNK]})
             stored.update((row.event_id, row.digest) for row in found)
         return stored
+
+
+def _keep_order(connection: Connection) -> None:
+    """Let no other transaction number its events until this one ends: the numbers follow the commits.
+
+    On SQLite there is only ever one that writes.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_ORDER_LOCK,))
 
 
 @contextmanager

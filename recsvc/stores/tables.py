@@ -9,7 +9,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from recsvc.domain.interactions import STANDING_TYPES
 
@@ -17,6 +29,8 @@ METADATA = MetaData()
 
 # SQLite compares bytes by default; PostgreSQL would otherwise use the database's own language.
 BYTEWISE = Text().with_variant(Text(collation="C"), "postgresql")
+# SQLite numbers rows by itself only where the type is INTEGER, which holds 64 bits there.
+SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
 
 items = Table(
     "items",
@@ -49,10 +63,11 @@ COMES_LATE = f"received_at - occurred_at > {LATE_MICROS}"
 STANDS = f"type IN ({', '.join(repr(name) for name in sorted(STANDING_TYPES))})"
 _LATE, _STANDING = text(COMES_LATE), text(STANDS)
 
+# `sequence` is given in the order of commits and never twice: whoever read up to a number has read all.
 events = Table(
     "events",
     METADATA,
-    Column("event_id", BYTEWISE, primary_key=True),
+    Column("event_id", BYTEWISE, nullable=False),
     Column("customer_id", BYTEWISE, nullable=False),
     Column("item_id", BYTEWISE),
     Column("type", Text, nullable=False),
@@ -61,6 +76,8 @@ events = Table(
     Column("document", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("received_at", BigInteger, nullable=False),
+    Column("sequence", SEQUENCE, Identity(), primary_key=True),
+    UniqueConstraint("event_id", name="events_have_ids_of_their_own"),
     Index("events_by_customer", "customer_id", "occurred_at", "event_id"),
     # The next two hold few of the events: a page more to write for every event would halve what is taken in.
     Index("events_come_late", "customer_id", "received_at", sqlite_where=_LATE, postgresql_where=_LATE),
@@ -73,6 +90,7 @@ events = Table(
         postgresql_where=_STANDING,
     ),
     Index("events_by_time", "occurred_at", "event_id"),
+    sqlite_autoincrement=True,
 )
 
 api_keys = Table(
@@ -86,7 +104,8 @@ api_keys = Table(
     Column("revoked_at", BigInteger),
 )
 
-# Who was erased, by digest: the salt makes it of no use to anybody who cannot read this store.
+# Who was erased, by digest: the salt makes it of no use to anybody who cannot read this store. `sequence`
+# is the place in the order of erasures; of one who is erased again it is the latest.
 tombstone_salt = Table(
     "tombstone_salt",
     METADATA,
@@ -100,6 +119,8 @@ tombstones = Table(
     Column("digest", LargeBinary, primary_key=True),
     Column("erased_at", BigInteger, nullable=False),
     Column("receipt", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False, server_default="0"),
+    Index("tombstones_by_sequence", "sequence"),
 )
 
 # `customer_id` is there while it is needed to finish, and null from then on.

@@ -297,7 +297,7 @@ def test_every_field_of_an_interaction_has_a_place_in_the_table() -> None:
     names = [field.name for field in fields(Interaction)]
     assert names[6:] == list(_Rest.__struct_fields__)
     assert set(names[:6]) == set(EventRow._fields[:6]) == {column.name for column in list(events_table.c)[:6]}
-    assert EventRow._fields == tuple(events_table.c.keys())
+    assert (*EventRow._fields, "sequence") == tuple(events_table.c.keys())
 
 
 @pytest.mark.parametrize(
