@@ -1,4 +1,4 @@
-"""The items that may be served now. In: the store's catalogue and the bundle's. Out: one frozen view.
+"""The items that may be served now. In: the store's catalogue and rules, the bundle. Out: one frozen view.
 
 The bundle carries the items as they were known at training, so that a bundle alone can serve; whatever
 the store says of an item wins over it, a retirement included.
@@ -7,7 +7,7 @@ the store says of an item wins over it, a retirement included.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from recsvc.bundles.bundle import Bundle
 from recsvc.domain.items import Item, ItemKind, ItemStatus
+from recsvc.domain.merchandising import NO_RULES, MerchandisingRule, RuleBook
 from recsvc.errors import StoreError
 from recsvc.serving.cold_items import NO_COLD_ITEMS, ColdItems, place_cold_items
 from recsvc.serving.live_bundles import LiveBundles
@@ -42,6 +43,7 @@ class CatalogueView:
     fresh: Mapping[ItemKind, tuple[Item, ...]]
     cold: Mapping[ItemKind, ColdItems]
     by_row: Mapping[int, Item]
+    rules: RuleBook
     _moments: tuple[datetime, ...]
 
     @property
@@ -50,7 +52,7 @@ class CatalogueView:
         return f"{self.revision}:{self.model_version}"
 
     def next_change(self, after: datetime) -> datetime | None:
-        """When the next item begins or ends to be valid; None when none will."""
+        """When the next item begins or ends to be valid, or a rule to be on; None when none will."""
         position = bisect.bisect_right(self._moments, after)
         return self._moments[position] if position < len(self._moments) else None
 
@@ -70,10 +72,18 @@ class CatalogueView:
 class LiveCatalogue:
     """Holds the view that serves. `refresh` replaces it when the store or the model moved."""
 
-    def __init__(self, catalogue: Catalogue, bundles: LiveBundles) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        bundles: LiveBundles,
+        rules: Callable[[], Sequence[MerchandisingRule]] = tuple,
+    ) -> None:
+        """`rules` reads the merchandising rules; a change of them moves the catalogue's revision."""
         self._catalogue = catalogue
         self._bundles = bundles
+        self._read_rules = rules
         self._stored: tuple[Item, ...] = ()
+        self._rules = NO_RULES
         self._revision = -1
         self._serving: tuple[Model | None, CatalogueView] = (None, make_view((), None, revision=-1))
         self.is_stale = False
@@ -99,7 +109,8 @@ class LiveCatalogue:
         try:
             revision = self._catalogue.revision()
             if revision != self._revision:
-                self._stored, self._revision = self._catalogue.items(), revision
+                stored, rules = self._catalogue.items(), RuleBook(tuple(self._read_rules()))
+                self._stored, self._rules, self._revision = stored, rules, revision
             self.is_stale = False
         except StoreError as error:
             self.is_stale = True
@@ -107,11 +118,14 @@ class LiveCatalogue:
         model, (laid_beside, view) = self._bundles.model, self._serving
         if view.revision != self._revision or model is not laid_beside:
             bundle = model.bundle if model else None
-            self._serving = (model, make_view(self._stored, bundle, revision=self._revision))
+            view = make_view(self._stored, bundle, revision=self._revision, rules=self._rules)
+            self._serving = (model, view)
 
 
-def make_view(stored: Sequence[Item], bundle: Bundle | None, *, revision: int) -> CatalogueView:
-    """Lay the store's items over the bundle's."""
+def make_view(
+    stored: Sequence[Item], bundle: Bundle | None, *, revision: int, rules: RuleBook = NO_RULES
+) -> CatalogueView:
+    """Lay the store's items over the bundle's, and the rules beside them."""
     snapshot = bundle.catalogue() if bundle else ()
     known = {item.item_id: item for item in snapshot} | {item.item_id: item for item in stored}
     live = {item_id: item for item_id, item in known.items() if item.status is ItemStatus.LIVE}
@@ -131,7 +145,8 @@ def make_view(stored: Sequence[Item], bundle: Bundle | None, *, revision: int) -
         fresh=fresh,
         cold={kind: place_cold_items(fresh[kind], bundle) for kind in ItemKind},
         by_row=by_row,
-        _moments=tuple(sorted(moments)),
+        rules=rules,
+        _moments=tuple(sorted(moments.union(rules.moments))),
     )
 
 
