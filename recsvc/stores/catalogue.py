@@ -46,7 +46,7 @@ class SqlCatalogue:
             StoreError: nothing was changed.
         """
         with self._database.writing() as connection:
-            revision = _lock_revision(connection)
+            revision = lock_revision(connection)
             if not changed:
                 return revision
             self._write(connection, {item.item_id: item for item in changed}, revision + 1)
@@ -67,7 +67,7 @@ class SqlCatalogue:
             StoreError: nothing was changed.
         """
         with self._database.writing() as connection:
-            revision = _lock_revision(connection)
+            revision = lock_revision(connection)
             stored = _standing_document(connection, item.item_id, standing)
             check_expected(stored, expected)
             self._write(connection, {item.item_id: item}, revision + 1)
@@ -82,7 +82,7 @@ class SqlCatalogue:
             StoreError: nothing was changed.
         """
         with self._database.writing() as connection:
-            revision = _lock_revision(connection)
+            revision = lock_revision(connection)
             stored = _standing_document(connection, item_id, standing)
             if stored is None:
                 return False
@@ -108,12 +108,20 @@ class SqlCatalogue:
             for item in changed.values()
         ]
         connection.execute(statement, rows)
-        connection.execute(update(catalogue_revision).values(revision=revision))
+        move_revision(connection, revision)
 
 
-def _lock_revision(connection: Connection) -> int:
-    # Every change locks this row first, so that changes queue up and never wait for one another in a circle.
+def lock_revision(connection: Connection) -> int:
+    """The revision, which nobody else may move until the transaction ends.
+
+    Every change locks it first, so that changes queue up and never wait for one another in a circle.
+    """
     return int(connection.execute(_REVISION.with_for_update()).scalar_one())
+
+
+def move_revision(connection: Connection, revision: int) -> None:
+    """Let every worker know that something changed. The transaction must have locked the revision."""
+    connection.execute(update(catalogue_revision).values(revision=revision))
 
 
 def _standing_document(connection: Connection, item_id: str, standing: Item | None) -> str | None:

@@ -30,6 +30,11 @@ class MemoryCatalogue:
         with self._lock:
             return tuple(item for _, item in sorted(self._items.items()))
 
+    def move_revision(self) -> None:
+        """Let it be known that something changed that is kept elsewhere."""
+        with self._lock:
+            self._revision += 1
+
     def put_many(self, changed: Sequence[Item]) -> int:
         """Insert or replace items; of two with one id the later holds. The revision after it."""
         with self._lock:

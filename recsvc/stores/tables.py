@@ -49,6 +49,14 @@ catalogue_revision = Table(
     Column("revision", BigInteger, nullable=False),
 )
 
+# A change of a rule moves the catalogue's revision too.
+merchandising_rules = Table(
+    "merchandising_rules",
+    METADATA,
+    Column("rule_id", BYTEWISE, primary_key=True),
+    Column("document", Text, nullable=False),
+)
+
 customers = Table(
     "customers",
     METADATA,
