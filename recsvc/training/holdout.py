@@ -8,8 +8,9 @@ families as a real test does; a share of all interactions at random does not. It
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,12 +35,17 @@ MIN_CUSTOMERS_BY_TIME = 100  # Fewer came back: everybody's own items tell more,
 class Split:
     """A matrix to learn from, and what it is judged on; None when too few customers are left.
 
-    `is_by_time` tells whether what is held out came after what is learned from.
+    `cut` is the moment from which on everything is held out; None where the two are not parted by time.
     """
 
     train: InteractionMatrix
     held_out: HeldOut | None
-    is_by_time: bool
+    cut: datetime | None
+
+    @property
+    def is_by_time(self) -> bool:
+        """Whether what is held out came after what is learned from."""
+        return self.cut is not None
 
 
 def split(table: InteractionTable, policy: Policy, kind: ItemKind = ItemKind.CONTENT, *, seed: int) -> Split:
@@ -99,8 +105,8 @@ def _known_pairs(
     train: InteractionMatrix, test: InteractionMatrix
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The rows in `train` of whoever it knows and of what they took, -1 for an item that it does not know."""
-    item_rows = _rows_in(train.item_ids, test.item_ids)
-    customer_rows = _rows_in(train.customer_ids, test.customer_ids)
+    item_rows = rows_in(train.item_ids, test.item_ids)
+    customer_rows = rows_in(train.customer_ids, test.customer_ids)
     pairs = test.strengths.tocoo()
     customers, items = customer_rows[pairs.row], item_rows[pairs.col]
     is_known = customers >= 0
@@ -136,7 +142,7 @@ def _split_by_time(table: InteractionTable, policy: Policy, kind: ItemKind) -> S
     train = recounted(train, kind, before, policy, as_of=cut)
     when = f"from {cut:%Y-%m-%d %H:%M} on"
     held_out = held_out_later(train, after, policy, kind, when, min_customers=MIN_CUSTOMERS_BY_TIME)
-    return Split(train, held_out, is_by_time=True)
+    return Split(train, held_out, cut)
 
 
 def _split_by_customer(matrix: InteractionMatrix, seed: int) -> Split:
@@ -153,7 +159,7 @@ def _split_by_customer(matrix: InteractionMatrix, seed: int) -> Split:
     train = _with_pairs(matrix, ~is_test)
     description = f"{TEST_SHARE_OF_ITEMS:.0%} of every customer's items, drawn at random"
     held_out = held_out_from(train, _with_pairs(matrix, is_test), description)
-    return Split(train, held_out, is_by_time=False)
+    return Split(train, held_out, cut=None)
 
 
 def _with_pairs(matrix: InteractionMatrix, kept: NDArray[np.bool_]) -> InteractionMatrix:
@@ -166,7 +172,7 @@ def _with_pairs(matrix: InteractionMatrix, kept: NDArray[np.bool_]) -> Interacti
     return replace(matrix, strengths=strengths, popularity=popularity)
 
 
-def _rows_in(ids: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.int64]:
+def rows_in(ids: Sequence[str], wanted: Sequence[str]) -> NDArray[np.int64]:
     """The row of each wanted id; -1 for one that is not there."""
     rows = {identifier: row for row, identifier in enumerate(ids)}
     return np.fromiter((rows.get(one, -1) for one in wanted), dtype=np.int64, count=len(wanted))

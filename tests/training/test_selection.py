@@ -86,14 +86,14 @@ def everybody_wants_one(n: int = 40) -> Split:
     return Split(
         matrix_of(np.roll(np.eye(n, dtype=np.float32), 1, axis=1)),
         held_out_of([[row] for row in range(n)], n, [0] * n),
-        is_by_time=False,
+        cut=None,
     )
 
 
 def checkerboard() -> Split:
     strengths, withheld = blocks_with_one_withheld()
     held_out = held_out_of([[item] for item in withheld], strengths.shape[1], [0] * len(withheld))
-    return Split(matrix_of(strengths), held_out, is_by_time=False)
+    return Split(matrix_of(strengths), held_out, cut=None)
 
 
 def by_time() -> Split:
