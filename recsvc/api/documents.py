@@ -125,6 +125,7 @@ def _item(item_id: str, title: str, category: str) -> dict[str, Any]:
         },
         "propensity": 1.0,
         "explored": False,
+        "rules": [],
     }
 
 

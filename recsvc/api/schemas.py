@@ -13,6 +13,7 @@ from marshmallow import RAISE, Schema, fields, validate
 
 from recsvc.api.fields import Identifiers, PlainDecimal, Repeatable, TrueOrFalse, WholeNumber, WholeText
 from recsvc.domain.items import Channel, ItemKind
+from recsvc.domain.merchandising import RuleAction
 from recsvc.domain.slates import Source
 
 _CATEGORY = r"^[^\x00-\x1f\x7f]{1,100}$"
@@ -121,6 +122,13 @@ class ReasonSchema(AnswerSchema):
     )
 
 
+class AppliedRuleSchema(AnswerSchema):
+    """A merchandising rule that moved the item to where it stands."""
+
+    rule_id = fields.String(required=True)
+    action = fields.Enum(RuleAction, by_value=fields.String, required=True)
+
+
 class PrioritySchema(AnswerSchema):
     """What an offer's place was computed from: the product of the four."""
 
@@ -154,6 +162,11 @@ class ListedItemSchema(AnswerSchema):
         metadata=_said("Probability that this item was put at this position; null where it is not known."),
     )
     explored = fields.Boolean(required=True, metadata=_said("Whether it is here to learn from."))
+    rules = fields.List(
+        fields.Nested(AppliedRuleSchema),
+        required=True,
+        metadata=_said("Rules of the marketers that moved the item; empty where its score alone did."),
+    )
     priority = fields.Nested(PrioritySchema, allow_none=True)
     disclosures = fields.List(fields.Nested(DisclosureSchema))
     valid_to = fields.AwareDateTime(allow_none=True, metadata=_said("When the offer ends."))

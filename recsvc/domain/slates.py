@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from recsvc.domain.items import Channel, ItemKind
+from recsvc.domain.merchandising import RuleAction
 
 
 class Source(StrEnum):
@@ -46,6 +47,14 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class AppliedRule:
+    """A merchandising rule that moved an item to where it stands."""
+
+    rule_id: str
+    action: RuleAction
+
+
+@dataclass(frozen=True, slots=True)
 class Priority:
     """What an offer's place was computed from: the product of the four."""
 
@@ -69,7 +78,7 @@ class SlateItem:
     """One item at its 1-based position.
 
     `propensity` is the probability that this policy put this item at this position: 1 for a
-    deterministic list, None where it cannot be computed.
+    deterministic list, None where it cannot be computed. `rules` is empty where nobody's hand moved the item.
     """
 
     item_id: str
@@ -81,6 +90,7 @@ class SlateItem:
     reason: Reason | None
     propensity: float | None
     explored: bool = False
+    rules: tuple[AppliedRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
