@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from recsvc.errors import PolicyError
+from recsvc.policy_lists import ListsPolicy, PagePolicy, check_pages
 
 NOTHING_KNOWN: Mapping[str, object] = MappingProxyType({})
 
@@ -199,8 +200,11 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     consent_without_record: ConsentDefault
     portraits: PortraitPolicy
     segments: tuple[SegmentRule, ...]
+    lists: ListsPolicy = ListsPolicy()
+    pages: tuple[PagePolicy, ...] = ()
 
     def __post_init__(self) -> None:
+        check_pages(self.pages)
         if not self.segments or not self.segments[-1].fits_everybody:
             raise ValueError("the last of segments must have no test, so that it fits everybody")
         named = {name for names in self.portraits.journey.values() for name in names}
@@ -223,6 +227,8 @@ class Policy:
     consent_without_record: ConsentDefault
     portraits: PortraitPolicy
     segments: tuple[SegmentRule, ...]
+    lists: ListsPolicy = ListsPolicy()
+    pages: tuple[PagePolicy, ...] = ()
 
     def segment_of(
         self, attributes: Mapping[str, object], fields: Mapping[str, object] = NOTHING_KNOWN
@@ -261,4 +267,6 @@ def load_policy(path: Path | None = None) -> Policy:
         consent_without_record=document.consent_without_record,
         portraits=document.portraits,
         segments=document.segments,
+        lists=document.lists,
+        pages=document.pages,
     )

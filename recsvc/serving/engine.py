@@ -5,9 +5,8 @@ It knows neither the cache nor experiments. Whatever the model lacks, a lower ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
 
 from recsvc.domain.items import Item, ItemKind, text_in
 from recsvc.domain.slates import OfferItem, Reason, ShownDisclosure, Slate, SlateItem, SlateRequest, Source
@@ -17,7 +16,7 @@ from recsvc.serving.customers import Subject, SubjectReader
 from recsvc.serving.eligibility import Circumstances, refusal_of
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
 from recsvc.serving.reasons import explain
-from recsvc.serving.reranking import choose, n_to_consider
+from recsvc.serving.reranking import Pool, after, arrange, consider, requests_of_page
 from recsvc.serving.verification import Model
 
 
@@ -47,9 +46,8 @@ class Engine:
             request.customer_id, channel=request.channel, model=model, items=view.items, now=now
         )
         locale = request.locale or subject.locale
-        considered = self._consider(Circumstances(request, subject, now), model, view)
-        chosen = choose(considered, request.limit, request.diversity)
-        reasons = explain(chosen, subject, model, view, locale=locale, in_detail=request.explain)
+        chosen = self._choose(request, subject, model, view, now)
+        reasons = explain(chosen, subject, model, view, locale=locale, in_detail=request.explain, now=now)
         return Slate(
             slate_id=f"s_{self._new_id()}",
             customer_id=request.customer_id,
@@ -69,18 +67,29 @@ class Engine:
             degraded=_degraded(subject, model_missing=model is None, stale=self._catalogue.is_stale),
         )
 
+    def _choose(
+        self, request: SlateRequest, subject: Subject, model: Model | None, view: CatalogueView, now: datetime
+    ) -> list[Candidate]:
+        """The list, without what the earlier placements of its page show."""
+        shown: list[str] = []
+        chosen: list[Candidate] = []
+        for asked in requests_of_page(request, self._policy.pages):
+            considered = self._consider(Circumstances(after(asked, shown), subject, now), model, view)
+            chosen = arrange(considered, asked, subject, view, self._policy.lists)
+            shown += [candidate.item.item_id for candidate in chosen]
+        return chosen
+
     def _consider(
         self, circumstances: Circumstances, model: Model | None, view: CatalogueView
-    ) -> list[Candidate]:
+    ) -> Sequence[Candidate]:
         """The best eligible candidates, of the first ranking that has enough of them."""
         request = circumstances.request
-        n_wanted = n_to_consider(request.limit, request.diversity)
-        considered: list[Candidate] = []
+        pool = Pool((), False)
         for ranking in rankings(request.kind, circumstances.subject, model, view, self._policy):
-            considered = list(islice(_eligible(ranking, circumstances), n_wanted))
-            if len(considered) == n_wanted:
+            pool = consider(_eligible(ranking, circumstances), request, self._policy.lists)
+            if pool.is_enough:
                 break
-        return considered
+        return pool.candidates
 
     def _expiry(self, now: datetime, view: CatalogueView, subject: Subject) -> datetime:
         """No slate outlives the validity of an item or of a suitability assessment."""

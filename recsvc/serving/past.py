@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 
 import numpy as np
 
 from recsvc.bundles.bundle import Bundle, History
-from recsvc.domain.interactions import Known
+from recsvc.domain.interactions import IMPRESSION, Interaction, Known
 from recsvc.policy import Policy
 
+NOTHING_SHOWN: Mapping[str, int] = MappingProxyType({})
 EMPTY_HISTORY = History(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
 
 
@@ -20,13 +22,17 @@ class Past:
     """The history that is scored from, and the items that it bars.
 
     `is_folded_in` says that something since the training changed the history. `used` names the items that
-    were used and have no row in the model; `suppressed` those whose last word was a no.
+    were used and have no row in the model; `suppressed` those whose last word was a no. `shown` says how
+    often an item was shown lately and left alone since; `dismissed` names those lately turned down, the
+    latest last.
     """
 
     history: History = EMPTY_HISTORY
     is_folded_in: bool = False
     used: frozenset[str] = frozenset()
     suppressed: frozenset[str] = frozenset()
+    shown: Mapping[str, int] = NOTHING_SHOWN
+    dismissed: tuple[str, ...] = ()
 
 
 NO_PAST = Past()
@@ -46,6 +52,44 @@ def read_refusals(customer_row: int | None, bundle: Bundle | None, known: Known,
     last_words = dict.fromkeys(refused, -1.0)
     last_words |= {word.item_id: word.strength for word in _words(known, policy, until=None)}
     return Past(suppressed=frozenset(item_id for item_id, strength in last_words.items() if strength < 0))
+
+
+def with_reactions(
+    past: Past, lately: Sequence[Interaction], known: Known, policy: Policy, *, dismissed_after: datetime
+) -> Past:
+    """The past, with what the customer left alone of what was shown `lately`, and what was turned down.
+
+    `lately` is everything that happened in the time for which impressions count, oldest first.
+    """
+    return replace(
+        past, shown=_left_alone(lately), dismissed=_turned_down(known, policy, since=dismissed_after)
+    )
+
+
+def _left_alone(lately: Sequence[Interaction]) -> Mapping[str, int]:
+    """How often each item was shown since the customer last did something with it."""
+    times: dict[str, int] = {}
+    for one in lately:
+        if one.item_id is None:
+            continue
+        if one.type == IMPRESSION:
+            times[one.item_id] = times.get(one.item_id, 0) + 1
+        else:
+            times.pop(one.item_id, None)
+    return times
+
+
+def _turned_down(known: Known, policy: Policy, *, since: datetime) -> tuple[str, ...]:
+    """The items whose last word was a no, where that came since then: the latest last."""
+    rules = policy.interaction_types
+    found: dict[str, None] = {}
+    for one in known.interactions:
+        if one.item_id is None or one.type not in rules or rules[one.type].strength == 0:
+            continue
+        found.pop(one.item_id, None)
+        if rules[one.type].strength < 0 and one.occurred_at > since:
+            found[one.item_id] = None
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,13 +95,15 @@ class SqlEvents:
         received_after: datetime | None,
         limit: int,
         always: Collection[str] = (),
+        ignoring: Collection[str] = (),
     ) -> Known:
         """The latest `limit` events that occurred, or were received, after the moments, oldest first.
 
         A moment that is None does not count; where both are None, all events do. Events of the types in
-        `always` are among them whatever their time (the latest thousand). Raises StoreError.
+        `always` are among them whatever their time (the latest thousand), those of `ignoring` are not, but
+        for the types that are in both. Raises StoreError.
         """
-        wanted = make_wanted(customer_id, occurred_after, received_after, limit, always)
+        wanted = make_wanted(customer_id, occurred_after, received_after, limit, always, ignoring)
         statement = wanted.statement(self._database.dialect)
         return wanted.select(self._database.look_up_all(statement, wanted.parameters()))
 

@@ -32,10 +32,12 @@ class Wanted:
     received_after: int
     limit: int
     always: tuple[str, ...]
+    ignoring: tuple[str, ...] = ()
 
     def statement(self, dialect: str) -> str:
         """The query, in the driver's own words."""
-        return _statement(dialect, len(self.always), STANDING_TYPES.issuperset(self.always))
+        stands = STANDING_TYPES.issuperset(self.always)
+        return _statement(dialect, len(self.always), len(self.ignoring), stands)
 
     def parameters(self) -> dict[str, Any]:
         """The parameters of the query."""
@@ -47,13 +49,18 @@ class Wanted:
             "most": self.limit,
             "most_always": MAX_ALWAYS,
             **{f"type{number}": name for number, name in enumerate(self.always)},
+            **{f"ignored{number}": name for number, name in enumerate(self.ignoring)},
         }
 
     def select(self, rows: Sequence[Sequence[Any]]) -> Known:
         """What is wanted of the rows, which may hold an event twice and more events than the limit."""
         by_place = {(row[4], row[0]): row for row in rows}
         ordered = [by_place[place] for place in sorted(by_place)]
-        matching = [row for row in ordered if row[4] > self.occurred_after or row[7] > self.received_after]
+        matching = [
+            row
+            for row in ordered
+            if (row[4] > self.occurred_after or row[7] > self.received_after) and row[3] not in self.ignoring
+        ]
         latest = {row[0] for row in matching[max(len(matching) - self.limit, 0) :]}
         taken = [row for row in ordered if row[0] in latest or row[3] in self.always]
         return Known(
@@ -70,36 +77,41 @@ def make_wanted(
     received_after: datetime | None,
     limit: int,
     always: Collection[str],
+    ignoring: Collection[str] = (),
 ) -> Wanted:
     """A moment that is None does not count; where both are None, everything does."""
+    types = tuple(sorted(set(always))), tuple(sorted(set(ignoring)))
     if occurred_after is None and received_after is None:
-        return Wanted(customer_id, _FIRST_OF_TIME, _END_OF_TIME, limit, tuple(sorted(set(always))))
+        return Wanted(customer_id, _FIRST_OF_TIME, _END_OF_TIME, limit, *types)
     return Wanted(
         customer_id,
         _END_OF_TIME if occurred_after is None else to_micros(occurred_after),
         _END_OF_TIME if received_after is None else to_micros(received_after),
         limit,
-        tuple(sorted(set(always))),
+        *types,
     )
 
 
 @cache
-def _statement(dialect: str, n_always: int, all_stand: bool) -> str:
+def _statement(dialect: str, n_always: int, n_ignored: int, all_stand: bool) -> str:
     """Searches that each walk a stretch of an index: the recent, the late, and the types of always."""
     place = ":{}" if dialect == "sqlite" else "%({})s"
     types = ", ".join(place.format(f"type{number}") for number in range(n_always))
     stands = f"{STANDS} AND " if all_stand else ""
+    ignored = ", ".join(place.format(f"ignored{number}") for number in range(n_ignored))
+    counts = f" AND type NOT IN ({ignored})" if n_ignored else ""
     # The unary plus keeps both databases from walking the customer's whole past in order of time.
     searches = [
-        ("occurred_at > {occurred}", "occurred_at", "{most}"),
+        (f"occurred_at > {{occurred}}{counts}", "occurred_at", "{most}"),
         # Late, and either on its way for long or for so short that it occurred shortly before.
         (
-            f"{COMES_LATE} AND received_at > {{received}} AND +occurred_at <= {{occurred}}",
+            f"{COMES_LATE} AND received_at > {{received}} AND +occurred_at <= {{occurred}}{counts}",
             "+occurred_at",
             "{most}",
         ),
         (
-            "occurred_at > {received_short} AND occurred_at <= {occurred} AND received_at > {received}",
+            f"occurred_at > {{received_short}} AND occurred_at <= {{occurred}}{counts} "
+            "AND received_at > {received}",
             "occurred_at",
             "{most}",
         ),

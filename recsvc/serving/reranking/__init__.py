@@ -1,0 +1,73 @@
+"""Order with a list's concerns. In: what was considered, a request, its subject. Out: the list.
+
+`pool` says which candidates are considered, `relevance` how relevant each is, `concerns` what a list must
+beware of, and `greedy` how it is built from these; `pages` keeps the placements of a page apart. How much
+each concern weighs is the policy's `[lists]`, and the request's wish for diversity.
+
+A lower rung comes before a higher one only where the request wishes for diversity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from recsvc.domain.slates import SlateRequest
+from recsvc.policy_lists import ListsPolicy
+from recsvc.serving.candidates import Candidate
+from recsvc.serving.customers import Subject
+from recsvc.serving.live_catalogue import CatalogueView
+from recsvc.serving.reranking.concerns import Concern, Miscalibration, Openings, Repetition
+from recsvc.serving.reranking.greedy import Weights, choose_rows
+from recsvc.serving.reranking.likeness import Likeness
+from recsvc.serving.reranking.mix import coded, mix_of
+from recsvc.serving.reranking.pages import after, requests_of_page
+from recsvc.serving.reranking.pool import Pool, consider, most_of_a_category
+from recsvc.serving.reranking.relevance import relevance_of, relevant_enough
+
+__all__ = ["Pool", "after", "arrange", "consider", "requests_of_page"]
+
+_A_RUNG = 1_000.0  # More than all concerns together can cost.
+
+
+def arrange(
+    considered: Sequence[Candidate],
+    request: SlateRequest,
+    subject: Subject,
+    view: CatalogueView,
+    lists: ListsPolicy,
+) -> list[Candidate]:
+    """The list: at most `request.limit` of the candidates considered, which come best first.
+
+    At diversity 0 and without any other concern these are the first. A tie goes to the earlier candidate.
+    """
+    candidates = relevant_enough(considered, lists.least_relevance)
+    if not candidates:
+        return []
+    keeps_rungs = request.diversity == 0
+    strength = 0.0 if request.categories else lists.calibration
+    mix = mix_of(subject.past, view, request.kind) if strength > 0 else {}
+    weights = Weights.of(diversity=request.diversity, calibration=strength if mix else 0.0)
+    codes, shares = coded([candidate.item.category for candidate in candidates], mix)
+    relevance = weights.relevance * relevance_of(candidates, request.limit, subject.past, view)
+    rungs = _rungs(candidates)
+    if keeps_rungs:
+        relevance -= _A_RUNG * rungs
+    concerns: list[tuple[float, Concern]] = []
+    if weights.likeness > 0:
+        likeness_to = Likeness([candidate.item for candidate in candidates])
+        concerns.append((weights.likeness, Repetition(len(candidates), likeness_to)))
+    if weights.mix > 0:
+        concerns.append((weights.mix, Miscalibration(codes, shares)))
+    openings = Openings(codes, most_of_a_category(request, lists))
+    rows = choose_rows(relevance, request.limit, concerns, openings)
+    if keeps_rungs:  # What the cap let in at last may be of a higher rung than what came before.
+        rows.sort(key=rungs.__getitem__)
+    return [candidates[row] for row in rows]
+
+
+def _rungs(candidates: Sequence[Candidate]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The number of each candidate's rung, in the order in which they come: (n_candidates,)."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(one.source, len(numbers)) for one in candidates], dtype=np.int64)

@@ -1,0 +1,60 @@
+"""How alike items are. In: items. Out: likenesses of 0 to 1, row by row, and what makes two items one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsvc.domain.items import Item
+from recsvc.serving.candidates import Candidate
+
+SERIES = "series"
+"""The attribute that names the series of an item."""
+
+
+class Likeness:
+    """How alike items are, 0 to 1: the same category, and the share of tags in common (Jaccard)."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        categories: dict[str | None, int] = {None: -1}
+        self._category = np.array([categories.setdefault(one.category, len(categories)) for one in items])
+        tags: dict[str, int] = {}
+        places = [(row, tags.setdefault(tag, len(tags))) for row, one in enumerate(items) for tag in one.tags]
+        self._tags = np.zeros((len(items), len(tags)), dtype=np.float32)
+        if places:
+            rows, columns = zip(*places, strict=True)
+            self._tags[rows, columns] = 1
+        self._n_tags = self._tags.sum(axis=1)
+
+    def __call__(self, row: int) -> NDArray[np.float64]:
+        """How alike each item is to the one in this row: (n_items,)."""
+        same_category = (self._category == self._category[row]) & (self._category >= 0)
+        in_common = self._tags @ self._tags[row]
+        union = self._n_tags + self._n_tags[row] - in_common
+        jaccard = np.where(union > 0, in_common / np.maximum(union, 1), same_category)
+        return np.asarray((same_category + jaccard) / 2, dtype=np.float64)
+
+
+def first_of_its_kind(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
+    """The candidates, of each series and of duplicates only the first.
+
+    Items are one where they share `attributes["series"]`, the title in one locale, or the url.
+    """
+    seen: set[object] = set()
+    for candidate in candidates:
+        names = _names(candidate.item)
+        if seen.isdisjoint(names):
+            seen.update(names)
+            yield candidate
+
+
+def _names(item: Item) -> list[object]:
+    """What no two items of a list may share. The kinds of names cannot be taken for each other."""
+    names: list[object] = [(locale, title) for locale, title in item.title.items() if title]
+    if item.url:
+        names.append(item.url)
+    if item.attributes and (series := item.attributes.get(SERIES)) is not None:
+        names.append((SERIES, "", series))
+    return names

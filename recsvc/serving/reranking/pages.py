@@ -1,0 +1,43 @@
+"""One page, one story. In: a request, the policy's pages. Out: what was asked before it on its page.
+
+Nothing is remembered: what an earlier placement shows is worked out anew, by the same steps, so that it is
+the same whatever was asked first. The placements of a page are taken to be asked for alike: with the same
+kind, channel, categories, exclusions and diversity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from recsvc.domain.slates import SlateRequest
+from recsvc.policy_lists import PagePlacement, PagePolicy
+
+
+def requests_of_page(request: SlateRequest, pages: Sequence[PagePolicy]) -> tuple[SlateRequest, ...]:
+    """The requests for the earlier placements of the page in order, and at last the one that is asked.
+
+    None asks for more items than its placement takes. Earlier placements that show another kind are left out.
+    """
+    for page in pages:
+        names = [placement.name for placement in page.placements]
+        if request.placement in names:
+            *earlier, own = page.placements[: names.index(request.placement) + 1]
+            return (
+                *(_ask(request, placement) for placement in earlier if _shows(placement, request)),
+                replace(request, limit=min(request.limit, own.items)),
+            )
+    return (request,)
+
+
+def after(request: SlateRequest, shown: Sequence[str]) -> SlateRequest:
+    """The same request, without the items that were shown before."""
+    return replace(request, exclude=(*request.exclude, *shown)) if shown else request
+
+
+def _shows(placement: PagePlacement, request: SlateRequest) -> bool:
+    return placement.kind in (None, request.kind.value)
+
+
+def _ask(request: SlateRequest, placement: PagePlacement) -> SlateRequest:
+    return replace(request, placement=placement.name, limit=placement.items, explain=False)
