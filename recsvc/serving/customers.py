@@ -31,7 +31,9 @@ class Subject:
 
     `past` is empty for a cold customer, and without consent to personalisation but for the refusals.
     `held_back` names categories of which the customer wants no more. `risk_limit` None means that the
-    suitability is unknown; `segment` None, that only the rule for everybody fits.
+    suitability is unknown; `segment` None, that only the rule for everybody fits. `live_id` is what the live
+    state may be asked by: None without consent, and for one who was erased after the model was trained, since
+    that state began with what the model was trained on.
     """
 
     customer_id: str
@@ -43,6 +45,7 @@ class Subject:
     past: Past
     held_back: frozenset[str]
     degraded: tuple[str, ...]
+    live_id: str | None = None
 
 
 class SubjectReader:
@@ -65,7 +68,8 @@ class SubjectReader:
         """What may be known of the customer on the channel at this moment."""
         try:
             kept = self._directory.get(customer_id)
-            customer_row = _row(customer_id, model, self._directory.erased_at(customer_id))
+            is_erased = _is_erased_since(self._directory.erased_at(customer_id), model)
+            customer_row = None if is_erased or model is None else model.bundle.customers.row_of(customer_id)
             known = self._known(customer_id, customer_row, model)
         except StoreError:
             return self._unreachable(customer_id)
@@ -83,6 +87,7 @@ class SubjectReader:
             past=read(customer_row, model.bundle if model else None, known, self._policy),
             held_back=held_back_categories(known, items, self._policy, now=now),
             degraded=(),
+            live_id=customer_id if may_personalise and not is_erased else None,
         )
 
     def _may_personalise(self, record: Customer | None) -> bool:
@@ -135,8 +140,6 @@ class SubjectReader:
         )
 
 
-def _row(customer_id: str, model: Model | None, erased_at: datetime | None) -> int | None:
-    """The customer's row in the bundle; None for one who was erased after it was trained."""
-    if model is None or (erased_at is not None and erased_at >= model.bundle.manifest.created_at):
-        return None
-    return model.bundle.customers.row_of(customer_id)
+def _is_erased_since(erased_at: datetime | None, model: Model | None) -> bool:
+    """Whether the customer was erased after the model was trained."""
+    return erased_at is not None and model is not None and erased_at >= model.bundle.manifest.created_at
