@@ -68,9 +68,16 @@ def shortlisted(state: LiveState, occasion: Occasion, half_lives: HalfLives) -> 
     barred = barred_rows(state, occasion)
     rows = shortlist(state, barred, half_lives.short, occasion.at)
     parts = part_scores(state, occasion.customer_id, rows, half_lives, occasion.at)
-    found = np.flatnonzero(np.isin(rows, state.item_rows([occasion.item_id])))
-    outside = 0 if len(found) else rank_by_count(state, occasion, barred, half_lives.short)
-    return Shortlisted(rows, parts, state.firsts()[rows], int(found[0]) if len(found) else None, outside)
+    return listed(state, occasion, barred, rows, parts)
+
+
+def listed(state: LiveState, occasion: Occasion, barred: Rows, rows: Rows, parts: Floats) -> Shortlisted:
+    """Any shortlist of an occasion; what is neither on it nor barred comes after it by its first count."""
+    wanted = state.item_rows([occasion.item_id])
+    found = np.flatnonzero(np.isin(rows, wanted))
+    is_out = not len(found)
+    outside = len(rows) + rank_by_count(state, occasion, np.union1d(barred, rows), 0) if is_out else 0
+    return Shortlisted(rows, parts, state.firsts()[rows], None if is_out else int(found[0]), outside)
 
 
 def figures(ranks: NDArray[np.int64]) -> PerCustomer:

@@ -13,8 +13,8 @@ from recsvc.history.interactions import InteractionTable
 from recsvc.history.mapping import load_mapping
 from recsvc.history.readers import read_interactions
 from recsvc.live.scoring import PARTS
-from recsvc.training.prequential.choosing import Lessons, fit_weights
 from recsvc.training.prequential.judging import PrequentialReport, judge_from
+from recsvc.training.prequential.logit import Lessons, fit_weights
 from tests.training.examples import AS_OF, POLICY, busy_history, did, shuffled, table_of
 
 SINCE = AS_OF - timedelta(days=20)
