@@ -4,63 +4,49 @@ Every rung ranks all live items of the wanted kind that it knows; the engine tak
 first and goes down while the slate is not full. Where there are many items it first tries to do with a
 shortlist of the highest rung, which saves the scoring of all the others. Items that came after the training
 stand on the highest rung too, where the model can tell from what they are who might take them.
+
+Where it is known what is live, the highest rung begins with a shortlist that blends that with what was
+trained, and the popular rung with what is popular now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from heapq import merge
 from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recsvc.domain.items import Item, ItemKind
+from recsvc.domain.items import ItemKind
 from recsvc.domain.slates import Source
 from recsvc.policy import Policy
+from recsvc.serving.candidate import Candidate, Shares
 from recsvc.serving.cold_items import ColdItems
 from recsvc.serving.customers import Subject
 from recsvc.serving.live_catalogue import CatalogueView
-from recsvc.serving.past import NO_PAST
+from recsvc.serving.live_ranking import Live, Open, popular_now, shortlisted
+from recsvc.serving.past import NO_PAST, Past
 from recsvc.serving.scoring import Shortlist
 from recsvc.serving.scoring.parts import RowArray
 from recsvc.serving.scoring.shortlist import DEPTH
+from recsvc.serving.scoring.standardised import TrainedScores
 from recsvc.serving.verification import Model
+
+__all__ = ["Candidate", "Shares", "ranked", "rankings"]
 
 _FIRST_LOOK = 256  # Most slates are filled from so many; only what is filtered hard needs them all in order.
 _MANY_ITEMS = 5_000  # Fewer are scored as soon as a shortlist of them is made.
 
 
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """What carried a score that is a sum of trained and live parts, each above the mean of the shortlist.
-
-    `popularity` is that of the counts and of recency, `newness` that of all that hangs on an item's age.
-    """
-
-    trained: float
-    neighbours: float
-    popularity: float
-    newness: float
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An item proposed by a rung, with the rung's score. `row` is the bundle's, None where it has none.
-
-    `shares` is None where the score is the model's alone, or nobody's.
-    """
-
-    item: Item
-    score: float
-    source: Source
-    row: int | None
-    shares: Shares | None = None
-
-
 def rankings(
-    kind: ItemKind, subject: Subject, model: Model | None, view: CatalogueView, policy: Policy
+    kind: ItemKind,
+    subject: Subject,
+    model: Model | None,
+    view: CatalogueView,
+    policy: Policy,
+    live: Live | None = None,
 ) -> Iterator[Iterator[Candidate]]:
     """Candidates, the cheapest way first and the whole of them last, each from its beginning.
 
@@ -68,16 +54,30 @@ def rankings(
     """
     may_repeat = policy.serving.repeat_offers if kind is ItemKind.OFFER else policy.serving.repeat_content
     past = NO_PAST if may_repeat else subject.past
-    rows = view.trained_rows[kind]
-    if model is not None:
-        rows = _without(past.history.item_rows, rows, len(model.bundle.items))
-        cold = view.cold[kind].without(past.used)
-        if model.shortlist is not None and len(rows) >= _MANY_ITEMS and _is_personal(subject, model):
-            yield _of_shortlist(rows, cold, model.shortlist, subject, model, view)
     fresh = (item for item in view.fresh[kind] if item.item_id not in past.used)
-    yield chain(
-        _climb_down(rows, cold, subject, model, view) if model is not None else (),
-        (Candidate(item, 0.0, Source.EDITORIAL, None) for item in fresh),
+    editorial = (Candidate(item, 0.0, Source.EDITORIAL, None) for item in fresh)
+    if model is None:
+        yield editorial
+        return
+    open_items = _open_items(kind, model, view, past)
+    blended: list[Candidate] = []
+    if live is not None and (_is_personal(subject, model) or live.knows(subject.live_id)):
+        blended = _blended(open_items, subject, model, live)
+        yield iter(blended)
+    elif model.shortlist is not None and len(open_items.rows) >= _MANY_ITEMS and _is_personal(subject, model):
+        yield _of_shortlist(open_items, model.shortlist, subject, model)
+    yield chain(blended, _climb_down(open_items, blended, subject, model, live), editorial)
+
+
+def _open_items(kind: ItemKind, model: Model, view: CatalogueView, past: Past) -> Open:
+    used_rows = past.history.item_rows
+    return Open(
+        kind,
+        view,
+        rows=_without(used_rows, view.trained_rows[kind], len(model.bundle.items)),
+        cold=view.cold[kind].without(past.used),
+        used=past.used,
+        used_rows=frozenset(used_rows.tolist()),
     )
 
 
@@ -85,31 +85,80 @@ def _is_personal(subject: Subject, model: Model) -> bool:
     return model.scorer.is_personal and len(subject.past.history) > 0
 
 
+def _blended(open_items: Open, subject: Subject, model: Model, live: Live) -> list[Candidate]:
+    """The beginning of the highest rung where what is live counts too."""
+    history = subject.past.history
+    trained = None
+    if len(history) and live.trained_weight:
+        trained = TrainedScores(model.scorer, history, model.shortlist)
+    is_folded_in = subject.past.is_folded_in or not len(history)
+    source = Source.FOLDED_IN if is_folded_in else Source.PERSONALISED
+    return shortlisted(live, subject.live_id, open_items, trained, source)
+
+
 def _of_shortlist(
-    rows: RowArray,
-    cold: ColdItems,
-    shortlist: Shortlist,
-    subject: Subject,
-    model: Model,
-    view: CatalogueView,
+    open_items: Open, shortlist: Shortlist, subject: Subject, model: Model
 ) -> Iterator[Candidate]:
     """The highest rung, as far down as a shortlist can be trusted."""
-    few = shortlist.among(rows, subject.past.history)
+    few = shortlist.among(open_items.rows, subject.past.history)
     if few.size:
-        yield from islice(_personal(few, cold, subject, model, view), DEPTH)
+        yield from islice(_personal(few, open_items.cold, subject, model, open_items.view), DEPTH)
 
 
 def _climb_down(
-    rows: RowArray, cold: ColdItems, subject: Subject, model: Model, view: CatalogueView
+    open_items: Open, blended: Sequence[Candidate], subject: Subject, model: Model, live: Live | None
 ) -> Iterator[Candidate]:
-    """Candidates of every rung, highest rung first and best first within a rung."""
+    """Candidates of every rung, highest rung first and best first within a rung, but for the blended."""
+    rows, view = open_items.rows, open_items.view
     if _is_personal(subject, model) and rows.size:
-        yield from _personal(rows, cold, subject, model, view)
+        yield from _personal_after(blended, open_items, subject, model)
     if subject.segment is not None:
         in_segment = model.bundle.segment_popularity(subject.segment)
         if in_segment is not None:
             yield from _known(rows, in_segment[rows], Source.SEGMENT_POPULAR, view)
-    yield from ranked(rows, model.bundle.popularity[rows], Source.POPULAR, view)
+    yield from popular(open_items, model, live)
+
+
+def popular(open_items: Open, model: Model, live: Live | None) -> Iterator[Candidate]:
+    """What most customers take now; then, of what nobody took of late, what most took before the training."""
+    by_model = ranked(
+        open_items.rows, model.bundle.popularity[open_items.rows], Source.POPULAR, open_items.view
+    )
+    if live is None:
+        return by_model
+    return _one_after_the_other(popular_now(live, open_items), by_model)
+
+
+def _one_after_the_other(first: Iterator[Candidate], second: Iterator[Candidate]) -> Iterator[Candidate]:
+    """The first ranking, and what only the second one knows after it: its scores go on from the last."""
+    named, last = set[str](), None
+    for last in first:
+        named.add(last.item.item_id)
+        yield last
+    yield from _going_on(last, (one for one in second if one.item.item_id not in named))
+
+
+def _going_on(last: Candidate | None, candidates: Iterator[Candidate]) -> Iterator[Candidate]:
+    """The same order, with scores that begin at that of the last candidate before and fall as they did."""
+    if last is None:
+        yield from candidates
+        return
+    fall = None
+    for candidate in candidates:
+        fall = candidate.score - last.score if fall is None else fall
+        yield replace(candidate, score=candidate.score - fall)
+
+
+def _personal_after(
+    blended: Sequence[Candidate], open_items: Open, subject: Subject, model: Model
+) -> Iterator[Candidate]:
+    """What the model thinks of all that was not blended."""
+    if not blended:
+        return _personal(open_items.rows, open_items.cold, subject, model, open_items.view)
+    placed = np.array([one.row for one in blended if one.row is not None], dtype=np.int32)
+    rows = _without(placed, open_items.rows, len(model.bundle.items))
+    cold = open_items.cold.without({one.item.item_id for one in blended})
+    return _going_on(blended[-1], _personal(rows, cold, subject, model, open_items.view))
 
 
 def _personal(

@@ -33,7 +33,8 @@ class CatalogueView:
     """The live items at one revision, laid beside one bundle.
 
     `trained_rows` holds, by kind, the bundle's rows of live items in ascending order; `fresh` holds
-    live items that the bundle has no row for, newest first; `cold` those of them that the bundle can place.
+    live items that the bundle has no row for, newest first; `cold` those of them that the bundle can place,
+    `unplaced` the others. `rows` and `by_row` lead from one to the other.
     """
 
     revision: int
@@ -42,7 +43,9 @@ class CatalogueView:
     trained_rows: Mapping[ItemKind, NDArray[np.int32]]
     fresh: Mapping[ItemKind, tuple[Item, ...]]
     cold: Mapping[ItemKind, ColdItems]
+    unplaced: Mapping[ItemKind, tuple[Item, ...]]
     by_row: Mapping[int, Item]
+    rows: Mapping[str, int]
     rules: RuleBook
     _moments: tuple[datetime, ...]
 
@@ -59,13 +62,16 @@ class CatalogueView:
     @cached_property
     def without_model(self) -> CatalogueView:
         """The same items, when no model can be asked about them."""
+        fresh = _by_kind(self.items.values())
         return replace(
             self,
             model_version=None,
             trained_rows={kind: np.zeros(0, dtype=np.int32) for kind in ItemKind},
-            fresh=_by_kind(self.items.values()),
+            fresh=fresh,
             cold=dict.fromkeys(ItemKind, NO_COLD_ITEMS),
+            unplaced=fresh,
             by_row={},
+            rows={},
         )
 
 
@@ -133,6 +139,7 @@ def make_view(
     by_row = {row: live[item.item_id] for row, item in enumerate(with_row) if item.item_id in live}
     trained = {item.item_id for item in with_row}
     fresh = _by_kind(item for item_id, item in live.items() if item_id not in trained)
+    cold = {kind: place_cold_items(fresh[kind], bundle) for kind in ItemKind}
     moments = {moment for item in live.values() for moment in (item.valid_from, item.valid_to) if moment}
     return CatalogueView(
         revision=revision,
@@ -143,11 +150,18 @@ def make_view(
             for kind in ItemKind
         },
         fresh=fresh,
-        cold={kind: place_cold_items(fresh[kind], bundle) for kind in ItemKind},
+        cold=cold,
+        unplaced={kind: _all_but(cold[kind].items, fresh[kind]) for kind in ItemKind},
         by_row=by_row,
+        rows={item.item_id: row for row, item in by_row.items()},
         rules=rules,
         _moments=tuple(sorted(moments.union(rules.moments))),
     )
+
+
+def _all_but(some: Iterable[Item], items: Sequence[Item]) -> tuple[Item, ...]:
+    out = {item.item_id for item in some}
+    return tuple(item for item in items if item.item_id not in out)
 
 
 def _by_kind(items: Iterable[Item]) -> dict[ItemKind, tuple[Item, ...]]:

@@ -1,0 +1,38 @@
+"""A candidate: an item that a rung of the ladder proposes, with its score and what carried it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from recsvc.domain.items import Item
+from recsvc.domain.slates import AppliedRule, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What carried a score that is a sum of trained and live parts, each above the mean of the shortlist.
+
+    `popularity` is that of the counts and of recency, `newness` that of all that hangs on an item's age.
+    """
+
+    trained: float
+    neighbours: float
+    popularity: float
+    newness: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An item proposed by a rung, with the rung's score. `row` is the bundle's, None where it has none.
+
+    `shares` is None where the score is the model's alone, or nobody's. `rules` are those of the marketers
+    that name the item; `own_score` is what it had before one of them moved it, None where none did.
+    """
+
+    item: Item
+    score: float
+    source: Source
+    row: int | None
+    shares: Shares | None = None
+    rules: tuple[AppliedRule, ...] = ()
+    own: Candidate | None = None
