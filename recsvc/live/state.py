@@ -30,6 +30,7 @@ NO_ROW = -1
 _NOBODY = -1
 _MAKES_ROOM = 8  # One part in so many goes when all places are taken.
 _FIRST_PLACES = 256
+_FORGOTTEN = "\0"  # No id begins so: these are the names of rows that belong to nobody any more.
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class LiveState:
         self._readers: Places = np.empty((0, bounds.n_readers), np.int32)
         self._recent: Places = np.empty((0, bounds.n_recent), np.int32)
         self._n_recorded: Rows = np.empty(0, np.int64)  # (n_customers,), ever
+        self._n_forgotten = 0
         self.latest = -np.inf  # When the last meeting was, seconds.
         self._seen: Floats = np.empty(0)  # (n_customers,), seconds
         self._depths: Floats = np.empty(0)
@@ -164,6 +166,24 @@ class LiveState:
         if at >= self._seen[customer]:
             self._seen[customer], self._depths[customer] = at, at - first
 
+    def customer_ids(self) -> list[str]:
+        """Everybody of whom something is kept."""
+        return [one for one in self._customer_rows if not one.startswith(_FORGOTTEN)]
+
+    def forget(self, customer_id: str) -> None:
+        """Keep nothing of a customer but a share in the counts of items, which name nobody.
+
+        The row stays, blank, until room is needed. Nothing happens to one who is not known.
+        """
+        row = self._customer_rows.pop(customer_id, None)
+        if row is None:
+            return
+        self._readers[self._readers == row] = _NOBODY
+        self._recent[row], self._n_recorded[row] = _NOBODY, 0
+        self._seen[row], self._depths[row] = -np.inf, 0.0
+        self._customer_rows[f"{_FORGOTTEN}{self._n_forgotten}"] = row
+        self._n_forgotten += 1
+
     def log_counts(self, half_life: int, at: float) -> Floats:
         """log2 of every item's decayed count under the half-life of this place: (n_items,)."""
         counts: Floats = self._counts[: self.n_items, half_life] - at * self._rates[half_life]
@@ -196,6 +216,17 @@ class LiveState:
         shared[customer] = 0.0
         n_recent = np.minimum(self._n_recorded[:n_customers], self.bounds.n_recent)
         return np.append(shared / (n_recent + 4.0), 0.0)
+
+    def parts_of_likeness(self, customer: int, others: Places) -> tuple[Rows, Floats]:
+        """What each recent item of a customer adds to the likeness of others: (n_recent,), its row, and
+        (n_others, n_recent). Nobody, of row -1, has nothing in common."""
+        recent = self._recent[customer]
+        recent = recent[recent >= 0]
+        n_shared = (self._readers[recent] == others[:, None, None]).sum(axis=2)
+        n_recent = np.minimum(self._n_recorded[others], self.bounds.n_recent) + 4.0
+        parts = n_shared / np.log2(2 + self._n_met[recent]) / n_recent[:, None]
+        parts[others < 0] = 0.0
+        return recent.astype(np.int64), parts
 
     def readers(self, items: Rows) -> Places:
         """The last customers who met each item for the first time: (n_rows, n_readers), -1 for none."""

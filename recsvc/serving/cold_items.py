@@ -14,7 +14,7 @@ from recsvc.bundles.bundle import Bundle
 from recsvc.bundles.features import FeatureFactors, has_features
 from recsvc.domain.item_features import item_features, says_what_it_is
 from recsvc.domain.items import Item
-from recsvc.serving.scoring.scorers import NewFactors
+from recsvc.serving.scoring.parts import NewFactors
 
 MAX_COLD_ITEMS = 1_000
 """Of a kind. A catalogue that holds more unknown items wants a training, not guesses."""
@@ -37,6 +37,13 @@ class ColdItems:
             tuple(self.items[place] for place in kept),
             {family: factors[places] for family, factors in self.factors.items()},
         )
+
+    def factors_of(self, item_id: str) -> NewFactors | None:
+        """Of one item, (1, n_factors) by family; None where it is none of them."""
+        place = next((place for place, item in enumerate(self.items) if item.item_id == item_id), None)
+        if place is None:
+            return None
+        return {family: factors[place : place + 1] for family, factors in self.factors.items()}
 
 
 NO_COLD_ITEMS = ColdItems((), {})

@@ -1,35 +1,44 @@
-"""Why an item is on the slate. In: a candidate, what carried its score. Out: a code and a sentence."""
+"""Why an item is on the slate. In: a candidate, what carried its score. Out: a code and a sentence.
+
+What carried a score most is its reason, and nothing else is ever said. Of a customer of whom nothing may be
+known, nothing is: such a reason names no history, and nobody who is like them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from operator import itemgetter
 
 import numpy as np
 
 from recsvc.domain.items import Item, text_in
 from recsvc.domain.slates import Reason, Source
-from recsvc.serving.candidates import Candidate
+from recsvc.live.state import LiveState
+from recsvc.serving.candidates import Candidate, Shares
 from recsvc.serving.customers import Subject
+from recsvc.serving.drivers import Driven, neighbours_drivers, trained_drivers
 from recsvc.serving.live_catalogue import CatalogueView
+from recsvc.serving.reason_texts import (
+    BECAUSE_YOU_READ,
+    FITS_YOUR_HISTORY,
+    MORE_FOR_YOU,
+    NEW,
+    POPULAR,
+    POPULAR_WITH_PEOPLE_LIKE_YOU,
+    READ_BY_PEOPLE_LIKE_YOU,
+    text_of,
+)
 from recsvc.serving.verification import Model
 
-BECAUSE_YOU_READ = "because_you_read"
-_MAX_BECAUSE = 3
+NEW_FOR = timedelta(days=30)
+"""An item known to be older is not called new, whatever its age did for its score."""
 
-_BY_SOURCE = {
-    Source.PERSONALISED: "fits_your_history",
-    Source.FOLDED_IN: "fits_your_history",
-    Source.SEGMENT_POPULAR: "popular_with_people_like_you",
-    Source.POPULAR: "popular",
-    Source.EDITORIAL: "new",
-}
-
-TEXTS: dict[str, dict[str, str]] = {
-    BECAUSE_YOU_READ: {"en": "Because you looked at “{title}”", "zh": "因为您看过“{title}”"},
-    "fits_your_history": {"en": "Fits what you looked at", "zh": "符合您的浏览兴趣"},
-    "popular_with_people_like_you": {"en": "Popular with people like you", "zh": "与您相似的客户都在看"},
-    "popular": {"en": "Popular now", "zh": "当前热门"},
-    "new": {"en": "New", "zh": "最新发布"},
+_PERSONAL = (Source.PERSONALISED, Source.FOLDED_IN)
+_LOWER_RUNGS = {
+    Source.SEGMENT_POPULAR: POPULAR_WITH_PEOPLE_LIKE_YOU,
+    Source.POPULAR: POPULAR,
+    Source.EDITORIAL: NEW,
 }
 
 
@@ -41,37 +50,106 @@ def explain(
     *,
     locale: str,
     in_detail: bool,
+    now: datetime,
+    state: LiveState | None = None,
 ) -> list[Reason]:
-    """A reason for each chosen item; with `in_detail` also the history items that carried its score."""
-    because = _drivers(chosen, subject, model) if in_detail and model else {}
-    return [_reason(candidate, because.get(candidate.item.item_id, ()), view, locale) for candidate in chosen]
+    """A reason for each chosen item; with `in_detail` also the history items that carried its score.
 
-
-def _drivers(chosen: Sequence[Candidate], subject: Subject, model: Model) -> dict[str, tuple[str, ...]]:
-    """The history items with the greatest positive part in each personal score."""
-    personal = [
-        c for c in chosen if c.row is not None and c.source in (Source.PERSONALISED, Source.FOLDED_IN)
+    Args:
+        state: the live state that neighbours were found in; None where the scores are the model's alone.
+    """
+    codes = _codes(chosen, subject, model, now)
+    because: Mapping[str, tuple[str, ...]] = {}
+    if in_detail:
+        codes, because = _in_detail(chosen, codes, subject, model, view, state)
+    return [
+        _reason(code, because.get(one.item.item_id, ()), view, locale)
+        for one, code in zip(chosen, codes, strict=True)
     ]
-    if not personal:
-        return {}
-    rows = np.array([candidate.row for candidate in personal], dtype=np.int32)
+
+
+def _codes(chosen: Sequence[Candidate], subject: Subject, model: Model | None, now: datetime) -> list[str]:
+    """For each candidate the code of what carried its score most, as far as the shares tell."""
+    return [
+        _code_of_shares(shares, _may_be_new(one.item, now), subject)
+        if (shares := _shares(one, model)) is not None
+        else _LOWER_RUNGS[one.source]
+        for one in chosen
+    ]
+
+
+def _shares(candidate: Candidate, model: Model | None) -> Shares | None:
+    """What carried the score; of the model's alone, its own part and everybody's. None of nobody's."""
+    if candidate.shares is not None:
+        return candidate.shares
+    if candidate.source not in _PERSONAL or model is None:
+        return None
+    common = 0.0
+    if candidate.row is not None:
+        common = float(model.scorer.common_of(np.array([candidate.row], dtype=np.int32))[0])
+    return Shares(candidate.score - common, 0.0, common, 0.0)
+
+
+def _code_of_shares(shares: Shares, may_be_new: bool, subject: Subject) -> str:
+    by_share = [(shares.popularity, POPULAR)]
+    if may_be_new:
+        by_share.append((shares.newness, NEW))
+    if _is_known(subject):
+        by_share += [(shares.trained, FITS_YOUR_HISTORY), (shares.neighbours, READ_BY_PEOPLE_LIKE_YOU)]
+    greatest, code = max(by_share, key=itemgetter(0))  # The first of equals.
+    if greatest > 0:
+        return code
+    return MORE_FOR_YOU if _is_known(subject) else POPULAR
+
+
+def _may_be_new(item: Item, now: datetime) -> bool:
+    return item.published_at is None or now - item.published_at <= NEW_FOR
+
+
+def _in_detail(
+    chosen: Sequence[Candidate],
+    codes: Sequence[str],
+    subject: Subject,
+    model: Model | None,
+    view: CatalogueView,
+    state: LiveState | None,
+) -> tuple[list[str], Mapping[str, tuple[str, ...]]]:
+    """The codes as the parts of the scores have them, and by item id the history items behind them."""
+    detailed, because = list(codes), dict[str, tuple[str, ...]]()
     history = subject.past.history
-    parts = model.scorer.contributions(history, rows)
-    drivers: dict[str, tuple[str, ...]] = {}
-    for candidate, part in zip(personal, parts, strict=True):
-        greatest = [n for n in np.argsort(-part, kind="stable")[:_MAX_BECAUSE] if part[n] > 0]
-        ids = model.bundle.items.ids_of([int(history.item_rows[n]) for n in greatest])
-        drivers[candidate.item.item_id] = ids
-    return drivers
+    fitting = [one for one, code in zip(chosen, codes, strict=True) if code == FITS_YOUR_HISTORY]
+    driven = trained_drivers(fitting, history, model, view) if model else {}
+    read = frozenset(model.bundle.items.ids_of(history.item_rows.tolist()) if model else ())
+    for place, one in enumerate(chosen):
+        item_id = one.item.item_id
+        if codes[place] == FITS_YOUR_HISTORY:
+            found = driven.get(item_id)
+            detailed[place] = _code_of_driven(found)
+            because[item_id] = found.item_ids if found and detailed[place] == FITS_YOUR_HISTORY else ()
+        elif codes[place] == READ_BY_PEOPLE_LIKE_YOU and state is not None:
+            because[item_id] = neighbours_drivers(one, subject.customer_id, state, read | subject.past.used)
+    return detailed, because
 
 
-def _reason(candidate: Candidate, because: tuple[str, ...], view: CatalogueView, locale: str) -> Reason:
-    title = _title_of(view.items.get(because[0]), locale) if because else None
-    code = BECAUSE_YOU_READ if title else _BY_SOURCE[candidate.source]
-    texts = TEXTS[code]
-    text = text_in(texts, locale) or texts["en"]
-    return Reason(code, text.format(title=title), because)
+def _code_of_driven(driven: Driven | None) -> str:
+    if driven is None or max(driven.own, driven.common) <= 0:
+        return MORE_FOR_YOU
+    return FITS_YOUR_HISTORY if driven.own >= driven.common else POPULAR
+
+
+def _reason(code: str, because: tuple[str, ...], view: CatalogueView, locale: str) -> Reason:
+    """Where what carried the score has a title, the title is named."""
+    if code == FITS_YOUR_HISTORY:
+        titles = (_title_of(view.items.get(item_id), locale) for item_id in because)
+        if title := next(filter(None, titles), None):
+            return Reason(BECAUSE_YOU_READ, text_of(BECAUSE_YOU_READ, locale, title), because)
+    return Reason(code, text_of(code, locale), because)
 
 
 def _title_of(item: Item | None, locale: str) -> str | None:
-    return text_in(item.title, locale) if item else None
+    return (text_in(item.title, locale) or "").strip() or None if item else None
+
+
+def _is_known(subject: Subject) -> bool:
+    """Whether there is a history that may be spoken of."""
+    return len(subject.past.history) > 0 or bool(subject.past.used)

@@ -33,7 +33,9 @@ def hot(world: World) -> str:
 def test_a_customer_of_the_training_gets_a_personal_list(world: World, hot: str) -> None:
     slate = world.slate(CONTENT, hot)
     assert (slate.source, len(slate.items), slate.degraded) == (Source.PERSONALISED, 10, ())
-    assert {item.reason.code for item in slate.items if item.reason} == {"fits_your_history"}
+    codes = [item.reason.code for item in slate.items if item.reason]
+    assert set(codes) <= {"fits_your_history", "popular"}
+    assert codes.count("fits_your_history") > 5
 
 
 def test_what_happened_since_the_training_is_folded_in(world: World, hot: str) -> None:
@@ -300,4 +302,4 @@ def test_a_slate_that_one_rung_cannot_fill_is_filled_by_the_next(world: World, h
     assert slate.source is Source.PERSONALISED
     codes = {item.item_id: item.reason.code for item in slate.items if item.reason}
     assert codes["brand-new"] == "new"
-    assert list(codes.values()) == sorted(codes.values(), key=["fits_your_history", "popular", "new"].index)
+    assert list(codes)[-1] == "brand-new" and codes[slate.items[0].item_id] == "fits_your_history"

@@ -192,7 +192,11 @@ def test_a_new_item_stands_among_the_others_where_it_fits(factor_world: World, h
     slate = world.slate(CONTENT, hot, limit=20, explain=True)
     assert "just-in" in ids(slate)
     shown = next(item for item in slate.items if item.item_id == "just-in")
-    assert shown.reason and shown.reason.code == "fits_your_history"
+    assert shown.reason and shown.reason.code == "because_you_read"
+    model, _ = world.catalogue.model_and_view()
+    assert model
+    history = model.bundle.history_of(model.bundle.customers.row_of(hot) or 0)
+    assert set(shown.reason.because) <= set(model.bundle.items.ids_of(history.item_rows.tolist()))
     assert [item.score for item in slate.items] == sorted((item.score for item in slate.items), reverse=True)
 
 

@@ -111,7 +111,7 @@ def test_the_parts_of_a_score_add_up_to_it(
     _, scorer = pairs(name)
     n = len(data.popularity)
     history = history_of(drawn, n)
-    parts, scores = scorer.contributions(history, everything(n)[::-1])[::-1], scorer.score(history)
+    parts, scores = scorer.account(history).of(everything(n)[::-1]).own[::-1], scorer.score(history)
     assert parts.shape == (n, len(history))
     np.testing.assert_allclose(parts.sum(axis=1), scores, rtol=1e-3, atol=1e-3 * np.abs(scores).max())
 
@@ -122,15 +122,38 @@ def test_the_parts_of_a_score_add_up_to_it(
 def test_the_parts_of_a_blend_are_all_that_the_history_adds(
     pairs: Pairs, data: TrainingData, name: str, drawn: dict[int, float]
 ) -> None:
-    """What is left over is what is popular, and a number that is the same for every item."""
+    """What is left over is what is popular, and the same for every history."""
     _, scorer = pairs(name)
     n = len(data.popularity)
     history = history_of(drawn, n)
-    rest = scorer.score(history) - scorer.contributions(history, everything(n)).sum(axis=1)
+    carried = scorer.account(history).of(everything(n))
+    rest = scorer.score(history) - carried.own.sum(axis=1)
     weight = BLENDS[name].get("popularity", 0)
     popular = np.log1p(data.popularity)
-    rest -= weight * popular / popular.std()
-    np.testing.assert_allclose(rest, rest.mean(), atol=2e-3)
+    np.testing.assert_allclose(rest, weight * (popular - popular.mean()) / popular.std(), atol=2e-3)
+    np.testing.assert_allclose(carried.common, rest, atol=2e-3)
+    np.testing.assert_allclose(scorer.common_of(everything(n)), carried.common, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [*PERSONAL, *BLENDS])
+@settings(deadline=None, max_examples=25)
+@given(drawn=histories, places=st.sets(st.integers(0, 10_000), min_size=1, max_size=3))
+def test_what_a_score_would_be_without_some_of_the_history_needs_no_folding_in(
+    pairs: Pairs, data: TrainingData, name: str, drawn: dict[int, float], places: set[int]
+) -> None:
+    _, scorer = pairs(name)
+    n = len(data.popularity)
+    history = history_of(drawn, n)
+    gone = np.array(sorted({place % len(history) for place in places}), dtype=np.intp)
+    account = scorer.account(history)
+    if len(gone) == len(history):
+        assert account.falls_without(0, gone)
+        return
+    left = np.setdiff1d(np.arange(len(history)), gone)
+    after = scorer.score(History(history.item_rows[left], history.strengths[left]))
+    falls = scorer.score(history) - after
+    found = [account.fall_without(row, gone) for row in range(n)]
+    np.testing.assert_allclose(found, falls, rtol=1e-3, atol=2e-3 * max(1, np.abs(after).max()))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +171,7 @@ def test_without_the_item_that_carried_it_a_score_is_lower(
             continue
         scores = scorer.score(history)
         best = np.argsort(-scores)[:3].astype(np.int32)
-        for row, part in zip(best, scorer.contributions(history, best), strict=True):
+        for row, part in zip(best, scorer.account(history).of(best).own, strict=True):
             left = np.arange(len(history)) != part.argmax()
             without = History(history.item_rows[left], history.strengths[left])
             falls.append(scorer.score(without)[row] < scores[row])
@@ -159,7 +182,7 @@ def test_without_the_item_that_carried_it_a_score_is_lower(
 def test_popularity_is_nobodys_own(pairs: Pairs) -> None:
     _, scorer = pairs("popularity")
     assert not scorer.is_personal
-    assert not scorer.contributions(history_of({1: 1.0, 5: 2.0}, 9), everything(4)).any()
+    assert not scorer.account(history_of({1: 1.0, 5: 2.0}, 9)).of(everything(4)).own.any()
     assert not scorer.similar(0).any()
     assert all(pairs(name)[1].is_personal for name in (*PERSONAL, *BLENDS))
 

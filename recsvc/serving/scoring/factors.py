@@ -6,6 +6,7 @@ covariance of the item factors, they are μᵀu and √(uᵀΣu).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from recsvc.bundles.bundle import Bundle, History
 from recsvc.bundles.manifest import PartFacts
-from recsvc.serving.scoring.parts import FloatArray, RowArray, Spread
+from recsvc.serving.scoring.parts import FloatArray, PlaceArray, RowArray, Spread
 
 _FEW = 4
 """Up to one row in so many is faster picked out one by one than got by multiplying the whole."""
@@ -48,6 +49,11 @@ class ItemFactors:
         variance = float(customer @ (self._covariance @ customer))
         return Spread.of_moments(float(self._mean @ customer), variance)
 
+    @property
+    def mean(self) -> FloatArray:
+        """(n_factors,)."""
+        return self._mean
+
     def likeness(self, item_row: int) -> FloatArray:
         """The cosine of each item's factors with the item's: (n_items,)."""
         norms = self._norms
@@ -59,8 +65,8 @@ class ItemFactors:
         return np.asarray(np.linalg.norm(self._factors, axis=1), dtype=np.float32)
 
 
-class FoldedFactors:
-    """A history as a customer's factors, (n_factors,)."""
+class CustomerFactors:
+    """What a customer's factors, (n_factors,), say of items."""
 
     def __init__(self, items: ItemFactors, customer: FloatArray) -> None:
         self._items = items
@@ -84,8 +90,38 @@ class FoldedFactors:
         return self._items.spread(self._customer)
 
 
+class FoldedFactors(CustomerFactors, ABC):
+    """A history as a customer's factors, which are a sum over its items."""
+
+    @property
+    @abstractmethod
+    def _added(self) -> FloatArray:
+        """What each history item adds to the customer's factors: (n_history, n_factors)."""
+
+    @abstractmethod
+    def _customer_without(self, places: PlaceArray) -> FloatArray:
+        """The customer's factors after the rest of the history: (n_factors,)."""
+
+    def contributions(self, item_rows: RowArray) -> FloatArray:
+        return self.contributions_to_new(self._items.of(item_rows))
+
+    def contributions_to_new(self, factors: FloatArray) -> FloatArray:
+        """What each history item adds to the scores of items by their factors: (n_new, n_history)."""
+        return np.asarray(factors @ self._added.T, dtype=np.float32)
+
+    def mean_contributions(self) -> FloatArray:
+        return np.asarray(self._added @ self._items.mean, dtype=np.float32)
+
+    def without(self, places: PlaceArray) -> CustomerFactors:
+        return CustomerFactors(self._items, self._customer_without(places))
+
+
 class FoldedByRidge(FoldedFactors):
-    """`system` is (n_factors, n_factors); `own`, (n_history, n_factors), are the factors of the history."""
+    """`system` is (n_factors, n_factors); `own`, (n_history, n_factors), are the factors of the history.
+
+    Each item's part of a score is that of Hu, Koren and Volinsky 2008, section 5: c yᵀ A⁻¹ y_j, with A the
+    system, y_j and c the history item's factors and confidence, and y the factors of the scored item.
+    """
 
     def __init__(
         self, items: ItemFactors, system: FloatArray, own: FloatArray, confidence: FloatArray
@@ -93,9 +129,22 @@ class FoldedByRidge(FoldedFactors):
         super().__init__(items, np.asarray(np.linalg.solve(system, confidence @ own), dtype=np.float32))
         self._system, self._own, self._confidence = system, own, confidence
 
-    def contributions(self, item_rows: RowArray) -> FloatArray:
-        smoothed = np.linalg.solve(self._system, self._items.of(item_rows).T)  # (n_factors, n_item_rows)
-        return np.asarray((smoothed.T @ self._own.T) * self._confidence, dtype=np.float32)
+    @cached_property
+    def _smoothed(self) -> FloatArray:
+        """The factors of the history's items by the inverse of the system: (n_history, n_factors)."""
+        return np.asarray(np.linalg.solve(self._system, self._own.T).T, dtype=np.float32)
+
+    @cached_property
+    def _added(self) -> FloatArray:
+        return self._smoothed * self._confidence[:, None]
+
+    def _customer_without(self, places: PlaceArray) -> FloatArray:
+        """The system loses a few items' outer products: its inverse follows by Woodbury's identity."""
+        gone, weights = self._own[places], (self._confidence[places] - 1)[:, None]
+        left = self._customer - self._added[places].sum(axis=0)  # As if only the right side had changed.
+        inner = np.eye(len(places), dtype=np.float32) - weights * (gone @ self._smoothed[places].T)
+        taken_up = np.linalg.solve(inner, weights[:, 0] * (gone @ left))
+        return np.asarray(left + taken_up @ self._smoothed[places], dtype=np.float32)
 
 
 class RidgePart:
@@ -128,8 +177,12 @@ class FoldedLinearly(FoldedFactors):
         super().__init__(items, own.sum(axis=0))
         self._own = own
 
-    def contributions(self, item_rows: RowArray) -> FloatArray:
-        return np.asarray(self._items.of(item_rows) @ self._own.T, dtype=np.float32)
+    @property
+    def _added(self) -> FloatArray:
+        return self._own
+
+    def _customer_without(self, places: PlaceArray) -> FloatArray:
+        return np.asarray(self._customer - self._own[places].sum(axis=0), dtype=np.float32)
 
 
 class SpectralPart:

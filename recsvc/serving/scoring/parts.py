@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +14,10 @@ from recsvc.bundles.bundle import History
 from recsvc.bundles.manifest import LEAST_DEVIATION, NO_DEVIATION
 
 FloatArray = NDArray[np.float32]
+NewFactors = Mapping[str, FloatArray]
+"""By family, the factors of items that the model has no rows for: (n_new, n_factors) each."""
 RowArray = NDArray[np.int32]
+PlaceArray = NDArray[np.intp]  # Places in a history.
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Spread:
         return cls.of_moments(mean, float(np.square(scores - np.float32(mean)).mean(dtype=np.float64)))
 
 
-class FoldedIn(Protocol):
+class Scores(Protocol):
     """What one part thinks after one history."""
 
     def scores(self) -> FloatArray:
@@ -51,10 +55,25 @@ class FoldedIn(Protocol):
         """Over the scores of all items, whether or not these were ever made."""
         ...
 
+
+class FoldedIn(Scores, Protocol):
+    """The same, with what each item of the history has to do with it."""
+
     def contributions(self, item_rows: RowArray) -> FloatArray:
         """What each history item adds to each score, which is their sum: (n_item_rows, n_history).
 
         No row stands twice in `item_rows`.
+        """
+        ...
+
+    def mean_contributions(self) -> FloatArray:
+        """What each history item adds to the mean of all scores: (n_history,)."""
+        ...
+
+    def without(self, places: PlaceArray) -> Scores:
+        """What the part thinks after a history that lacks the items at these places of it.
+
+        The same as folding in what is left, for less.
         """
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recsvc.bundles.bundle import Bundle, History
-from recsvc.serving.scoring.parts import FloatArray, RowArray, Spread
+from recsvc.serving.scoring.parts import FloatArray, PlaceArray, RowArray, Spread
 
 
 class PopularityPart:
@@ -41,3 +41,9 @@ class FoldedPopularity:
 
     def contributions(self, item_rows: RowArray) -> FloatArray:
         return np.zeros((len(item_rows), self._n_history), dtype=np.float32)
+
+    def mean_contributions(self) -> FloatArray:
+        return np.zeros(self._n_history, dtype=np.float32)
+
+    def without(self, places: PlaceArray) -> FoldedPopularity:
+        return FoldedPopularity(self._scores, self._spread, self._n_history - len(places))

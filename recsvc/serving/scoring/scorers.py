@@ -14,13 +14,13 @@ import numpy as np
 from recsvc.bundles.bundle import Bundle, History
 from recsvc.bundles.layouts import RIDGE_FAMILIES, SIMILARITY_FAMILIES
 from recsvc.bundles.manifest import PartFacts
+from recsvc.serving.scoring.accounts import Account, Share
 from recsvc.serving.scoring.factors import FoldedFactors, RidgePart, SpectralPart
-from recsvc.serving.scoring.parts import FloatArray, FoldedIn, Part, RowArray
+from recsvc.serving.scoring.parts import FloatArray, FoldedIn, NewFactors, Part, RowArray
 from recsvc.serving.scoring.popularity import PopularityPart
 from recsvc.serving.scoring.similarities import EasePart, SimilarityPart
 
-NewFactors = Mapping[str, FloatArray]
-"""By family, the factors of items that the model has no rows for: (n_new, n_factors) each."""
+_NO_HISTORY = History(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
 
 
 class Scorer(Protocol):
@@ -51,12 +51,12 @@ class Scorer(Protocol):
         """
         ...
 
-    def contributions(self, history: History, item_rows: RowArray) -> FloatArray:
-        """What each history item adds to each score: (n_item_rows, n_history).
+    def account(self, history: History) -> Account:
+        """What the scores after this history are made of. The history is not empty."""
+        ...
 
-        Together that is the score but for what is the same for every history, and for every item. No row
-        stands twice in `item_rows`.
-        """
+    def common_of(self, item_rows: RowArray) -> FloatArray:
+        """What every history gets, whatever is in it, as it stands in the score: (n_item_rows,)."""
         ...
 
     def similar(self, item_row: int) -> FloatArray:
@@ -88,8 +88,12 @@ class Alone:
             raise ValueError(f"{self._family} has no factors to score new items by")
         return folded.scores_of(item_rows), folded.scores_of_new(new[self._family])
 
-    def contributions(self, history: History, item_rows: RowArray) -> FloatArray:
-        return self._part.fold_in(history).contributions(item_rows)
+    def account(self, history: History) -> Account:
+        folded = self._part.fold_in(history)
+        return Account([Share(self._family, folded, 1.0, self.is_personal, False)], len(history))
+
+    def common_of(self, item_rows: RowArray) -> FloatArray:
+        return np.zeros(len(item_rows), dtype=np.float32)
 
     def similar(self, item_row: int) -> FloatArray:
         return self._part.similar(item_row)
@@ -128,11 +132,22 @@ class Blend:
             raise ValueError("no part has factors to score new items by")
         return known, self._summed(by_factors)
 
-    def contributions(self, history: History, item_rows: RowArray) -> FloatArray:
-        total = np.zeros((len(item_rows), len(history)), dtype=np.float32)
-        for folded, weight in self._folded(history):
-            total += folded.contributions(item_rows) * np.float32(weight / folded.spread().deviation)
-        return total
+    def account(self, history: History) -> Account:
+        shares = [
+            Share(family, folded, weight, part.is_personal, True)
+            for family, (part, weight), (folded, _) in zip(
+                self._families, self._parts, self._folded(history), strict=True
+            )
+        ]
+        return Account(shares, len(history))
+
+    def common_of(self, item_rows: RowArray) -> FloatArray:
+        common = np.zeros(len(item_rows), dtype=np.float32)
+        for part, weight in self._parts:
+            if not part.is_personal:
+                share = Share("", part.fold_in(_NO_HISTORY), weight, False, True)
+                common += share.scaled(share.folded.scores_of(item_rows), share.folded)
+        return common
 
     def similar(self, item_row: int) -> FloatArray:
         (first, weight), *others = self._parts

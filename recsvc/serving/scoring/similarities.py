@@ -6,7 +6,7 @@ import numpy as np
 
 from recsvc.bundles.bundle import Bundle, History
 from recsvc.bundles.manifest import PartFacts
-from recsvc.serving.scoring.parts import FloatArray, RowArray, Spread
+from recsvc.serving.scoring.parts import FloatArray, PlaceArray, RowArray, Spread
 
 
 class Proposals:
@@ -33,6 +33,11 @@ class Proposals:
         np.add.at(parts, (order[places[is_wanted]], np.nonzero(is_wanted)[0]), weighted[is_wanted])
         return parts
 
+    def totals(self, history: History) -> FloatArray:
+        """What each history item says of all items together: (n_history,)."""
+        own: FloatArray = self._scores[history.item_rows].sum(axis=1) * history.strengths
+        return own
+
     def of(self, item_row: int) -> FloatArray:
         """What one item proposes: (n_items,)."""
         return self._gathered(self._items[item_row], self._scores[item_row])
@@ -42,7 +47,7 @@ class Proposals:
         return padded[1:].astype(np.float32)  # Row -1, the padding, fell into the first place.
 
 
-class DenseFolded:
+class DenseScores:
     """A score for every item, got at once since it costs little."""
 
     def __init__(self, scores: FloatArray) -> None:
@@ -58,13 +63,20 @@ class DenseFolded:
         return Spread.of_scores(self._scores)
 
 
-class FoldedSimilarities(DenseFolded):
+class FoldedSimilarities(DenseScores):
     def __init__(self, proposals: Proposals, history: History) -> None:
         super().__init__(proposals.summed(history))
         self._proposals, self._history = proposals, history
 
     def contributions(self, item_rows: RowArray) -> FloatArray:
         return self._proposals.one_by_one(self._history, item_rows)
+
+    def mean_contributions(self) -> FloatArray:
+        return self._proposals.totals(self._history) / np.float32(len(self._scores))
+
+    def without(self, places: PlaceArray) -> DenseScores:
+        gone = History(self._history.item_rows[places], self._history.strengths[places])
+        return DenseScores(self._scores - self._proposals.summed(gone))
 
 
 class SimilarityPart:
@@ -84,7 +96,7 @@ class SimilarityPart:
         return _to_one(self._proposals.of(item_row))
 
 
-class FoldedEase(DenseFolded):
+class FoldedEase(DenseScores):
     """`own`, (n_history, n_items), is what each history item adds to each score."""
 
     def __init__(self, own: FloatArray) -> None:
@@ -93,6 +105,12 @@ class FoldedEase(DenseFolded):
 
     def contributions(self, item_rows: RowArray) -> FloatArray:
         return self._own[:, item_rows].T
+
+    def mean_contributions(self) -> FloatArray:
+        return np.asarray(self._own.mean(axis=1), dtype=np.float32)
+
+    def without(self, places: PlaceArray) -> DenseScores:
+        return DenseScores(self._scores - self._own[places].sum(axis=0))
 
 
 class EasePart:

@@ -1,0 +1,85 @@
+"""Which history items carried a score. In: candidates, a history, what scored them. Out: item ids.
+
+An item is named only where its part of the score is positive, and only together with others without which
+the score, folded in anew, is lower: no reason is given that did not drive the score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from recsvc.bundles.bundle import History
+from recsvc.live.scoring import shared_with_readers
+from recsvc.live.state import NO_ROW, LiveState
+from recsvc.serving.candidates import Candidate
+from recsvc.serving.live_catalogue import CatalogueView
+from recsvc.serving.scoring.parts import FloatArray, PlaceArray
+from recsvc.serving.verification import Model
+
+MAX_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """What the model's score of an item comes from.
+
+    `own` is what the history adds to it, `common` what everybody gets. `item_ids` are the history items that
+    carried it, the greatest part first; none where it would be no lower without those of the greatest parts.
+    """
+
+    own: float
+    common: float
+    item_ids: tuple[str, ...]
+
+
+def trained_drivers(
+    candidates: Sequence[Candidate], history: History, model: Model, view: CatalogueView
+) -> Mapping[str, Driven]:
+    """By item id; nothing of an item that the model has neither a row nor factors of."""
+    if not candidates or not len(history):
+        return {}
+    account = model.scorer.account(history)
+    history_ids = model.bundle.items.ids_of(history.item_rows.tolist())
+    known = {one.item.item_id: one.row for one in candidates if one.row is not None}
+    carried = account.of(np.array(list(known.values()), dtype=np.int32))
+    driven = {
+        item_id: Driven(
+            float(own.sum()), float(common), _named(own, history_ids, partial(account.falls_without, row))
+        )
+        for (item_id, row), own, common in zip(known.items(), carried.own, carried.common, strict=True)
+    }
+    for one in candidates:
+        if one.row is None and (factors := view.cold[one.item.kind].factors_of(one.item.item_id)):
+            own = account.of_new(factors).own[0]
+            falls = partial(account.new_falls_without, factors)
+            driven[one.item.item_id] = Driven(float(own.sum()), 0.0, _named(own, history_ids, falls))
+    return driven
+
+
+def neighbours_drivers(
+    candidate: Candidate, customer_id: str, state: LiveState, may_be_named: frozenset[str]
+) -> tuple[str, ...]:
+    """The items that the customer shares with those of the item's readers who are most alike, if any."""
+    (item,) = state.rows_of([candidate.item.item_id])
+    customer = state.customer_row(customer_id)
+    if item == NO_ROW or customer is None:
+        return ()
+    rows, parts = shared_with_readers(state, customer, int(item))
+    ids = [state.item_ids[row] for row in rows[np.argsort(-parts, kind="stable")].tolist()]
+    return tuple(item_id for item_id in ids if item_id in may_be_named)[:MAX_NAMED]
+
+
+def _named(
+    own: FloatArray, history_ids: Sequence[str], falls_without: Callable[[PlaceArray], bool]
+) -> tuple[str, ...]:
+    """The greatest positive parts, as many as the score falls without; else the greatest one that it does."""
+    order = np.argsort(-own, kind="stable")[:MAX_NAMED]
+    greatest = order[own[order] > 0]
+    together = [greatest[:n] for n in range(len(greatest), 0, -1)]
+    alone = [greatest[n : n + 1] for n in range(1, len(greatest))]
+    named: PlaceArray = next((places for places in together + alone if falls_without(places)), greatest[:0])
+    return tuple(history_ids[place] for place in named.tolist())
