@@ -18,6 +18,7 @@ from recsvc.bundles.registry import Registry
 from recsvc.domain.customers import Customer
 from recsvc.domain.interactions import Interaction, Known
 from recsvc.domain.items import Item, ItemKind
+from recsvc.domain.merchandising import MerchandisingRule, RuleAction
 from recsvc.domain.records import Versioned
 from recsvc.domain.slates import Slate, SlateRequest
 from recsvc.errors import RedisError, StoreError
@@ -31,6 +32,7 @@ from recsvc.serving.health import Health
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.stores.memory import MemoryCatalogue, MemoryCustomers, MemoryEvents, MemorySlateCache
+from recsvc.stores.memory_merchandising import MemoryMerchandising
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -106,7 +108,8 @@ class World:
         )
         self.cache = MemorySlateCache(monotonic=lambda: self.seconds)
         self.bundles = LiveBundles(self.registry)
-        self.catalogue = LiveCatalogue(self.items, self.bundles)
+        self.rules = MemoryMerchandising(self.items)
+        self.catalogue = LiveCatalogue(self.items, self.bundles, self.rules.rules)
         self._ids = count(1)
         self.engine = self.engine_over(SubjectReader(self.customers, self.events, policy))
         self.cached = self.cached_over(self.cache)
@@ -129,6 +132,19 @@ class World:
     def put(self, *items: Item) -> None:
         self.items.put_many(items)
         self.catalogue.refresh()
+
+    def rule(self, action: str, **fields: Any) -> MerchandisingRule:
+        """Put a rule that is on now and for an hour, but for what is given."""
+        fields = {
+            "rule_id": action,
+            "starts_at": self.now,
+            "ends_at": self.now + timedelta(hours=1),
+            **fields,
+        }
+        rule = MerchandisingRule(action=RuleAction(action), **fields)
+        self.rules.put(rule, expected="*" if self.rules.get(rule.rule_id) else None)
+        self.catalogue.refresh()
+        return rule
 
     def record(self, *customers: Customer) -> None:
         self.customers.put_many(customers, now=self.now)

@@ -26,7 +26,7 @@ class Candidate:
     """An item proposed by a rung, with the rung's score. `row` is the bundle's, None where it has none.
 
     `shares` is None where the score is the model's alone, or nobody's. `rules` are those of the marketers
-    that name the item; `own_score` is what it had before one of them moved it, None where none did.
+    that name the item; `own` is the candidate as the rung proposed it, None where no rule moved it.
     """
 
     item: Item

@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from recsvc.domain.items import Item, ItemKind, ItemStatus
+from recsvc.domain.merchandising import NO_RULES_ON, RulesOn
 from recsvc.domain.slates import SlateRequest
 from recsvc.serving.customers import Subject
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What a gate may look at beside the item."""
+    """What a gate may look at beside the item. `rules` are the merchandising rules that are on."""
 
     request: SlateRequest
     subject: Subject
     now: datetime
+    rules: RulesOn = NO_RULES_ON
 
 
 def refusal_of(item: Item, circumstances: Circumstances) -> str | None:
@@ -72,9 +74,13 @@ def _is_not_held_back(item: Item, at: Circumstances) -> bool:
     return item.category is None or item.category not in at.subject.held_back
 
 
+def _is_not_blocked(item: Item, at: Circumstances) -> bool:
+    return not at.rules.blocks(item)
+
+
 Gate = tuple[str, Callable[[Item, Circumstances], bool]]
 
-CONTENT_GATES: tuple[Gate, ...] = (
+_COMMON_GATES: tuple[Gate, ...] = (
     ("not_live", _is_live),
     ("not_valid_now", _is_valid),
     ("suppressed", _is_not_suppressed),
@@ -83,9 +89,13 @@ CONTENT_GATES: tuple[Gate, ...] = (
     ("wrong_category", _is_of_category),
     ("excluded", _is_not_excluded),
 )
+# What marketers ask comes after what the customer and the law ask.
+_BLOCK: Gate = ("blocked", _is_not_blocked)
+CONTENT_GATES: tuple[Gate, ...] = (*_COMMON_GATES, _BLOCK)
 OFFER_GATES: tuple[Gate, ...] = (
     ("no_consent", _is_consented),
     ("not_suitable", _is_suitable),
-    *CONTENT_GATES,
+    *_COMMON_GATES,
     ("no_disclosure", _is_disclosed),
+    _BLOCK,
 )

@@ -1,0 +1,188 @@
+"""What marketers' rules do to a list. In: rankings of eligible candidates, or a list. Out: the same as ruled.
+
+A factor works on places, because the scores of models and rungs have no scale in common: the item of place p
+among the eligible ones stands where p / factor would be, so that a boost by 2 lifts the 20th to the 10th
+place and a bury by 0.5 sinks the 3rd to the 6th. Of several that meet at one place, the higher factor comes
+first. A pin comes after all ranking and takes its position, whatever the model thinks. No rule opens a gate:
+blocks are one themselves (`eligibility`), and every pinned item has to pass all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
+from heapq import heappop, heappush
+from itertools import islice
+
+import structlog
+
+from recsvc.domain.items import Item, ItemKind
+from recsvc.domain.merchandising import MerchandisingRule, RuleAction, RulesOn
+from recsvc.domain.slates import AppliedRule, Reason, Slate, Source
+from recsvc.policy import Policy
+from recsvc.serving.candidate import Candidate
+from recsvc.serving.eligibility import Circumstances, refusal_of
+from recsvc.serving.live_catalogue import CatalogueView
+from recsvc.serving.reason_texts import OUR_PICK, text_of
+from recsvc.serving.verification import Model
+
+log = structlog.get_logger()
+
+MAX_LOOKED_AT = 2_000
+"""How far down a ranking boosts and buries move anything."""
+
+
+def ruled(rankings: Iterable[Iterator[Candidate]], rules: RulesOn) -> Iterator[Iterator[Candidate]]:
+    """The same rankings of eligible candidates, ordered as boosts and buries will have it.
+
+    Of every ranking but the last, which is the whole, only the beginning comes that nothing further down
+    could be lifted into: who needs more goes on to the next.
+    """
+    if not rules.weighs:
+        yield from rankings
+        return
+    shortlist: Iterator[Candidate] | None = None
+    for ranking in rankings:
+        if shortlist is not None:
+            yield _settled(shortlist, rules)
+        shortlist = ranking
+    if shortlist is not None:
+        yield _whole(shortlist, rules)
+
+
+def _whole(ranking: Iterator[Candidate], rules: RulesOn) -> Iterator[Candidate]:
+    unsettled = yield from _settled(ranking, rules)
+    yield from unsettled
+    yield from ranking
+
+
+def _settled(ranking: Iterator[Candidate], rules: RulesOn) -> Generator[Candidate, None, Sequence[Candidate]]:
+    """The candidates in their new order as soon as it is certain; at last those of which it is not.
+
+    Whoever is ranked at p stands at p / highest factor at best, so all with a lower place are settled (the
+    threshold algorithm of Fagin, Lotem and Naor 2003): the order is exact, and the look as short as can be.
+    """
+    ranked: list[Candidate] = []
+    waiting: list[tuple[float, float, int]] = []  # The new place, the factor negated, the old place.
+    for p, candidate in enumerate(islice(ranking, MAX_LOOKED_AT), start=1):
+        while waiting and waiting[0][0] < p / rules.highest_factor:
+            yield _moved(ranked, *heappop(waiting), rules)
+        ranked.append(candidate)
+        factor = rules.factor_of(candidate.item)
+        heappush(waiting, (p / factor, -factor, p))
+    return [_moved(ranked, *one, rules) for one in sorted(waiting)]
+
+
+def _moved(
+    ranked: Sequence[Candidate], new_place: float, minus_factor: float, place: int, rules: RulesOn
+) -> Candidate:
+    """The candidate with the score and the rung that belong to its new place, and the rules that name it."""
+    candidate = ranked[place - 1]
+    applied = _applied(rules.weighing(candidate.item))
+    if not applied:
+        return candidate
+    there = ranked[min(math.ceil(new_place), len(ranked)) - 1]
+    return replace(candidate, score=there.score, source=there.source, rules=applied, own=candidate)
+
+
+def place_pins(
+    chosen: Sequence[Candidate],
+    circumstances: Circumstances,
+    model: Model | None,
+    view: CatalogueView,
+    policy: Policy,
+) -> list[Candidate]:
+    """The chosen with every pinned item at its position, no item twice, and no more than was asked for.
+
+    Of several pins at one position the first by rule id has it and the next follow. A pin beyond the end of
+    a list comes last on it; one beyond its limit is not shown. What the customer used before is not pinned
+    again, unless the policy repeats items of its kind.
+    """
+    rules, limit = circumstances.rules, circumstances.request.limit
+    if not rules.pins:
+        return list(chosen)
+    by_id = {candidate.item.item_id: candidate for candidate in chosen}
+    pinned = {
+        item.item_id: (pin.position or 1, _pinned(pin, item, by_id.get(item.item_id), rules))
+        for pin, item in _first_pins(rules, circumstances.request.kind, view)
+        if refusal_of(item, circumstances) is None and _may_be_met(item, circumstances, model, policy)
+    }
+    rest = (candidate for candidate in chosen if candidate.item.item_id not in pinned)
+    return list(islice(_merged(list(pinned.values()), rest), limit))
+
+
+def _first_pins(
+    rules: RulesOn, kind: ItemKind, view: CatalogueView
+) -> Iterator[tuple[MerchandisingRule, Item]]:
+    """Each pinned item of the kind that is live, with the first of its pins."""
+    seen: set[str] = set()
+    for pin in rules.pins:
+        item = view.items.get(pin.item_id or "")
+        if item is not None and item.kind is kind and pin.names(item) and item.item_id not in seen:
+            seen.add(item.item_id)
+            yield pin, item
+
+
+def _may_be_met(item: Item, circumstances: Circumstances, model: Model | None, policy: Policy) -> bool:
+    """Whether the customer has not used the item yet, or may meet it again."""
+    serving, past = policy.serving, circumstances.subject.past
+    if serving.repeat_offers if item.kind is ItemKind.OFFER else serving.repeat_content:
+        return True
+    row = model.bundle.items.row_of(item.item_id) if model else None
+    return item.item_id not in past.used and (row is None or row not in past.history.item_rows)
+
+
+def _pinned(pin: MerchandisingRule, item: Item, ranked: Candidate | None, rules: RulesOn) -> Candidate:
+    """A pinned item keeps the score that it had; one that no ranking put on the list has none to speak of."""
+    candidate = ranked or Candidate(item, 0.0, Source.EDITORIAL, None)
+    return replace(candidate, rules=_applied((pin, *rules.weighing(item))))
+
+
+def _merged(pinned: Sequence[tuple[int, Candidate]], rest: Iterator[Candidate]) -> Iterator[Candidate]:
+    """The pinned by position, the rest in the places between."""
+    n_placed = 0
+    for position, candidate in pinned:
+        for other in islice(rest, max(0, position - 1 - n_placed)):
+            n_placed += 1
+            yield other
+        n_placed += 1
+        yield candidate
+    yield from rest
+
+
+def is_pinned(candidate: Candidate) -> bool:
+    """Whether a rule put it where it is."""
+    return any(rule.action is RuleAction.PIN for rule in candidate.rules)
+
+
+def as_ranked(candidate: Candidate) -> Candidate:
+    """The candidate as its rung proposed it: what its reason has to be true of."""
+    return candidate.own or candidate
+
+
+def with_picks(chosen: Sequence[Candidate], reasons: Sequence[Reason], locale: str) -> list[Reason]:
+    """The reasons of the chosen, but that of a pinned item says that it is our pick."""
+    pick = Reason(OUR_PICK, text_of(OUR_PICK, locale))
+    return [pick if is_pinned(one) else reason for one, reason in zip(chosen, reasons, strict=True)]
+
+
+def source_of(chosen: Sequence[Candidate]) -> Source:
+    """The rung that answered: the highest of those on the list, wherever rules put its items."""
+    rungs = {candidate.source for candidate in chosen}
+    return next((rung for rung in Source if rung in rungs), Source.EDITORIAL)
+
+
+def log_ruled(slate: Slate) -> None:
+    """One line about a slate that rules changed. It names no customer."""
+    applied = [
+        {"rule_id": rule.rule_id, "action": rule.action.value, "item_id": item.item_id}
+        for item in slate.items
+        for rule in item.rules
+    ]
+    if applied:
+        log.info("slate_ruled", slate_id=slate.slate_id, rules=applied)
+
+
+def _applied(rules: Iterable[MerchandisingRule]) -> tuple[AppliedRule, ...]:
+    return tuple(AppliedRule(rule.rule_id, rule.action) for rule in rules)
