@@ -19,6 +19,7 @@ from recsvc.training.cold_start import cold_start_arrays
 from recsvc.training.describing import describe
 from recsvc.training.families.base import Family, training_data
 from recsvc.training.holdout import split
+from recsvc.training.live_parts import LiveChoice, weigh_live
 from recsvc.training.material import Source, gather
 from recsvc.training.profiles import CHANNELS
 from recsvc.training.proposing import proposal_arrays
@@ -32,6 +33,7 @@ class TrainingReport:
 
     manifest: Manifest
     selection: Selection
+    live: LiveChoice
     seconds: Mapping[str, float]
     cpu_seconds: Mapping[str, float]
 
@@ -70,6 +72,8 @@ def train(
 ) -> TrainingReport:
     """Judge the families and a blend of them, fit the best on everything, and publish it.
 
+    How much of what is live counts beside it is chosen by a replay of the end of the history.
+
     Args:
         time_budget_seconds: wall time after which the search of settings settles for the best that it has
             seen; None for the whole plan, which gives the same model on any machine.
@@ -92,6 +96,8 @@ def train(
             progress=progress,
             budget=Budget(time_budget_seconds, time.perf_counter),
         )
+    with watch.stage("live"):
+        live = weigh_live(material, policy, parts, selection, seed=seed, progress=progress)
     with watch.stage("fit"):
         data = training_data(material.matrix)
         model = selection.chosen.fit(data, seed=seed)
@@ -119,6 +125,7 @@ def train(
             arrays={},
             golden_queries=golden_queries(material.matrix, data, model),
             population=descriptions.population,
+            live=live.facts,
             name=name,
         )
         arrays = {
@@ -126,7 +133,8 @@ def train(
             **proposals,
             **cold_start,
             **descriptions.arrays,
+            **live.arrays,
             "catalogue": catalogue_array(catalogue),
         }
         manifest = registry.publish(facts, arrays)
-    return TrainingReport(manifest, selection, watch.seconds, watch.cpu_seconds)
+    return TrainingReport(manifest, selection, live, watch.seconds, watch.cpu_seconds)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from recsvc.bundles.manifest import BLEND
 from recsvc.history.matrix import InteractionMatrix
-from recsvc.training.blending import Recipe
+from recsvc.training.blending import Model, Recipe
 from recsvc.training.budget import Budget
 from recsvc.training.chance import seeds_of
 from recsvc.training.evaluation import CUTOFFS, PRIMARY_METRIC
@@ -34,7 +34,8 @@ class Selection:
     """The outcome. `tried` holds every family at its best, and the blend of them where there is one.
 
     It is empty when there was not enough to judge by; `holdout` says what that was. `trials` is every setting
-    that was looked at on the way; `cpu_seconds` what the whole selection cost.
+    that was looked at on the way; `cpu_seconds` what the whole selection cost. `judged` is the chosen model
+    as it was judged, fitted to what was not held out; None where nothing was.
     """
 
     chosen: Recipe
@@ -43,6 +44,7 @@ class Selection:
     why: str
     holdout: str
     cpu_seconds: float
+    judged: Model | None = None
 
     @property
     def als_fit_seconds(self) -> float | None:
@@ -81,7 +83,13 @@ def select_model(
         _why(chosen, tried),
         parts.held_out.description,
         round(time.process_time() - started, 3),
+        _as_judged(chosen.recipe, fits),
     )
+
+
+def _as_judged(recipe: Recipe, fits: Sequence[Fit]) -> Model:
+    fitted = {fit.fitted.family.name: fit.fitted for fit in fits}
+    return Model(tuple((fitted[family.name], weight) for family, weight in recipe.parts))
 
 
 def _search_all(families: Sequence[Family], judge: Judge, budget: Budget) -> tuple[Fit, ...]:

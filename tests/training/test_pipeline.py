@@ -208,7 +208,7 @@ def test_progress_tells_of_every_stage_from_0_to_1(tmp_path: Path) -> None:
     report = run(tmp_path, progress=lambda stage, share: told.append((stage, share)))
     stages = list(dict.fromkeys(stage for stage, _ in told))
     assert [stage for stage in stages if " " not in stage] == list(report.seconds)
-    assert list(report.seconds) == ["prepare", "select", "fit", "profiles", "publish"]
+    assert list(report.seconds) == ["prepare", "select", "live", "fit", "profiles", "publish"]
     for stage in ("fit popularity", "fit als", "weigh families", "judge models"):
         assert stage in stages
     for stage in report.seconds:

@@ -7,7 +7,7 @@ where that is equal too, all others do: chance never flatters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,10 @@ class Shortlisted:
         if self.wanted is None:
             return self.rank_outside
         return rank_of(self.wanted, scores, self.firsts)
+
+    def with_parts(self, parts: Floats) -> Shortlisted:
+        """The same list where the parts say something else: (n_rows, n_parts)."""
+        return replace(self, parts=parts)
 
 
 def rank_of(wanted: int, scores: Floats, firsts: Floats) -> int:
