@@ -12,7 +12,8 @@ from recsvc.domain.slates import AppliedRule, Source
 class Shares:
     """What carried a score that is a sum of trained and live parts, each above the mean of the shortlist.
 
-    `popularity` is that of the counts and of recency, `newness` that of all that hangs on an item's age.
+    `trained` is what the history adds to the model's score, `popularity` that of the counts, of recency, and
+    of what the model says to everybody, `newness` that of all that hangs on an item's age.
     """
 
     trained: float

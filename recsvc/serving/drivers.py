@@ -7,7 +7,6 @@ the score, folded in anew, is lower: no reason is given that did not drive the s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from recsvc.bundles.bundle import History
 from recsvc.live.scoring import shared_with_readers
 from recsvc.live.state import NO_ROW, LiveState
-from recsvc.serving.candidates import Candidate
+from recsvc.serving.candidate import Candidate
 from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.scoring.parts import FloatArray, PlaceArray
 from recsvc.serving.verification import Model
@@ -23,41 +22,29 @@ from recsvc.serving.verification import Model
 MAX_NAMED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Driven:
-    """What the model's score of an item comes from.
-
-    `own` is what the history adds to it, `common` what everybody gets. `item_ids` are the history items that
-    carried it, the greatest part first; none where it would be no lower without those of the greatest parts.
-    """
-
-    own: float
-    common: float
-    item_ids: tuple[str, ...]
-
-
 def trained_drivers(
     candidates: Sequence[Candidate], history: History, model: Model, view: CatalogueView
-) -> Mapping[str, Driven]:
-    """By item id; nothing of an item that the model has neither a row nor factors of."""
+) -> Mapping[str, tuple[str, ...]]:
+    """By the candidate's item id the history items that carried its score, the greatest part first.
+
+    None where the score would be no lower without those of the greatest parts; nothing of an item that the
+    model has neither a row nor factors of.
+    """
     if not candidates or not len(history):
         return {}
     account = model.scorer.account(history)
     history_ids = model.bundle.items.ids_of(history.item_rows.tolist())
     known = {one.item.item_id: one.row for one in candidates if one.row is not None}
-    carried = account.of(np.array(list(known.values()), dtype=np.int32))
-    driven = {
-        item_id: Driven(
-            float(own.sum()), float(common), _named(own, history_ids, partial(account.falls_without, row))
-        )
-        for (item_id, row), own, common in zip(known.items(), carried.own, carried.common, strict=True)
+    parts = account.of(np.array(list(known.values()), dtype=np.int32)).own
+    drivers = {
+        item_id: _named(own, history_ids, partial(account.falls_without, row))
+        for (item_id, row), own in zip(known.items(), parts, strict=True)
     }
     for one in candidates:
         if one.row is None and (factors := view.cold[one.item.kind].factors_of(one.item.item_id)):
-            own = account.of_new(factors).own[0]
             falls = partial(account.new_falls_without, factors)
-            driven[one.item.item_id] = Driven(float(own.sum()), 0.0, _named(own, history_ids, falls))
-    return driven
+            drivers[one.item.item_id] = _named(account.of_new(factors).own[0], history_ids, falls)
+    return drivers
 
 
 def neighbours_drivers(

@@ -15,9 +15,9 @@ import numpy as np
 from recsvc.domain.items import Item, text_in
 from recsvc.domain.slates import Reason, Source
 from recsvc.live.state import LiveState
-from recsvc.serving.candidates import Candidate, Shares
+from recsvc.serving.candidate import Candidate, Shares
 from recsvc.serving.customers import Subject
-from recsvc.serving.drivers import Driven, neighbours_drivers, trained_drivers
+from recsvc.serving.drivers import neighbours_drivers, trained_drivers
 from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.reason_texts import (
     BECAUSE_YOU_READ,
@@ -59,9 +59,7 @@ def explain(
         state: the live state that neighbours were found in; None where the scores are the model's alone.
     """
     codes = _codes(chosen, subject, model, now)
-    because: Mapping[str, tuple[str, ...]] = {}
-    if in_detail:
-        codes, because = _in_detail(chosen, codes, subject, model, view, state)
+    because = _because(chosen, codes, subject, model, view, state) if in_detail and model else {}
     return [
         _reason(code, because.get(one.item.item_id, ()), view, locale)
         for one, code in zip(chosen, codes, strict=True)
@@ -106,35 +104,24 @@ def _may_be_new(item: Item, now: datetime) -> bool:
     return item.published_at is None or now - item.published_at <= NEW_FOR
 
 
-def _in_detail(
+def _because(
     chosen: Sequence[Candidate],
     codes: Sequence[str],
     subject: Subject,
-    model: Model | None,
+    model: Model,
     view: CatalogueView,
     state: LiveState | None,
-) -> tuple[list[str], Mapping[str, tuple[str, ...]]]:
-    """The codes as the parts of the scores have them, and by item id the history items behind them."""
-    detailed, because = list(codes), dict[str, tuple[str, ...]]()
-    history = subject.past.history
-    fitting = [one for one, code in zip(chosen, codes, strict=True) if code == FITS_YOUR_HISTORY]
-    driven = trained_drivers(fitting, history, model, view) if model else {}
-    read = frozenset(model.bundle.items.ids_of(history.item_rows.tolist()) if model else ())
-    for place, one in enumerate(chosen):
-        item_id = one.item.item_id
-        if codes[place] == FITS_YOUR_HISTORY:
-            found = driven.get(item_id)
-            detailed[place] = _code_of_driven(found)
-            because[item_id] = found.item_ids if found and detailed[place] == FITS_YOUR_HISTORY else ()
-        elif codes[place] == READ_BY_PEOPLE_LIKE_YOU and state is not None:
-            because[item_id] = neighbours_drivers(one, subject.customer_id, state, read | subject.past.used)
-    return detailed, because
-
-
-def _code_of_driven(driven: Driven | None) -> str:
-    if driven is None or max(driven.own, driven.common) <= 0:
-        return MORE_FOR_YOU
-    return FITS_YOUR_HISTORY if driven.own >= driven.common else POPULAR
+) -> Mapping[str, tuple[str, ...]]:
+    """By item id the history items that carried the scores."""
+    past = subject.past
+    coded = list(zip(chosen, codes, strict=True))
+    fitting = [one for one, code in coded if code == FITS_YOUR_HISTORY]
+    because = dict(trained_drivers(fitting, past.history, model, view))
+    if state is not None:
+        used = past.used.union(model.bundle.items.ids_of(past.history.item_rows.tolist()))
+        for one in (one for one, code in coded if code == READ_BY_PEOPLE_LIKE_YOU):
+            because[one.item.item_id] = neighbours_drivers(one, subject.customer_id, state, used)
+    return because
 
 
 def _reason(code: str, because: tuple[str, ...], view: CatalogueView, locale: str) -> Reason:
