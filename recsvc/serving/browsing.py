@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import chain, islice
 
 from recsvc.domain.items import Channel, Item, ItemKind
+from recsvc.domain.merchandising import RulesOn
 from recsvc.domain.slates import Source
 from recsvc.errors import NotFoundError
 from recsvc.serving.answers import ItemList
@@ -38,7 +39,7 @@ class Browser:
             raise NotFoundError("there is no such item, or it is not live")
         candidates = chain(_like(item, model, view), _of_category(item, model, view))
         others = (c for c in candidates if c.item.item_id != item_id)
-        return self._list(others, limit=limit, channel=channel, locale=locale, model=model)
+        return self._list(others, limit=limit, channel=channel, locale=locale, model=model, view=view)
 
     def trending(
         self,
@@ -53,7 +54,7 @@ class Browser:
         model, view = self._catalogue.model_and_view()
         candidates = chain(_popular(kind, model, view), _fresh(kind, view))
         wanted = (c for c in candidates if not categories or c.item.category in categories)
-        return self._list(wanted, limit=limit, channel=channel, locale=locale, model=model)
+        return self._list(wanted, limit=limit, channel=channel, locale=locale, model=model, view=view)
 
     def _list(
         self,
@@ -63,9 +64,11 @@ class Browser:
         channel: Channel,
         locale: str | None,
         model: Model | None,
+        view: CatalogueView,
     ) -> ItemList:
         now = self._clock()
-        shown = list(islice(_presentable(candidates, channel, now), limit))
+        rules = view.rules.on(now, channel, placement=None)
+        shown = list(islice(_presentable(candidates, channel, now, rules), limit))
         language = locale or self._default_locale
         return ItemList(
             items=tuple(show_item(c, position, None, language) for position, c in enumerate(shown, start=1)),
@@ -75,7 +78,9 @@ class Browser:
         )
 
 
-def _presentable(candidates: Iterator[Candidate], channel: Channel, now: datetime) -> Iterator[Candidate]:
+def _presentable(
+    candidates: Iterator[Candidate], channel: Channel, now: datetime, rules: RulesOn
+) -> Iterator[Candidate]:
     seen: set[str] = set()
     for candidate in candidates:
         item = candidate.item
@@ -86,6 +91,7 @@ def _presentable(candidates: Iterator[Candidate], channel: Channel, now: datetim
             and item.is_valid_at(now)
             and not item.offer_terms.risk_class
             and item.offer_terms.is_disclosed
+            and not rules.blocks(item)
         ):
             seen.add(item.item_id)
             yield candidate

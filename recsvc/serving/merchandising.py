@@ -66,9 +66,9 @@ def _settled(ranking: Iterator[Candidate], rules: RulesOn) -> Generator[Candidat
     ranked: list[Candidate] = []
     waiting: list[tuple[float, float, int]] = []  # The new place, the factor negated, the old place.
     for p, candidate in enumerate(islice(ranking, MAX_LOOKED_AT), start=1):
+        ranked.append(candidate)
         while waiting and waiting[0][0] < p / rules.highest_factor:
             yield _moved(ranked, *heappop(waiting), rules)
-        ranked.append(candidate)
         factor = rules.factor_of(candidate.item)
         heappush(waiting, (p / factor, -factor, p))
     return [_moved(ranked, *one, rules) for one in sorted(waiting)]
