@@ -31,7 +31,7 @@ from recsvc.serving.past import NO_PAST, Past
 from recsvc.serving.scoring import Shortlist
 from recsvc.serving.scoring.parts import RowArray
 from recsvc.serving.scoring.shortlist import DEPTH
-from recsvc.serving.scoring.standardised import TrainedScores
+from recsvc.serving.scoring.standardised import NoOpinion, TrainedScores
 from recsvc.serving.verification import Model
 
 __all__ = ["Candidate", "Shares", "ranked", "rankings"]
@@ -88,9 +88,7 @@ def _is_personal(subject: Subject, model: Model) -> bool:
 def _blended(open_items: Open, subject: Subject, model: Model, live: Live) -> list[Candidate]:
     """The beginning of the highest rung where what is live counts too."""
     history = subject.past.history
-    trained = None
-    if len(history) and live.trained_weight:
-        trained = TrainedScores(model.scorer, history, model.shortlist)
+    trained = TrainedScores(model.scorer, history) if len(history) else NoOpinion(model.bundle.popularity)
     is_folded_in = subject.past.is_folded_in or not len(history)
     source = Source.FOLDED_IN if is_folded_in else Source.PERSONALISED
     return shortlisted(live, subject.live_id, open_items, trained, source)

@@ -8,20 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
+import structlog
+
 from recsvc.domain.items import Item, ItemKind, text_in
-from recsvc.domain.slates import OfferItem, Reason, ShownDisclosure, Slate, SlateItem, SlateRequest, Source
+from recsvc.domain.slates import OfferItem, Reason, ShownDisclosure, Slate, SlateItem, SlateRequest
 from recsvc.policy import Policy
 from recsvc.serving.candidates import Candidate, rankings
 from recsvc.serving.customers import Subject, SubjectReader
 from recsvc.serving.eligibility import Circumstances, refusal_of
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
+from recsvc.serving.live_ranking import Live, LiveStates, live_of
+from recsvc.serving.merchandising import as_ranked, log_ruled, place_pins, ruled, source_of, with_picks
 from recsvc.serving.reasons import explain
 from recsvc.serving.reranking import Pool, after, arrange, consider, requests_of_page
 from recsvc.serving.verification import Model
 
+log = structlog.get_logger()
+
 
 class Engine:
-    """Makes slates."""
+    """Makes slates. Whatever is wrong with what is live, they are made without it."""
 
     def __init__(
         self,
@@ -31,12 +37,14 @@ class Engine:
         *,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
+        live: LiveStates | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._subjects = subjects
         self._policy = policy
         self._clock = clock
         self._new_id = new_id
+        self._live = live
 
     def recommend(self, request: SlateRequest) -> Slate:
         """The slate for this request, from one model and one state of the catalogue."""
@@ -45,10 +53,33 @@ class Engine:
         subject = self._subjects.read(
             request.customer_id, channel=request.channel, model=model, items=view.items, now=now
         )
+        try:
+            with live_of(self._live, model) as live:
+                return self._slate(request, subject, model, view, live, now)
+        except Exception as error:
+            if self._live is None:
+                raise
+            log.warning("live_state_unusable", reason=repr(error))
+        return self._slate(request, subject, model, view, None, now)
+
+    def _slate(
+        self,
+        request: SlateRequest,
+        subject: Subject,
+        model: Model | None,
+        view: CatalogueView,
+        live: Live | None,
+        now: datetime,
+    ) -> Slate:
         locale = request.locale or subject.locale
-        chosen = self._choose(request, subject, model, view, now)
-        reasons = explain(chosen, subject, model, view, locale=locale, in_detail=request.explain, now=now)
-        return Slate(
+        state = live.state if live else None
+        chosen = self._choose(request, subject, model, view, live, now)
+        proposed = [as_ranked(candidate) for candidate in chosen]
+        reasons = explain(
+            proposed, subject, model, view, locale=locale, in_detail=request.explain, now=now, state=state
+        )
+        reasons = with_picks(chosen, reasons, locale)
+        slate = Slate(
             slate_id=f"s_{self._new_id()}",
             customer_id=request.customer_id,
             kind=request.kind,
@@ -59,34 +90,47 @@ class Engine:
                 show_item(candidate, position, reason, locale)
                 for position, (candidate, reason) in enumerate(zip(chosen, reasons, strict=True), start=1)
             ),
-            source=chosen[0].source if chosen else Source.EDITORIAL,
+            source=source_of(chosen),
             model_version=model.version if model else None,
             policy_version=self._policy.version,
             generated_at=now,
             expires_at=self._expiry(now, view, subject),
             degraded=_degraded(subject, model_missing=model is None, stale=self._catalogue.is_stale),
         )
+        log_ruled(slate)
+        return slate
 
     def _choose(
-        self, request: SlateRequest, subject: Subject, model: Model | None, view: CatalogueView, now: datetime
+        self,
+        request: SlateRequest,
+        subject: Subject,
+        model: Model | None,
+        view: CatalogueView,
+        live: Live | None,
+        now: datetime,
     ) -> list[Candidate]:
         """The list, without what the earlier placements of its page show."""
         shown: list[str] = []
         chosen: list[Candidate] = []
         for asked in requests_of_page(request, self._policy.pages):
-            considered = self._consider(Circumstances(after(asked, shown), subject, now), model, view)
+            rules = view.rules.on(now, asked.channel, asked.placement)
+            circumstances = Circumstances(after(asked, shown), subject, now, rules)
+            considered = self._consider(circumstances, model, view, live)
             chosen = arrange(considered, asked, subject, view, self._policy.lists)
+            chosen = place_pins(chosen, circumstances, model, view, self._policy)
             shown += [candidate.item.item_id for candidate in chosen]
         return chosen
 
     def _consider(
-        self, circumstances: Circumstances, model: Model | None, view: CatalogueView
+        self, circumstances: Circumstances, model: Model | None, view: CatalogueView, live: Live | None
     ) -> Sequence[Candidate]:
         """The best eligible candidates, of the first ranking that has enough of them."""
         request = circumstances.request
         pool = Pool((), False)
-        for ranking in rankings(request.kind, circumstances.subject, model, view, self._policy):
-            pool = consider(_eligible(ranking, circumstances), request, self._policy.lists)
+        proposed = rankings(request.kind, circumstances.subject, model, view, self._policy, live)
+        eligible = (_eligible(ranking, circumstances) for ranking in proposed)
+        for ranking in ruled(eligible, circumstances.rules):
+            pool = consider(ranking, request, self._policy.lists)
             if pool.is_enough:
                 break
         return pool.candidates
@@ -110,6 +154,7 @@ def show_item(candidate: Candidate, position: int, reason: Reason | None, locale
         url=item.url,
         reason=reason,
         propensity=1.0,  # The list is a pure function of its inputs: no other could have been shown.
+        rules=candidate.rules,
     )
     if item.kind is ItemKind.CONTENT:
         return shown

@@ -36,7 +36,7 @@ from recsvc.serving.cold_items import ColdItems
 from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.live_snapshot import live_model_of
 from recsvc.serving.scoring.parts import RowArray
-from recsvc.serving.scoring.standardised import TrainedScores
+from recsvc.serving.scoring.standardised import TrainedOpinion
 from recsvc.serving.verification import Model
 
 _HALF_LIVES = HalfLives(0, 1)
@@ -121,7 +121,7 @@ class Open:
 
 
 def shortlisted(
-    live: Live, customer_id: str | None, of: Open, trained: TrainedScores | None, source: Source
+    live: Live, customer_id: str | None, of: Open, trained: TrainedOpinion, source: Source
 ) -> list[Candidate]:
     """The shortlist in order. `customer_id` None says nothing of the customer's own."""
     items = _proposed(live, of, trained)
@@ -132,7 +132,8 @@ def shortlisted(
     by_model = _trained(list(items), of, trained)
     weighted = scores * np.asarray(live.model.weights)
     total = blend(scores, live.model.weights) + live.trained_weight * by_model
-    shares = _shares(weighted, live.trained_weight * by_model)
+    by_everybody = _common(list(items), of, trained)
+    shares = _shares(weighted, live.trained_weight * by_model, live.trained_weight * by_everybody)
     firsts = np.where(places >= 0, live.state.firsts()[places] if live.state.n_items else np.inf, np.inf)
     listed = list(items.values())
     return [
@@ -163,23 +164,22 @@ def popular_now(live: Live, of: Open) -> Iterator[Candidate]:
         yield Candidate(item, float(scores[row]), Source.POPULAR, of.view.rows.get(item.item_id))
 
 
-def _proposed(live: Live, of: Open, trained: TrainedScores | None) -> dict[str, Item]:
+def _proposed(live: Live, of: Open, trained: TrainedOpinion) -> dict[str, Item]:
     """The items of the shortlist by id, in an order that is always the same."""
     counts = live.state.log_counts(_HALF_LIVES.short, live.at)
     proposed = {item.item_id: item for _, item in islice(_open_of(live.state, counts, of), SHORTLIST_LENGTH)}
-    if trained is not None:
-        best = trained.best(of.rows, SHORTLIST_LENGTH).tolist()
-        proposed |= {item.item_id: item for item in map(of.view.by_row.__getitem__, best)}
-    proposed |= {item.item_id: item for item in _best_cold(live, of, trained)}
+    best = trained.best(of.rows, SHORTLIST_LENGTH).tolist()
+    proposed |= {item.item_id: item for item in map(of.view.by_row.__getitem__, best)}
+    proposed |= {item.item_id: item for item in _best_cold(of, trained)}
     unmet = (item for item in of.unplaced() if live.state.rows_of([item.item_id])[0] == NO_ROW)
     return proposed | {item.item_id: item for item in islice(unmet, SHORTLIST_LENGTH)}
 
 
-def _best_cold(live: Live, of: Open, trained: TrainedScores | None) -> Iterable[Item]:
-    """What has no row but factors, by what the model thinks of it, then the newest."""
-    if len(of.cold.items) <= SHORTLIST_LENGTH or trained is None:
-        return of.cold.items[:SHORTLIST_LENGTH]
-    order = np.argsort(-trained.of_new(of.cold.factors), kind="stable")[:SHORTLIST_LENGTH]
+def _best_cold(of: Open, trained: TrainedOpinion) -> Iterable[Item]:
+    """What has no row but factors, as far as the model thinks most of it; of equals the newest."""
+    if len(of.cold.items) <= SHORTLIST_LENGTH:
+        return of.cold.items
+    order = np.argsort(-_of_cold(of, trained), kind="stable")[:SHORTLIST_LENGTH]
     return (of.cold.items[place] for place in order)
 
 
@@ -226,27 +226,37 @@ def _ages(items: Iterable[Item], at: float) -> Floats:
     return at - np.array(published, dtype=np.float64)
 
 
-def _trained(item_ids: list[str], of: Open, trained: TrainedScores | None) -> Floats:
+def _trained(item_ids: list[str], of: Open, trained: TrainedOpinion) -> Floats:
     """What the model thinks of each item: 0, the mean, where it knows none: (n_items,)."""
     scores = np.zeros(len(item_ids))
-    if trained is None:
-        return scores
     rows = np.array([of.view.rows.get(item_id, NO_ROW) for item_id in item_ids], dtype=np.int32)
     scores[rows >= 0] = trained.of(rows[rows >= 0])
     if of.cold.items:
-        by_id = dict(zip((i.item_id for i in of.cold.items), trained.of_new(of.cold.factors), strict=True))
+        by_id = dict(zip((item.item_id for item in of.cold.items), _of_cold(of, trained), strict=True))
         for place in np.flatnonzero(rows < 0).tolist():
             scores[place] = by_id.get(item_ids[place], 0.0)
     return scores
 
 
-def _shares(weighted: Floats, trained: Floats) -> Floats:
-    """As the fields of `Shares`, each above its mean: (n_items, 4)."""
+def _of_cold(of: Open, trained: TrainedOpinion) -> Floats:
+    return trained.of_new(of.cold.factors, len(of.cold.items))
+
+
+def _common(item_ids: list[str], of: Open, trained: TrainedOpinion) -> Floats:
+    """What the model says of each item whatever the history: (n_items,)."""
+    scores = np.zeros(len(item_ids))
+    rows = np.array([of.view.rows.get(item_id, NO_ROW) for item_id in item_ids], dtype=np.int32)
+    scores[rows >= 0] = trained.common_of(rows[rows >= 0])
+    return scores
+
+
+def _shares(weighted: Floats, trained: Floats, common: Floats) -> Floats:
+    """As the fields of `Shares`, each above its mean: (n_items, 4). What is `common` is no customer's own."""
     shares = np.stack(
         [
-            trained,
+            trained - common,
             weighted[:, _NEIGHBOURS],
-            weighted[:, _OF_POPULARITY].sum(axis=1),
+            weighted[:, _OF_POPULARITY].sum(axis=1) + common,
             weighted[:, _OF_NEWNESS].sum(axis=1),
         ],
         axis=1,

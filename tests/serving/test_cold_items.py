@@ -181,9 +181,10 @@ def hot(bank_in_small: SampleBank, factor_world: World) -> str:
 
 
 def twin_of_the_best(world: World, customer_id: str) -> Item:
-    """What came after the training, and is in all but its id what the customer would be shown first."""
+    """What came after the training, and is in all but its names what the customer would be shown first."""
     best = ids(world.slate(CONTENT, customer_id))[0]
-    return replace(world.catalogue.view.items[best], item_id="just-in", status=ItemStatus.LIVE)
+    renamed = {"item_id": "just-in", "title": {"en": "Just in"}, "url": None}
+    return replace(world.catalogue.view.items[best], **renamed, status=ItemStatus.LIVE)
 
 
 def test_a_new_item_stands_among_the_others_where_it_fits(factor_world: World, hot: str) -> None:

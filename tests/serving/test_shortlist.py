@@ -47,6 +47,9 @@ class Watched:
         self.asked.append(len(item_rows))
         return self.scorer.score_of(history, item_rows)
 
+    def common_of(self, item_rows: RowArray) -> FloatArray:
+        return self.scorer.common_of(item_rows)
+
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:

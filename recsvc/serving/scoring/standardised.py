@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,33 +16,69 @@ from numpy.typing import NDArray
 from recsvc.bundles.bundle import History
 from recsvc.serving.scoring.parts import FloatArray, RowArray, Spread
 from recsvc.serving.scoring.scorers import Scorer
-from recsvc.serving.scoring.shortlist import Shortlist
 
 Floats = NDArray[np.float64]
 
 _NO_ROWS = np.zeros(0, dtype=np.int32)
 
 
-class TrainedScores:
-    """A model's scores after one history that is not empty. `shortlist` proposes where there are many."""
-
-    def __init__(self, scorer: Scorer, history: History, shortlist: Shortlist | None) -> None:
-        self._scorer, self._history, self._shortlist = scorer, history, shortlist
+class TrainedOpinion(Protocol):
+    """What the model says of items to one customer."""
 
     def of(self, item_rows: RowArray) -> Floats:
         """Of some items: (n_item_rows,)."""
+        ...
+
+    def common_of(self, item_rows: RowArray) -> Floats:
+        """What of it every history gets: (n_item_rows,)."""
+        ...
+
+    def of_new(self, new: Mapping[str, FloatArray], n_new: int) -> Floats:
+        """Of items that have no rows, by their factors: (n_new,)."""
+        ...
+
+    def best(self, item_rows: RowArray, n: int) -> RowArray:
+        """The best `n` of these rows, in ascending order."""
+        ...
+
+
+class NoOpinion:
+    """What it says without a history: that every item is an average one, and the best are the popular."""
+
+    def __init__(self, popularity: FloatArray) -> None:
+        self._popularity = popularity
+
+    def of(self, item_rows: RowArray) -> Floats:
+        return np.zeros(len(item_rows))
+
+    def common_of(self, item_rows: RowArray) -> Floats:
+        return np.zeros(len(item_rows))
+
+    def of_new(self, new: Mapping[str, FloatArray], n_new: int) -> Floats:
+        return np.zeros(n_new)
+
+    def best(self, item_rows: RowArray, n: int) -> RowArray:
+        return _best(item_rows, self._popularity[item_rows], n)
+
+
+class TrainedScores:
+    """A model's scores after one history that is not empty."""
+
+    def __init__(self, scorer: Scorer, history: History) -> None:
+        self._scorer, self._history = scorer, history
+
+    def of(self, item_rows: RowArray) -> Floats:
         return self._above_mean(self._all[item_rows])
 
-    def of_new(self, new: Mapping[str, FloatArray]) -> Floats:
-        """Of items that have no rows, by their factors: (n_new,). Raises ValueError as the scorer does."""
+    def common_of(self, item_rows: RowArray) -> Floats:
+        common: Floats = self._scorer.common_of(item_rows).astype(np.float64) / self._spread.deviation
+        return common
+
+    def of_new(self, new: Mapping[str, FloatArray], n_new: int) -> Floats:
         return self._above_mean(self._scorer.score_with_new(self._history, _NO_ROWS, new)[1])
 
     def best(self, item_rows: RowArray, n: int) -> RowArray:
-        """Of these rows the `n` with the highest scores, in ascending order."""
-        scores = self._all[item_rows]
-        if len(scores) <= n:
-            return item_rows
-        return np.sort(item_rows[np.argpartition(-scores, n)[:n]])
+        return _best(item_rows, self._all[item_rows], n)
 
     @cached_property
     def _all(self) -> FloatArray:
@@ -55,3 +92,9 @@ class TrainedScores:
         spread = self._spread
         above: Floats = (scores.astype(np.float64) - spread.mean) / spread.deviation
         return above
+
+
+def _best(item_rows: RowArray, scores: FloatArray, n: int) -> RowArray:
+    if len(scores) <= n:
+        return item_rows
+    return np.sort(item_rows[np.argpartition(-scores, n)[:n]])
