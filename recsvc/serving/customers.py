@@ -7,22 +7,24 @@ who was erased begins anew: nothing from before counts, not even in a bundle tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from recsvc.bundles.bundle import Bundle
 from recsvc.domain.customers import Customer
-from recsvc.domain.interactions import STANDING_TYPES, Known
+from recsvc.domain.interactions import STANDING_TYPES, Interaction, Known
 from recsvc.domain.items import Channel, Item
 from recsvc.domain.records import Versioned
 from recsvc.errors import StoreError
 from recsvc.policy import Policy
 from recsvc.serving.objections import held_back_categories, may_still_market
-from recsvc.serving.past import NO_PAST, Past, read_past, read_refusals
+from recsvc.serving.past import NO_PAST, Past, read_past, read_refusals, with_reactions
 from recsvc.serving.protocols import CustomerDirectory, EventHistory
 from recsvc.serving.verification import Model
 
 MAX_RECENT = 200
+MAX_LATELY = 500  # Of a customer's last day: a page of ten that is looked at fifty times.
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,9 @@ class SubjectReader:
         self._directory = directory
         self._events = events
         self._policy = policy
+        rules = policy.interaction_types
+        # What says nothing for or against an item must not push out what does.
+        self._says_nothing = frozenset(name for name in rules if rules[name].strength == 0)
 
     def read(
         self,
@@ -71,11 +76,12 @@ class SubjectReader:
             is_erased = _is_erased_since(self._directory.erased_at(customer_id), model)
             customer_row = None if is_erased or model is None else model.bundle.customers.row_of(customer_id)
             known = self._known(customer_id, customer_row, model)
+            record = kept.value if kept else None
+            may_personalise = self._may_personalise(record)
+            lately = self._lately(customer_id, now) if may_personalise else ()
         except StoreError:
             return self._unreachable(customer_id)
-        record = kept.value if kept else None
-        may_personalise = self._may_personalise(record)
-        read = read_past if may_personalise else read_refusals
+        bundle = model.bundle if model else None
         suitability = record.suitability if record else None
         return Subject(
             customer_id=customer_id,
@@ -84,7 +90,9 @@ class SubjectReader:
             risk_limit=suitability.limit_at(now) if suitability else None,
             suitability_ends=suitability.expires_at if suitability else None,
             segment=self._segment(record, customer_row, model) if may_personalise else None,
-            past=read(customer_row, model.bundle if model else None, known, self._policy),
+            past=self._past(customer_row, bundle, known, lately, now)
+            if may_personalise
+            else read_refusals(customer_row, bundle, known, self._policy),
             held_back=held_back_categories(known, items, self._policy, now=now),
             degraded=(),
             live_id=customer_id if may_personalise and not is_erased else None,
@@ -124,7 +132,30 @@ class SubjectReader:
             received_after=facts.created_at if facts else None,
             limit=MAX_RECENT,
             always=STANDING_TYPES,
+            ignoring=self._says_nothing,
         )
+
+    def _lately(self, customer_id: str, now: datetime) -> Sequence[Interaction]:
+        """All that happened while impressions count, whatever the model knows of it."""
+        hours = self._policy.lists.rotation_hours
+        if not hours:
+            return ()
+        since = now - timedelta(hours=hours)
+        return self._events.known(
+            customer_id, occurred_after=since, received_after=None, limit=MAX_LATELY
+        ).interactions
+
+    def _past(
+        self,
+        customer_row: int | None,
+        bundle: Bundle | None,
+        known: Known,
+        lately: Sequence[Interaction],
+        now: datetime,
+    ) -> Past:
+        past = read_past(customer_row, bundle, known, self._policy)
+        since = now - timedelta(days=self._policy.lists.like_dismissed_days)
+        return with_reactions(past, lately, known, self._policy, dismissed_after=since)
 
     def _unreachable(self, customer_id: str) -> Subject:
         return Subject(

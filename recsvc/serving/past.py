@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from types import MappingProxyType
 
 import numpy as np
 
@@ -13,7 +12,6 @@ from recsvc.bundles.bundle import Bundle, History
 from recsvc.domain.interactions import IMPRESSION, Interaction, Known
 from recsvc.policy import Policy
 
-NOTHING_SHOWN: Mapping[str, int] = MappingProxyType({})
 EMPTY_HISTORY = History(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32))
 
 
@@ -31,7 +29,7 @@ class Past:
     is_folded_in: bool = False
     used: frozenset[str] = frozenset()
     suppressed: frozenset[str] = frozenset()
-    shown: Mapping[str, int] = NOTHING_SHOWN
+    shown: Mapping[str, int] = field(default_factory=dict)
     dismissed: tuple[str, ...] = ()
 
 

@@ -4,7 +4,8 @@
 beware of, and `greedy` how it is built from these; `pages` keeps the placements of a page apart. How much
 each concern weighs is the policy's `[lists]`, and the request's wish for diversity.
 
-A lower rung comes before a higher one only where the request wishes for diversity.
+Where the request wishes for diversity, the list stands in the order in which it was built, and a lower rung
+may come before a higher one. Else the concerns say what is on it, and relevance in which order.
 """
 
 from __future__ import annotations
@@ -45,15 +46,14 @@ def arrange(
     candidates = relevant_enough(considered, lists.least_relevance)
     if not candidates:
         return []
-    keeps_rungs = request.diversity == 0
+    keeps_order = request.diversity == 0
     strength = 0.0 if request.categories else lists.calibration
     mix = mix_of(subject.past, view, request.kind) if strength > 0 else {}
     weights = Weights.of(diversity=request.diversity, calibration=strength if mix else 0.0)
     codes, shares = coded([candidate.item.category for candidate in candidates], mix)
     relevance = weights.relevance * relevance_of(candidates, request.limit, subject.past, view)
-    rungs = _rungs(candidates)
-    if keeps_rungs:
-        relevance -= _A_RUNG * rungs
+    if keeps_order:
+        relevance -= _A_RUNG * _rungs(candidates)
     concerns: list[tuple[float, Concern]] = []
     if weights.likeness > 0:
         likeness_to = Likeness([candidate.item for candidate in candidates])
@@ -62,8 +62,8 @@ def arrange(
         concerns.append((weights.mix, Miscalibration(codes, shares)))
     openings = Openings(codes, most_of_a_category(request, lists))
     rows = choose_rows(relevance, request.limit, concerns, openings)
-    if keeps_rungs:  # What the cap let in at last may be of a higher rung than what came before.
-        rows.sort(key=rungs.__getitem__)
+    if keeps_order:
+        rows.sort(key=lambda row: (-relevance[row], row))
     return [candidates[row] for row in rows]
 
 
