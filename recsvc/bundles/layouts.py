@@ -88,6 +88,16 @@ LIVE: Layout = {
     "live_meeting_seconds": ("<f8", ("live meetings",)),
 }
 """What `recsvc.live` calls a snapshot, by the bundle's rows."""
+LIVE_PARTS = (
+    "popularity",
+    "long_popularity",
+    "newness",
+    "recency",
+    "neighbours",
+    "passed_over",
+    "depth",
+)
+"""The live parts that this release can weigh."""
 
 
 def layout_of(families: Sequence[str]) -> Layout:

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from recsvc.bundles.bundle import Bundle
 from recsvc.bundles.id_table import IdTable
-from recsvc.bundles.layouts import OF_FAMILY, SIMILARITY_FAMILIES, layout_of, optional_layouts
+from recsvc.bundles.layouts import (
+    LIVE,
+    LIVE_PARTS,
+    OF_FAMILY,
+    SIMILARITY_FAMILIES,
+    layout_of,
+    optional_layouts,
+)
 from recsvc.bundles.manifest import Manifest
 from recsvc.bundles.profiles import ABSENT, JOURNEYS, LIFECYCLES
 from recsvc.domain.rfm import N_SCORES
@@ -26,6 +33,7 @@ from recsvc.errors import BundleCorruptError
 def check_soundness(bundle: Bundle) -> None:
     """Refuse arrays that are sound one by one but do not fit together. Raises BundleCorruptError."""
     _check_parts(bundle.manifest)
+    _check_live_parts(bundle.manifest)
     _check_layout(bundle)
     for name in ("item_ids", "customer_ids"):
         _check_offsets(bundle, f"{name}_offsets", f"{name}_text")
@@ -50,6 +58,8 @@ def check_soundness(bundle: Bundle) -> None:
     _demand(bundle, "history_strengths", is_positive, "holds strengths that are not above 0")
     for name in ("popularity", "segment_popularity"):
         _demand(bundle, name, bool((bundle.arrays[name] >= 0).all()), "holds counts below 0")
+    if bundle.manifest.live is not None:
+        _check_live_arrays(bundle)
     _check_catalogue(bundle)
 
 
@@ -71,6 +81,27 @@ def _check_parts(manifest: Manifest) -> None:
         raise BundleCorruptError(manifest.version, "its strength scale", "is not above 0")
 
 
+def _check_live_parts(manifest: Manifest) -> None:
+    """What is live can be weighed, and its arrays are there if and only if it is."""
+    live = manifest.live
+    for name in sorted(
+        LIVE.keys() - manifest.arrays.keys() if live else LIVE.keys() & manifest.arrays.keys()
+    ):
+        reason = "is missing" if live else "is there, but its manifest names no live parts"
+        raise BundleCorruptError(manifest.version, f"{name}.npy", reason)
+    if live is None:
+        return
+    holds = {
+        f"are not {', '.join(LIVE_PARTS)}": live.weights.keys() == set(LIVE_PARTS),
+        "have half-lives that are not above 0": _is_positive(live.half_life_days)
+        and _is_positive(live.long_half_life_days),
+        "weigh the trained score below 0": live.trained_weight >= 0,
+    }
+    for otherwise, is_so in holds.items():
+        if not is_so:
+            raise BundleCorruptError(manifest.version, "its live parts", otherwise)
+
+
 def _is_positive(number: float) -> bool:
     return math.isfinite(number) and number > 0
 
@@ -85,6 +116,7 @@ def _check_layout(bundle: Bundle) -> None:
         "categories": len(manifest.categories),
         "channels": len(manifest.channels),
         "purchase facts": 3,
+        "live half-lives": 2,
     }
     families = [part.family for part in manifest.parts]
     groups = [group for group in optional_layouts(families) if group.keys() & bundle.arrays.keys()]
@@ -138,6 +170,17 @@ def _check_profiles(bundle: Bundle) -> None:
     repeats, last, age = purchases.T
     holds = (purchases == ABSENT).all(axis=1) | ((repeats >= 0) & (last >= 0) & (last <= age))
     _demand(bundle, "profile_purchases", bool(holds.all()), "holds purchases after the end of the window")
+
+
+def _check_live_arrays(bundle: Bundle) -> None:
+    arrays, rows = bundle.arrays, bundle.manifest.rows
+    _check_rows(bundle, "live_meeting_customers", low=0, high=rows.customers)
+    _check_rows(bundle, "live_meeting_items", low=0, high=rows.items)
+    is_in_order = bool((np.diff(arrays["live_meeting_seconds"]) >= 0).all())
+    _demand(bundle, "live_meeting_seconds", is_in_order, "is not in the order of time")
+    is_later = bool((arrays["live_lasts"] >= arrays["live_firsts"]).all())
+    _demand(bundle, "live_lasts", is_later, "has an item that was met last before it was met first")
+    _demand(bundle, "live_met", bool((arrays["live_met"] >= 0).all()), "holds counts below 0")
 
 
 def _check_catalogue(bundle: Bundle) -> None:

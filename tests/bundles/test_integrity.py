@@ -19,6 +19,7 @@ from recsvc.bundles.bundle import Bundle
 from recsvc.bundles.layouts import (
     COMMON,
     FACTOR_FAMILIES,
+    LIVE_PARTS,
     OF_FAMILY,
     SIMILARITY_FAMILIES,
     layout_of,
@@ -33,12 +34,13 @@ from recsvc.errors import (
     BundleNotFoundError,
     GoldenQueryError,
 )
+from recsvc.live.scoring import PARTS as PARTS_OF_LIVE
 from recsvc.serving import verification
 from recsvc.serving.scoring import Scorer
 from recsvc.serving.verification import load_model
 
 from ..small_bank import Arrays, flip, publish_changed
-from .whole_bundle import FOLD_IN, PARTS, publish_whole
+from .whole_bundle import FOLD_IN, LIVE, PARTS, publish_whole
 
 N_HEADER = 128  # Bytes of an array file before its numbers.
 
@@ -83,6 +85,10 @@ def test_every_array_that_a_bundle_may_have_is_in_the_one_that_is_broken_here(bu
     assert {part.family for part in PARTS} == OF_FAMILY.keys()
     layouts = (layout_of(list(OF_FAMILY)), *optional_layouts(list(OF_FAMILY)))
     assert {name for layout in layouts for name in layout} == {file.stem for file in array_files(bundle)}
+
+
+def test_the_live_parts_that_a_bundle_may_name_are_those_that_are_served() -> None:
+    assert LIVE_PARTS == PARTS_OF_LIVE
 
 
 def test_one_flipped_byte_in_any_array_is_refused_by_the_name_of_the_file(touched: Path) -> None:
@@ -275,6 +281,23 @@ UNSOUND: dict[str, tuple[str, Callable[[Arrays], object]]] = {
     "feature_offsets_back": ("feature_names_offsets", set_at("feature_names_offsets", 1, 10_000)),
     "features_not_utf8": ("feature_names_text", set_at("feature_names_text", -1, 0xFF)),
     "features_out_of_order": ("feature_names_offsets", set_at("feature_names_text", 0, ord("z"))),
+    "live_without_meetings": ("live_meeting_items", lambda a: a.pop("live_meeting_items")),
+    "live_of_fewer_items": ("live_firsts", lambda a: a.update(live_firsts=a["live_firsts"][:-1])),
+    "live_of_one_half_life": (
+        "live_log_counts",
+        lambda a: a.update(live_log_counts=a["live_log_counts"][:, :1]),
+    ),
+    "live_count_nan": ("live_log_counts", set_at("live_log_counts", (3, 1), np.nan)),
+    "live_never_first": ("live_firsts", set_at("live_firsts", 2, np.inf)),
+    "live_last_before_first": ("live_lasts", set_at("live_lasts", 2, 0.0)),
+    "live_met_negative": ("live_met", set_at("live_met", 2, -1)),
+    "meeting_of_nobody": ("live_meeting_customers", set_at("live_meeting_customers", 0, -1)),
+    "meeting_beyond_the_last": ("live_meeting_items", set_at("live_meeting_items", 0, 10_000)),
+    "meetings_out_of_order": ("live_meeting_seconds", set_at("live_meeting_seconds", 5, 1e12)),
+    "meetings_of_other_times": (
+        "live_meeting_seconds",
+        lambda a: a.update(live_meeting_seconds=a["live_meeting_seconds"][:-1]),
+    ),
     "another_catalogue": ("catalogue", lambda a: a.update(catalogue=np.frombuffer(b"[]", np.uint8))),
 }
 
@@ -457,6 +480,16 @@ def test_a_golden_query_about_unknown_items_is_refused(bundle: Path) -> None:
         ({"parts": (*PARTS[1:], PartFacts("als", 0.0, FOLD_IN))}, "its parts"),
         ({"parts": (*PARTS[1:], PartFacts("als", -0.5, FOLD_IN))}, "its parts"),
         ({"parts": (*PARTS[1:], PartFacts("als", math.inf, FOLD_IN))}, "manifest.json"),
+        ({"live": replace(LIVE, weights={"popularity": 1.0})}, "its live parts are not popularity, "),
+        (
+            {"live": replace(LIVE, weights={**LIVE.weights, "depth": math.inf})},
+            "manifest.json",
+        ),
+        ({"live": replace(LIVE, trained_weight=math.nan)}, "manifest.json"),
+        ({"live": replace(LIVE, trained_weight=-0.1)}, "its live parts weigh the trained score below 0"),
+        ({"live": replace(LIVE, half_life_days=0.0)}, "its live parts have half-lives"),
+        ({"live": replace(LIVE, long_half_life_days=-1.0)}, "its live parts have half-lives"),
+        ({"live": None}, "live_firsts.npy is there, but its manifest names no live parts"),
         ({"strength_scale": 0.0}, "its strength scale"),
         ({"strength_scale": -1.0}, "its strength scale"),
         ({"strength_scale": math.nan}, "manifest.json"),
@@ -471,6 +504,13 @@ def test_a_golden_query_about_unknown_items_is_refused(bundle: Path) -> None:
         "no_weight",
         "negative_weight",
         "infinite_weight",
+        "live_parts_of_another_release",
+        "live_weight_infinite",
+        "trained_weight_nan",
+        "trained_weight_negative",
+        "no_half_life",
+        "long_half_life_negative",
+        "live_arrays_of_nothing",
         "no_scale",
         "negative_scale",
         "nan_scale",

@@ -1,4 +1,4 @@
-"""A bundle with every array that a bundle may have: all families in one model, proposals, and features."""
+"""A bundle with every array that a bundle may have: all families in one model, proposals, features, live."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 
 from recsvc.bundles.features import feature_arrays
 from recsvc.bundles.id_table import IdTable
-from recsvc.bundles.manifest import GoldenQuery, PartFacts
+from recsvc.bundles.layouts import LIVE_PARTS
+from recsvc.bundles.manifest import GoldenQuery, LiveFacts, Measured, PartFacts, RowCounts
 from recsvc.bundles.opening import open_bundle
 from recsvc.serving.scoring import make_scorer
 
@@ -29,12 +30,22 @@ PARAMETERS = {
 PARTS = tuple(PartFacts(name, 0.125, parameters) for name, parameters in PARAMETERS.items())
 N_FACTORS, N_PROPOSALS = 4, 3
 FEATURES = ("category:saving", "item", "word:fund")
+LIVE = LiveFacts(
+    half_life_days=0.25,
+    long_half_life_days=7.0,
+    weights={name: 0.5 for name in LIVE_PARTS},
+    trained_weight=0.25,
+    n_learned=300,
+    metrics={"blend": {"ndcg@10": Measured(0.5, 0.4, 0.6)}},
+)
+N_MEETINGS, START = 40, 1_772_000_000.0
 
 
 def publish_whole(bundle: Path) -> Path:
     """Publish it beside another, which gives it ids and profiles."""
-    arrays = {**open_bundle(bundle).arrays, **model_arrays(open_bundle(bundle).manifest.rows.items)}
-    facts = {"parts": PARTS, "golden_queries": golden_queries(arrays)}
+    rows = open_bundle(bundle).manifest.rows
+    arrays = {**open_bundle(bundle).arrays, **model_arrays(rows.items), **live_arrays(rows)}
+    facts = {"parts": PARTS, "golden_queries": golden_queries(arrays), "live": LIVE}
     return publish_changed(bundle, lambda kept: kept.update(arrays), facts)
 
 
@@ -59,6 +70,21 @@ def model_arrays(n_items: int) -> Arrays:
         for name in ("als", "bpr", "lmf", "spectral")
     }
     return {**arrays, **feature_arrays(FEATURES, by_feature)}
+
+
+def live_arrays(rows: RowCounts) -> Arrays:
+    """What was live: some meetings, an hour apart, and counts of all items."""
+    rng = np.random.default_rng(4)
+    seconds = START + 3_600.0 * np.arange(N_MEETINGS)
+    return {
+        "live_log_counts": rng.normal(size=(rows.items, 2)),
+        "live_firsts": np.full(rows.items, START),
+        "live_lasts": np.full(rows.items, seconds[-1]),
+        "live_met": rng.integers(1, 9, rows.items),
+        "live_meeting_customers": rng.integers(0, rows.customers, N_MEETINGS).astype(np.int32),
+        "live_meeting_items": rng.integers(0, rows.items, N_MEETINGS).astype(np.int32),
+        "live_meeting_seconds": seconds,
+    }
 
 
 def golden_queries(arrays: Arrays) -> tuple[GoldenQuery, ...]:
