@@ -34,6 +34,8 @@ from recsvc.serving.health import Health as WorkerHealth
 from recsvc.serving.intake import EventIntake
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
+from recsvc.serving.live_feed import FOLLOW_SECONDS, LiveFeed
+from recsvc.serving.live_follower import LiveSources
 from recsvc.serving.portraits import Portraits as PortraitDrawer
 from recsvc.serving.privacy import PrivacyDesk
 from recsvc.serving.refreshing import Refresher
@@ -43,6 +45,7 @@ from recsvc.stores.catalogue import SqlCatalogue
 from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import open_database
 from recsvc.stores.erasures import SqlErasures
+from recsvc.stores.event_tail import SqlEventTail
 from recsvc.stores.event_writer import EventWriter
 from recsvc.stores.events import SqlEvents
 from recsvc.stores.key_ring import KeyRing
@@ -50,6 +53,7 @@ from recsvc.stores.redis_client import COOL_DOWN_SECONDS, RestingRedis
 from recsvc.stores.redis_server import open_redis
 from recsvc.stores.rejects_folder import RejectsFolder
 from recsvc.stores.slate_cache import RedisSlateCache
+from recsvc.stores.tombstones import SqlTombstones
 
 
 class Engine(Protocol):
@@ -197,6 +201,8 @@ def build_services(settings: Settings) -> Services:
     items = SqlCatalogue(database)
     bundles = LiveBundles(Registry(settings.models_dir))
     live = LiveCatalogue(items, bundles)
+    sources = LiveSources(SqlEventTail(database), SqlTombstones(database), records, policy)
+    feed = LiveFeed(sources, clock=now, monotonic=time.monotonic)
     engine = SlateEngine(live, SubjectReader(records, events, policy), policy, clock=now, new_id=new_id)
     portraits = PortraitDrawer(records, events, live, policy, clock=now)
     privacy = PrivacyDesk(
@@ -207,21 +213,29 @@ def build_services(settings: Settings) -> Services:
         events,
         rows_in_model=bundles.rows_of,
         portrait=portraits.portrait,
+        forget_live=feed.forget,
         clock=now,
         new_id=new_id,
     )
-    refresher = Refresher((bundles.refresh, live.refresh, cache.retry), settings.refresh_seconds)
+    # A model that comes finds its live state ready: it is built before answers turn to the model.
+    refresher = Refresher(
+        (bundles.refresh, lambda: feed.follow(bundles.model), live.refresh, cache.retry),
+        settings.refresh_seconds,
+    )
     # What an erasure still has to do may take long, and must not keep a new catalogue waiting.
     eraser = Refresher((privacy.finish_pending,), settings.refresh_seconds)
     refresher.start()
+    # Every worker follows the store by itself, so that all know of an event within a second.
+    follower = Refresher((feed.refresh,), FOLLOW_SECONDS)
     eraser.start()
+    follower.start()
     return Services(
         settings=settings,
         policy=policy,
         engine=CachedEngine(engine, cache, live, policy.version, clock=now),
         browser=CatalogueBrowser(live, policy.serving.default_locale, clock=now),
         keys=KeyRing(SqlApiKeys(database), monotonic=time.monotonic),
-        health=WorkerHealth(bundles, live, slates),
+        health=WorkerHealth(bundles, live, slates, feed),
         intake=EventIntake(writer, cache, clock=now),
         customers=RecordDesk(records, outdate=cache.move_epochs, clock=now),
         catalogue=ItemDesk(items, live),
@@ -232,6 +246,7 @@ def build_services(settings: Settings) -> Services:
         closers=(
             refresher.stop,
             eraser.stop,
+            follower.stop,
             writer.close,
             redis.close,
             *([server.stop] if server else []),

@@ -31,6 +31,8 @@ from recsvc.serving.engine import Engine
 from recsvc.serving.health import Health
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
+from recsvc.serving.live_feed import LiveFeed
+from recsvc.serving.live_follower import LiveSources
 from recsvc.stores.memory import MemoryCatalogue, MemoryCustomers, MemoryEvents, MemorySlateCache
 from recsvc.stores.memory_merchandising import MemoryMerchandising
 
@@ -110,11 +112,13 @@ class World:
         self.bundles = LiveBundles(self.registry)
         self.rules = MemoryMerchandising(self.items)
         self.catalogue = LiveCatalogue(self.items, self.bundles, self.rules.rules)
+        sources = LiveSources(self.events, self.customers, self.customers, policy)
+        self.feed = LiveFeed(sources, clock=lambda: self.now, monotonic=lambda: self.seconds)
         self._ids = count(1)
         self.engine = self.engine_over(SubjectReader(self.customers, self.events, policy))
         self.cached = self.cached_over(self.cache)
         self.browser = Browser(self.catalogue, policy.serving.default_locale, clock=lambda: self.now)
-        self.health = Health(self.bundles, self.catalogue, self.cache)
+        self.health = Health(self.bundles, self.catalogue, self.cache, self.feed)
         self.refresh()
 
     def engine_over(self, subjects: SubjectReader) -> Engine:
@@ -127,6 +131,7 @@ class World:
 
     def refresh(self) -> None:
         self.bundles.refresh()
+        self.feed.follow(self.bundles.model)
         self.catalogue.refresh()
 
     def put(self, *items: Item) -> None:

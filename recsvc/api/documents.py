@@ -176,6 +176,7 @@ READINESS_EXAMPLE = {
     "model": {"version": "20261122T101500Z-als-3f9a1c", "refused": []},
     "redis": "down",
     "store": "up",
+    "live": {"sequence": 48213, "behind": 0},
 }
 
 

@@ -48,6 +48,7 @@ def _readiness(report: HealthReport) -> dict[str, Any]:
         "model": {"version": report.model_version, "refused": report.refused_bundles},
         "redis": _UP[report.redis],
         "store": _UP[report.store],
+        "live": {"sequence": report.live.sequence, "behind": report.live.n_behind},
     }
 
 

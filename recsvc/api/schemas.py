@@ -226,6 +226,17 @@ class ServedModelSchema(AnswerSchema):
     refused = fields.List(fields.Nested(RefusedModelSchema), required=True)
 
 
+class LiveSchema(AnswerSchema):
+    """How far this process has followed the events that were stored."""
+
+    sequence = fields.Integer(required=True, metadata=_said("The number of the last event that it knows."))
+    behind = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata=_said("How many events were numbered after it; null while the store is down."),
+    )
+
+
 class ReadinessSchema(AnswerSchema):
     """This process can answer."""
 
@@ -235,6 +246,7 @@ class ReadinessSchema(AnswerSchema):
     model = fields.Nested(ServedModelSchema, required=True)
     redis = fields.String(required=True, validate=validate.OneOf(["up", "down"]))
     store = fields.String(required=True, validate=validate.OneOf(["up", "down"]))
+    live = fields.Nested(LiveSchema, required=True)
 
 
 class FieldErrorSchema(AnswerSchema):

@@ -10,6 +10,7 @@ from typing import Any
 
 from recsvc.domain.items import Channel
 
+IMPRESSION = "impression"
 NOT_INTERESTED = "not_interested"
 COMPLAINT = "complaint"
 UNSUBSCRIBE = "unsubscribe"
@@ -51,6 +52,18 @@ class Known:
 
     interactions: tuple[Interaction, ...] = ()
     late_ids: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class TailEvent:
+    """What counts of an event for what is live, and its place in the order in which events were stored."""
+
+    sequence: int
+    customer_id: str
+    item_id: str | None
+    type: str
+    occurred_at: datetime
+    received_at: datetime
 
 
 def decay_weight(age_days: float, half_life_days: float) -> float:

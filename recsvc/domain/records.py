@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -62,3 +62,14 @@ class PendingErasure:
     digest: bytes
     customer_id: str | None
     compacted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LateErasures:
+    """The erasures after a place in their order. `sequence` is the place of the last of them.
+
+    `among` tells which of the customers who are named they are about: the ids themselves are not kept.
+    """
+
+    sequence: int
+    among: Callable[[Collection[str]], Collection[str]]

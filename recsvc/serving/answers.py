@@ -48,6 +48,18 @@ class RefusedBundle:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveReport:
+    """How far a worker has followed the event store: up to which event, and how many there are after it.
+
+    `n_behind` is None while the store cannot say; `is_stale`: the end was not met for some seconds.
+    """
+
+    sequence: int
+    n_behind: int | None
+    is_stale: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HealthReport:
     """Whether this worker can answer, and what it has to do without."""
 
@@ -58,3 +70,4 @@ class HealthReport:
     n_items: int
     redis: bool
     store: bool
+    live: LiveReport

@@ -1,4 +1,4 @@
-"""Whether a worker can answer. In: the model, the catalogue, the cache. Out: one report."""
+"""Whether a worker can answer. In: the model, the catalogue, the cache, what is live. Out: one report."""
 
 from __future__ import annotations
 
@@ -6,25 +6,31 @@ from recsvc.errors import RedisError
 from recsvc.serving.answers import HealthReport
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
+from recsvc.serving.live_feed import LiveFeed
 from recsvc.serving.protocols import SlateCache
 
 
 class Health:
     """Reports on one worker. It is ready as long as it has anything to show."""
 
-    def __init__(self, bundles: LiveBundles, catalogue: LiveCatalogue, cache: SlateCache) -> None:
+    def __init__(
+        self, bundles: LiveBundles, catalogue: LiveCatalogue, cache: SlateCache, live: LiveFeed
+    ) -> None:
         self._bundles = bundles
         self._catalogue = catalogue
         self._cache = cache
+        self._live = live
 
     def report(self) -> HealthReport:
         """How things stand at this moment."""
         model, view = self._catalogue.model_and_view()
+        live = self._live.report()
         redis, store = self._redis_answers(), not self._catalogue.is_stale
         parts = {"redis": redis, "store": store, "model": model is not None}
         degraded = [part for part, stands in parts.items() if not stands]
         degraded += ["bundle_refused"] if self._bundles.refused else []
         degraded += ["registry"] if self._bundles.is_stale else []
+        degraded += ["live"] if live.is_stale else []
         return HealthReport(
             ready=model is not None or bool(view.items),
             degraded=tuple(degraded),
@@ -33,6 +39,7 @@ class Health:
             n_items=len(view.items),
             redis=redis,
             store=store,
+            live=live,
         )
 
     def _redis_answers(self) -> bool:

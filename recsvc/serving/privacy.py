@@ -118,7 +118,8 @@ class PrivacyDesk:
     """Erases and exports.
 
     `rows_in_model` counts the rows of the served model that a tombstone neutralises; `portrait` draws the
-    customer, or answers None.
+    customer, or answers None; `forget_live` ends what is live in this worker, as others do when they find
+    the tombstone.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class PrivacyDesk:
         *,
         rows_in_model: Callable[[str], int],
         portrait: Callable[[str], object | None],
+        forget_live: Callable[[str], None],
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
     ) -> None:
@@ -141,6 +143,7 @@ class PrivacyDesk:
         self._events = events
         self._rows_in_model = rows_in_model
         self._portrait = portrait
+        self._forget_live = forget_live
         self._clock = clock
         self._new_id = new_id
         self._is_first_look = True
@@ -158,6 +161,7 @@ class PrivacyDesk:
             claimed_until=now + _CLAIM,
             removed={"bundles": self._rows_in_model(customer_id)},
         )
+        self._forget_live(customer_id)
         self._go_on(pending, unhurried=False)
         return self._erasures.receipt(pending.digest)
 

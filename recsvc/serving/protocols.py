@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from recsvc.domain.customers import Customer
-from recsvc.domain.interactions import Interaction, Known
+from recsvc.domain.interactions import Interaction, Known, TailEvent
 from recsvc.domain.items import Item
-from recsvc.domain.records import Versioned
+from recsvc.domain.records import LateErasures, Versioned
 from recsvc.domain.slates import Fetched, SlateKey
 
 __all__ = [
     "Catalogue",
+    "ConsentRecords",
     "CustomerDirectory",
+    "ErasureTail",
     "EventHistory",
+    "EventTail",
     "Fetched",
     "ReadySlates",
     "SlateCache",
@@ -59,10 +62,12 @@ class EventHistory(Protocol):
         received_after: datetime | None,
         limit: int,
         always: Collection[str] = (),
+        ignoring: Collection[str] = (),
     ) -> Known:
         """The latest `limit` events that occurred or were received after the moments, oldest first.
 
-        Events of the types in `always` are among them whatever their time. Raises StoreError.
+        Events of the types in `always` are among them whatever their time; of the others, none of the types in
+        `ignoring` is, nor counts towards the limit. Raises StoreError.
         """
         ...
 
@@ -72,6 +77,46 @@ class WholeHistory(Protocol):
 
     def of_customer(self, customer_id: str) -> Iterator[Interaction]:
         """Every interaction of the customer, oldest first. Raises StoreError."""
+        ...
+
+
+class EventTail(Protocol):
+    """Events in the order in which they were stored, the same for everybody who reads it."""
+
+    def after(self, sequence: int, limit: int) -> Sequence[TailEvent]:
+        """The first `limit` events after a place in the order. Raises StoreError."""
+        ...
+
+    def last_sequence(self) -> int:
+        """The place of the last event; 0 while there is none. Raises StoreError."""
+        ...
+
+    def start_of_last(self, n: int) -> int:
+        """The place after which the last `n` events are, or all where they are fewer. Raises StoreError."""
+        ...
+
+
+class ErasureTail(Protocol):
+    """Erasures in the order in which they took place."""
+
+    def last_erasure(self) -> int:
+        """The place of the last erasure; 0 while there is none. Raises StoreError."""
+        ...
+
+    def erased_after(self, sequence: int) -> LateErasures | None:
+        """The erasures after a place in the order; None while there are none. Raises StoreError."""
+        ...
+
+    def erased_among(self, customer_ids: Collection[str]) -> Mapping[str, datetime]:
+        """Those of the customers who were erased, and when. Raises StoreError."""
+        ...
+
+
+class ConsentRecords(Protocol):
+    """Who agreed to personalisation."""
+
+    def personalisation_of(self, customer_ids: Collection[str]) -> Mapping[str, bool]:
+        """Of those of the customers who were asked, whether they agreed. Raises StoreError."""
         ...
 
 

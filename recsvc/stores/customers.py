@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import bindparam, func, select, update
 
-from recsvc.domain.customers import Customer
+from recsvc.domain.customers import Consents, Customer
 from recsvc.domain.records import Versioned, Written
 from recsvc.errors import PreconditionRequiredError
 from recsvc.stores.database import Database
@@ -16,11 +17,15 @@ from recsvc.stores.tables import customers, from_micros, to_micros
 from recsvc.stores.tombstones import SqlTombstones
 
 _PAGE = 5_000
+_CHUNK = 5_000
 _ONE = "SELECT document, updated_at FROM customers WHERE customer_id = ?"
 _ONE_LOCKED = (
     select(customers.c.document).where(customers.c.customer_id == bindparam("wanted")).with_for_update()
 )
 _REPLACE = update(customers).where(customers.c.customer_id == bindparam("wanted"))
+_SOME = select(customers.c.customer_id, customers.c.document).where(
+    customers.c.customer_id.in_(bindparam("ids", expanding=True))
+)
 _COUNT = select(func.count()).select_from(customers)
 _NEXT_PAGE = (
     select(customers.c.customer_id, customers.c.document)
@@ -28,6 +33,12 @@ _NEXT_PAGE = (
     .order_by(customers.c.customer_id)
     .limit(_PAGE)
 )
+
+
+class _Agreed(msgspec.Struct):
+    """What of a record tells who agreed to be known: the rest need not be read."""
+
+    consents: Consents | None = None
 
 
 class SqlCustomers:
@@ -52,6 +63,18 @@ class SqlCustomers:
     def erased_among(self, customer_ids: Iterable[str]) -> Mapping[str, datetime]:
         """Those of the customers who were erased, and when. Raises StoreError."""
         return self._tombstones.erased_among(customer_ids)
+
+    def personalisation_of(self, customer_ids: Collection[str]) -> Mapping[str, bool]:
+        """Of those of the customers who were asked, whether they agreed. Raises StoreError."""
+        ids = sorted(customer_ids)
+        agreed: dict[str, bool] = {}
+        with self._database.reading() as connection:
+            for start in range(0, len(ids), _CHUNK):
+                for row in connection.execute(_SOME, {"ids": ids[start : start + _CHUNK]}):
+                    consents = decode_document(row.document, _Agreed, "a customer").consents
+                    if consents is not None:
+                        agreed[row.customer_id] = consents.personalisation
+        return agreed
 
     def put(self, customer: Customer, *, expected: str | None, now: datetime) -> Written:
         """Create the record, or replace the version `expected` ("*" is any version there is).

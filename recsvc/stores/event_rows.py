@@ -52,6 +52,7 @@ class _Rest(msgspec.Struct, omit_defaults=True):
 
 # These fields follow the columns in an interaction too, in the same order.
 _REST_OF = attrgetter(*_Rest.__struct_fields__)
+_BY_TIME = attrgetter("occurred_at", "event_id")
 _CHANNELS = {channel.value: channel for channel in Channel}
 
 
@@ -115,7 +116,7 @@ def sort_out(
 ) -> tuple[list[EventRow], list[int | EventConflictError]]:
     """Tell what is new from what is stored, batch after batch; `stored` maps ids to digests.
 
-    Returns the new rows by id, and for each batch how many of them are its own, or its conflict. A batch
+    Returns the new rows by time, and for each batch how many of them are its own, or its conflict. A batch
     with a conflict brings no rows.
     """
     known = dict(stored)
@@ -130,5 +131,5 @@ def sort_out(
         known.update((row.event_id, row.digest) for row in fresh)
         new += fresh
         outcomes.append(len(fresh))
-    # By id, so that transactions which overlap take their locks in the same order.
-    return sorted(new), outcomes
+    # By time, then id: so they are numbered, and whoever follows the log meets them as they happened.
+    return sorted(new, key=_BY_TIME), outcomes

@@ -159,8 +159,8 @@ class SqlEvents:
         """None, and nothing stored, where a row that seemed new was not: another writer may store it too."""
         try:
             with in_turn(self._database), self._database.writing() as connection:
+                keep_order(connection)
                 stored = self._stored(connection, batches) if ask_first else {}
-                _keep_order(connection)
                 new, outcomes = sort_out(batches, stored)
                 kept = self._tombstones.leave_out(connection, new)
                 for start in range(0, len(kept), _CHUNK):
@@ -180,7 +180,7 @@ class SqlEvents:
         return stored
 
 
-def _keep_order(connection: Connection) -> None:
+def keep_order(connection: Connection) -> None:
     """Let no other transaction number its events until this one ends: the numbers follow the commits.
 
     On SQLite there is only ever one that writes.

@@ -7,15 +7,16 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import count
+from itertools import count, islice
 
 from recsvc.domain.access import ApiKey, NewApiKey, Scope
-from recsvc.domain.interactions import Interaction, Known
+from recsvc.domain.interactions import Interaction, Known, TailEvent
 from recsvc.domain.records import Taken
 from recsvc.domain.slates import Fetched, SlateKey
 from recsvc.errors import EventConflictError
 from recsvc.stores.api_keys import TokenSource, new_key
 from recsvc.stores.event_rows import EventRow, distinct_rows, sort_out
+from recsvc.stores.event_tail import to_tail_event
 from recsvc.stores.known_events import make_wanted
 from recsvc.stores.memory_records import MemoryCatalogue as MemoryCatalogue
 from recsvc.stores.memory_records import MemoryCustomers as MemoryCustomers
@@ -35,6 +36,8 @@ class MemoryEvents:
         self._rows: dict[Place, EventRow] = {}
         self._all: list[Place] = []
         self._of_customer: dict[str, list[Place]] = {}
+        self._by_sequence: dict[int, Place] = {}  # In the order in which they were stored.
+        self._sequences = count(1)
         self._lock = threading.Lock()
 
     def append(self, interactions: Sequence[Interaction], *, received_at: datetime) -> Taken:
@@ -55,6 +58,7 @@ class MemoryEvents:
                 interaction = by_id[row.event_id]
                 self._digests[row.event_id] = row.digest
                 self._rows[place] = row
+                self._by_sequence[next(self._sequences)] = place
                 self._by_place[place] = replace(
                     interaction, occurred_at=interaction.occurred_at.astimezone(UTC)
                 )
@@ -70,9 +74,10 @@ class MemoryEvents:
         received_after: datetime | None,
         limit: int,
         always: Collection[str] = (),
+        ignoring: Collection[str] = (),
     ) -> Known:
         """The latest `limit` events that occurred, or were received, after the moments, oldest first."""
-        wanted = make_wanted(customer_id, occurred_after, received_after, limit, always)
+        wanted = make_wanted(customer_id, occurred_after, received_after, limit, always, ignoring)
         with self._lock:
             rows = [self._rows[place] for place in self._of_customer.get(customer_id, [])]
         return wanted.select([(*row[:7], row.received_at) for row in rows])
@@ -82,10 +87,29 @@ class MemoryEvents:
         with self._lock:
             return iter([self._by_place[place] for place in self._of_customer.get(customer_id, [])])
 
+    def after(self, sequence: int, limit: int) -> Sequence[TailEvent]:
+        """The first `limit` events after a place in the order in which they were stored."""
+        with self._lock:
+            later = islice(((n, place) for n, place in self._by_sequence.items() if n > sequence), limit)
+            return [to_tail_event(number, self._rows[place]) for number, place in later]
+
+    def last_sequence(self) -> int:
+        """The place of the last event; 0 while there is none."""
+        with self._lock:
+            return max(self._by_sequence, default=0)
+
+    def start_of_last(self, n: int) -> int:
+        """The place after which the last `n` events are, or all where they are fewer."""
+        with self._lock:
+            earlier = list(self._by_sequence)[: max(len(self._by_sequence) - n, 0)]
+            return earlier[-1] if earlier else 0
+
     def delete_customer(self, customer_id: str) -> int:
         """Delete every interaction of the customer; how many there were."""
         with self._lock:
             places = self._of_customer.pop(customer_id, [])
+            gone = set(places)
+            self._by_sequence = {n: place for n, place in self._by_sequence.items() if place not in gone}
             for place in places:
                 self._all.remove(place)
                 del self._by_place[place], self._rows[place], self._digests[place[1]]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from recsvc.domain.customers import Customer
 from recsvc.domain.items import Item, ItemStatus
-from recsvc.domain.records import Versioned, Written
+from recsvc.domain.records import LateErasures, Versioned, Written
 from recsvc.stores.documents import check_expected, encode_document, etag_of
 
 
@@ -77,6 +77,8 @@ class MemoryCustomers:
         self._customers = {customer.customer_id: customer for customer in customers}
         self._written_at: dict[str, datetime] = {}
         self._erased_at: dict[str, datetime] = {}
+        self._n_erasures = 0
+        self._erased_as: dict[str, int] = {}  # The place in the order of erasures.
         self._lock = threading.Lock()
 
     def get(self, customer_id: str) -> Versioned[Customer] | None:
@@ -86,6 +88,11 @@ class MemoryCustomers:
             return None
         etag = etag_of(encode_document(customer, "the record"))
         return Versioned(customer, etag, self._written_at.get(customer_id))
+
+    def personalisation_of(self, customer_ids: Collection[str]) -> Mapping[str, bool]:
+        """Of those of the customers who were asked, whether they agreed."""
+        kept = [self._customers[each] for each in customer_ids if each in self._customers]
+        return {one.customer_id: one.consents.personalisation for one in kept if one.consents is not None}
 
     def put(self, customer: Customer, *, expected: str | None, now: datetime) -> Written:
         """Create the record, or replace the version `expected`. Raises as `SqlCustomers.put` does."""
@@ -107,6 +114,8 @@ class MemoryCustomers:
         """Delete the record and remember when; how many records there were."""
         with self._lock:
             self._erased_at[customer_id] = now
+            self._n_erasures += 1
+            self._erased_as[customer_id] = self._n_erasures
             return int(self._customers.pop(customer_id, None) is not None)
 
     def erased_at(self, customer_id: str) -> datetime | None:
@@ -116,6 +125,16 @@ class MemoryCustomers:
     def erased_among(self, customer_ids: Iterable[str]) -> Mapping[str, datetime]:
         """Those of the customers who were erased, and when."""
         return {each: self._erased_at[each] for each in customer_ids if each in self._erased_at}
+
+    def last_erasure(self) -> int:
+        """The place of the last erasure in their order; 0 while there is none."""
+        return self._n_erasures
+
+    def erased_after(self, sequence: int) -> LateErasures | None:
+        """The erasures after a place in their order; None while there are none."""
+        with self._lock:
+            late = {each for each, place in self._erased_as.items() if place > sequence}
+            return LateErasures(self._n_erasures, late.intersection) if late else None
 
     def each(self) -> Iterator[Customer]:
         """Every record by id."""

@@ -7,13 +7,14 @@ ask about it; whoever holds a digest learns nothing. The salt is drawn with the 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
+from recsvc.domain.records import LateErasures
 from recsvc.stores.api_keys import TokenSource
 from recsvc.stores.database import Database
 from recsvc.stores.event_rows import EventRow
@@ -24,6 +25,8 @@ _CHUNK = 5_000
 _MANY = 20_000  # Up to so many are asked for one by one; for more, all tombstones are read once.
 
 _ONE = "SELECT erased_at FROM tombstones WHERE digest = ?"
+_LAST = "SELECT max(sequence) FROM tombstones WHERE sequence > ?"
+_AFTER = select(tombstones.c.digest, tombstones.c.sequence).where(tombstones.c.sequence > bindparam("place"))
 _SALT = select(tombstone_salt.c.salt).where(tombstone_salt.c.id == 1)
 _SOME = select(tombstones.c.digest, tombstones.c.erased_at).where(
     tombstones.c.digest.in_(bindparam("digests", expanding=True))
@@ -65,6 +68,26 @@ class SqlTombstones:
         with self._database.reading() as connection:
             found = self._find(connection, customer_ids)
         return {customer_id: from_micros(erased_at) for customer_id, erased_at in found.items()}
+
+    def last_erasure(self) -> int:
+        """The place of the last erasure in their order; 0 while there is none. Raises StoreError."""
+        row = self._database.look_up(_LAST, (0,))
+        return 0 if row is None or row[0] is None else int(row[0])
+
+    def erased_after(self, sequence: int) -> LateErasures | None:
+        """The erasures after a place in their order; None while there are none. Raises StoreError."""
+        row = self._database.look_up(_LAST, (sequence,))
+        salt = self.salt()
+        if row is None or row[0] is None or salt is None:
+            return None
+        with self._database.reading() as connection:
+            rows = connection.execute(_AFTER, {"place": sequence}).all()
+        digests = {bytes(row.digest) for row in rows}
+
+        def among(customer_ids: Collection[str]) -> Collection[str]:
+            return {each for each in customer_ids if digest_of(salt, each) in digests}
+
+        return LateErasures(max(row.sequence for row in rows), among)
 
     def leave_out(self, connection: Connection, rows: Sequence[EventRow]) -> Sequence[EventRow]:
         """The rows without those that occurred before their customer was erased: they came too late.

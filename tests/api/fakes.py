@@ -29,7 +29,7 @@ from recsvc.errors import (
     StoreError,
 )
 from recsvc.policy import load_policy
-from recsvc.serving.answers import CacheStatus, HealthReport, ItemList, ServedSlate
+from recsvc.serving.answers import CacheStatus, HealthReport, ItemList, LiveReport, ServedSlate
 from recsvc.serving.caching import render_slate
 from recsvc.settings import Settings
 
@@ -152,6 +152,7 @@ class FakeHealth:
             n_items=640,
             redis=True,
             store=True,
+            live=LiveReport(7, 0, False),
         )
     )
 

@@ -35,6 +35,7 @@ def test_a_whole_service_is_ready_and_not_degraded(app: Flask) -> None:
         "model": {"version": "20261122T101500Z-als-3f9a1c", "refused": []},
         "redis": "up",
         "store": "up",
+        "live": {"sequence": 7, "behind": 0},
     }
 
 

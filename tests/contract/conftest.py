@@ -18,11 +18,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
+from recsvc.serving.protocols import ErasureTail, EventTail
 from recsvc.stores.api_keys import SqlApiKeys
 from recsvc.stores.catalogue import SqlCatalogue
 from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import Database, open_database
 from recsvc.stores.erasures import SqlErasures
+from recsvc.stores.event_tail import SqlEventTail
 from recsvc.stores.events import SqlEvents
 from recsvc.stores.memory import (
     MemoryApiKeys,
@@ -36,6 +38,7 @@ from recsvc.stores.redis_client import RestingRedis
 from recsvc.stores.redis_server import EmbeddedRedis, find_server_binary
 from recsvc.stores.slate_cache import RedisSlateCache
 from recsvc.stores.tables import METADATA, catalogue_revision
+from recsvc.stores.tombstones import SqlTombstones
 
 POSTGRESQL_URL = os.environ.get("RECSVC_TEST_DATABASE_URL", "")
 REDIS_URL = os.environ.get("RECSVC_TEST_REDIS_URL", "")
@@ -114,6 +117,22 @@ def customers(database: Database | None) -> MemoryCustomers | SqlCustomers:
 @pytest.fixture
 def events(database: Database | None, customers: MemoryCustomers | SqlCustomers) -> MemoryEvents | SqlEvents:
     return SqlEvents(database) if database else MemoryEvents(erased_at=customers.erased_at)
+
+
+@pytest.fixture
+def tail(database: Database | None, events: MemoryEvents | SqlEvents) -> EventTail:
+    if database:
+        return SqlEventTail(database)
+    assert isinstance(events, MemoryEvents)
+    return events
+
+
+@pytest.fixture
+def erasure_tail(database: Database | None, customers: MemoryCustomers | SqlCustomers) -> ErasureTail:
+    if database:
+        return SqlTombstones(database)
+    assert isinstance(customers, MemoryCustomers)
+    return customers
 
 
 @pytest.fixture

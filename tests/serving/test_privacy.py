@@ -47,6 +47,7 @@ class Branch:
     redis_url: str
     now: datetime = NOW
     cool_down_seconds: float = 0.0
+    forgotten_live: list[str] = field(default_factory=list)
     _closers: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -64,6 +65,7 @@ class Branch:
             self.events,
             rows_in_model=lambda customer_id: int(customer_id == ERASED),
             portrait=lambda customer_id: None,
+            forget_live=self.forgotten_live.append,
             clock=lambda: self.now,
             new_id=lambda: secrets.token_hex(16),
         )
@@ -144,6 +146,7 @@ def test_after_the_receipt_the_customer_is_nowhere_and_the_other_is_whole(branch
     }
     assert files_with(branch.data_dir, ERASED) == []
     assert not redis_holds(branch.redis, ERASED)
+    assert branch.forgotten_live == [ERASED]
     assert len(list(branch.events.of_customer(OTHER))) == N_EVENTS
     kept = branch.customers.get(OTHER)
     assert kept and kept.value == a_record(OTHER)

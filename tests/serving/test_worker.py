@@ -11,6 +11,7 @@ from recsvc.bundles.registry import ALIASES_FILE
 from recsvc.domain.items import Item
 from recsvc.sample_bank import SampleBank
 from recsvc.serving.health import Health
+from recsvc.serving.live_feed import STALE_SECONDS
 from recsvc.serving.refreshing import Refresher
 
 from ..small_bank import DownCache, DownStore, World, flip
@@ -26,7 +27,7 @@ def test_a_healthy_worker_is_ready_and_lacks_nothing(world: World) -> None:
 
 
 def test_a_worker_without_redis_is_ready_and_says_so(world: World) -> None:
-    report = Health(world.bundles, world.catalogue, DownCache()).report()
+    report = Health(world.bundles, world.catalogue, DownCache(), world.feed).report()
     assert (report.ready, report.degraded, report.redis) == (True, ("redis",), False)
 
 
@@ -35,6 +36,17 @@ def test_a_worker_without_a_store_is_ready_and_says_so(world: World) -> None:
     world.refresh()
     report = world.health.report()
     assert (report.ready, report.degraded, report.store) == (True, ("store",), False)
+
+
+def test_a_worker_that_falls_behind_the_events_says_so(world: World) -> None:
+    world.did("c0001", "view", "a0001", "a0002")
+    behind = world.health.report()
+    world.seconds += STALE_SECONDS + 1
+    stale = world.health.report()
+    world.feed.refresh()
+    caught_up = world.health.report()
+    assert [report.live.n_behind for report in (behind, stale, caught_up)] == [2, 2, 0]
+    assert [report.degraded for report in (behind, stale, caught_up)] == [(), ("live",), ()]
 
 
 def test_a_worker_without_a_model_is_ready_while_it_has_items(

@@ -1,0 +1,248 @@
+"""What is live in this worker. In: the event store, the model that serves. Out: a live state, up to date.
+
+Redis has no part in it, and neither have other workers: each follows the store by itself, so that all come
+to the same state, and one that starts anew comes to it too.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import structlog
+
+from recsvc.errors import StoreError
+from recsvc.live.state import DEFAULT_BOUNDS, Bounds, LiveState
+from recsvc.serving.answers import LiveReport
+from recsvc.serving.live_follower import Follower, LiveSources, Trained, place_of
+from recsvc.serving.live_snapshot import live_model_of, opened_state
+from recsvc.serving.verification import Model
+
+log = structlog.get_logger()
+
+HALF_LIVES_DAYS = (0.25, 7.0)
+"""Those of a state that belongs to no model: for what is popular now and what was lately."""
+N_LAST = 50_000
+"""So many events of the store are read at a start, at most: a second or two of work."""
+STALE_SECONDS = 5.0
+FOLLOW_SECONDS = 0.25
+"""So often a worker reads what is new, asked or not."""
+
+_BATCH = 1_000
+_SWEEP = 500  # So many customers are asked for a withdrawn consent at each round.
+_REST_SECONDS = 1.0  # So long no request asks a store that failed.
+_PATIENCE_SECONDS = 0.1  # So long a request waits for another that is asking.
+_REBUILD_SECONDS = 60.0
+_SKEW = timedelta(hours=1)  # By so much the clocks of those who take events in may differ.
+
+
+@dataclass(frozen=True, slots=True)
+class LiveReading:
+    """A live state that stands still, and the moment to score it at: that of its latest event, or now.
+
+    `moment` is in seconds since 1970 and never ahead of the clock: the same events make the same scores,
+    whenever they are asked for.
+    """
+
+    state: LiveState
+    moment: float
+
+
+class LiveFeed:
+    """Holds the live state of the model that serves, and of the one before until nobody asks for it.
+
+    A model without live parts, or none at all, has the state of the store alone. Nothing here raises because
+    the store fails: the state then stands as it is, and the report says so.
+    """
+
+    def __init__(
+        self,
+        sources: LiveSources,
+        *,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        bounds: Bounds = DEFAULT_BOUNDS,
+        n_last: int = N_LAST,
+    ) -> None:
+        self._sources = sources
+        self._clock = clock
+        self._monotonic = monotonic
+        self._bounds = bounds
+        self._n_last = n_last
+        self._followers: Mapping[str | None, Follower] = {}  # By the version of the model; the newest last.
+        self._model: Model | None = None
+        self._asking = threading.Lock()  # Held by the one who asks the store, and never while waiting for it.
+        self._lock = threading.Lock()  # Held while a state is read or changed.
+        self._caught_up_at = self._built_at = monotonic()
+        self._rests_until = self._caught_up_at
+        self._is_failing = False
+        self._is_outdated = False
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the state has not met the end of the store for some seconds."""
+        return self._monotonic() - self._caught_up_at > STALE_SECONDS
+
+    def follow(self, model: Model | None) -> None:
+        """Have a state for this model before it serves; that of the one before stays until the next call.
+
+        It is built beside what serves, so no request waits for it.
+        """
+        version = _version_of(model)
+        if version in self._followers:
+            self._followers = {version: self._followers[version]}
+        elif model is None or model.bundle.is_untouched():
+            self._build(model)
+        self._model = model
+
+    def refresh(self) -> None:
+        """Read what is new. A worker does this again and again, in a thread of its own.
+
+        Somebody who was forgotten still stands in the counts of items: some time after, the state is built
+        anew without them, so that it is again what any other worker would build.
+        """
+        self.catch_up()
+        self._sweep_consents()
+        if self._is_outdated and self._monotonic() - self._built_at > _REBUILD_SECONDS:
+            self._build_again()
+
+    def catch_up(self) -> None:
+        """Read what is new to the end, batch by batch: between two of them requests go on."""
+        for follower in self._followers.values():
+            while self._advance(follower) == _BATCH:
+                pass
+
+    @contextmanager
+    def reading(
+        self, model: Model | None, *, at_most_age_seconds: float = 0.0
+    ) -> Iterator[LiveReading | None]:
+        """The state of this model, up to date, which nobody changes meanwhile. None while it is not there.
+
+        It is asked what is new if that was last done longer ago than the age.
+        """
+        follower = self._followers.get(_version_of(model))
+        if follower is None:
+            yield None
+            return
+        now = self._monotonic()
+        if now >= self._rests_until and now - self._caught_up_at >= at_most_age_seconds:
+            self._advance(follower, patience_seconds=_PATIENCE_SECONDS)
+        with self._lock:
+            moment, latest = self._clock().timestamp(), follower.state.latest
+            yield LiveReading(follower.state, min(latest, moment) if np.isfinite(latest) else moment)
+
+    def forget(self, customer_id: str) -> None:
+        """Keep nothing of a customer who was erased."""
+        with self._lock:
+            for follower in self._followers.values():
+                follower.state.forget(customer_id)
+            self._is_outdated = True
+
+    def report(self) -> LiveReport:
+        """How far the state has come."""
+        *_, sequence = (0, *(one.sequence for one in self._followers.values()))
+        try:
+            n_behind: int | None = max(self._sources.tail.last_sequence() - sequence, 0)
+        except StoreError:
+            n_behind = None
+        return LiveReport(sequence, n_behind, self.is_stale)
+
+    def _advance(self, follower: Follower, *, patience_seconds: float = -1.0) -> int:
+        """Take what is new, a batch at most; how many events it was."""
+        if not self._asking.acquire(timeout=patience_seconds):
+            return 0
+        try:
+            news = follower.ask(_BATCH)
+            with self._lock:
+                self._is_outdated |= follower.take(news)
+        except StoreError as error:
+            self._note_failure(error)
+            return 0
+        finally:
+            self._asking.release()
+        self._is_failing = False
+        if news.n_events < _BATCH:
+            self._caught_up_at = self._monotonic()
+        return news.n_events
+
+    def _sweep_consents(self) -> None:
+        """Forget those who withdrew their consent: some customers at each round, all of them in turn."""
+        for follower in self._followers.values():
+            try:
+                refusing = follower.refusing(_SWEEP)
+            except StoreError as error:
+                self._note_failure(error)
+                return
+            with self._lock:
+                follower.forget(refusing)
+                self._is_outdated |= bool(refusing)
+
+    def _build_again(self) -> None:
+        """Build the state anew, unless it goes back further than a new one would: that is worth more."""
+        follower = self._followers.get(_version_of(self._model))
+        try:
+            if follower is None or self._start(self._model) > follower.start:
+                self._is_outdated = False
+                return
+        except StoreError as error:
+            self._note_failure(error)
+            return
+        self._build(self._model)
+
+    def _build(self, model: Model | None) -> None:
+        """Build the state of a model from its snapshot and the store, and let one reference move to it."""
+        self._is_outdated = False
+        try:
+            follower = self._begin(model)
+            while (news := follower.ask(_BATCH)).n_events:
+                follower.take(news)
+        except StoreError as error:
+            self._note_failure(error)
+            return
+        version = _version_of(model)
+        others = {one: kept for one, kept in self._followers.items() if one != version}
+        self._followers = {**others, version: follower}
+        self._built_at = self._caught_up_at = self._monotonic()
+        log.info("live_state_built", version=version, sequence=follower.sequence)
+
+    def _begin(self, model: Model | None) -> Follower:
+        # What is erased from here on is found by whoever follows.
+        erasure = self._sources.erasures.last_erasure()
+        start = self._start(model)
+        if model is None or _version_of(model) is None:
+            state = LiveState(HALF_LIVES_DAYS, self._bounds)
+            return Follower(self._sources, state, start=start, erasure=erasure)
+        facts = model.bundle.manifest
+        state = opened_state(model.bundle, self._bounds)
+        until = facts.data_window.until
+        trained = Trained(until, facts.created_at) if until else None
+        follower = Follower(self._sources, state, start=start, erasure=erasure, trained=trained)
+        known = set(state.customer_ids())
+        erased = self._sources.erasures.erased_among(known)
+        follower.forget({one for one, erased_at in erased.items() if erased_at >= facts.created_at})
+        follower.forget(self._sources.refusing(known))
+        return follower
+
+    def _start(self, model: Model | None) -> int:
+        """Where to begin to read: what came before is in the model's snapshot, or too long ago."""
+        start = self._sources.tail.start_of_last(self._n_last)
+        if model is None or _version_of(model) is None:
+            return start
+        return max(start, place_of(self._sources.tail, model.bundle.manifest.created_at - _SKEW))
+
+    def _note_failure(self, error: StoreError) -> None:
+        self._rests_until = self._monotonic() + _REST_SECONDS
+        if not self._is_failing:
+            log.warning("live_state_stands_still", reason=str(error))
+        self._is_failing = True
+
+
+def _version_of(model: Model | None) -> str | None:
+    """The version of a model that has a live state of its own."""
+    if model is None or live_model_of(model.bundle.manifest) is None:
+        return None
+    return model.version

@@ -1,0 +1,58 @@
+"""Follow the event log. In: a place in the order in which events were stored. Out: what came after it.
+
+The queries are text for the driver: they run again and again, and SQLAlchemy's part would cost more than the
+database's where nothing is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from recsvc.domain.interactions import TailEvent
+from recsvc.stores.database import Database
+from recsvc.stores.event_rows import EventRow
+from recsvc.stores.tables import from_micros
+
+_COLUMNS = "sequence, customer_id, item_id, type, occurred_at, received_at"
+_AFTER = {
+    "sqlite": f"SELECT {_COLUMNS} FROM events WHERE sequence > :place ORDER BY sequence LIMIT :most",
+    "postgresql": (
+        f"SELECT {_COLUMNS} FROM events WHERE sequence > %(place)s ORDER BY sequence LIMIT %(most)s"
+    ),
+}
+_LAST = "SELECT max(sequence) FROM events"
+_START = "SELECT sequence FROM events ORDER BY sequence DESC LIMIT 1 OFFSET ?"
+
+
+class SqlEventTail:
+    """The events of the store in the order of their commits, which is the order of their numbers."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def after(self, sequence: int, limit: int) -> Sequence[TailEvent]:
+        """The first `limit` events after a place in the order. Raises StoreError."""
+        places = {"place": sequence, "most": limit}
+        rows = self._database.look_up_all(_AFTER[self._database.dialect], places)
+        return [_from_row(row) for row in rows]
+
+    def last_sequence(self) -> int:
+        """The place of the last event; 0 while there is none. Raises StoreError."""
+        row = self._database.look_up(_LAST, ())
+        return 0 if row is None or row[0] is None else int(row[0])
+
+    def start_of_last(self, n: int) -> int:
+        """The place after which the last `n` events are, or all where they are fewer. Raises StoreError."""
+        row = self._database.look_up(_START, (n,))
+        return 0 if row is None else int(row[0])
+
+
+def to_tail_event(sequence: int, row: EventRow) -> TailEvent:
+    """What a row says to whoever follows the log."""
+    return _from_row((sequence, row.customer_id, row.item_id, row.type, row.occurred_at, row.received_at))
+
+
+def _from_row(row: Sequence[Any]) -> TailEvent:
+    sequence, customer_id, item_id, kind, occurred_at, received_at = row
+    return TailEvent(sequence, customer_id, item_id, kind, from_micros(occurred_at), from_micros(received_at))

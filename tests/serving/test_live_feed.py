@@ -1,0 +1,499 @@
+"""Every worker's live state follows the event store: of the same events they make the same state."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import structlog
+
+from recsvc.domain.customers import Consents, Customer
+from recsvc.domain.interactions import Interaction, TailEvent
+from recsvc.errors import StoreError
+from recsvc.live.scoring import HalfLives, LiveModel, blend, part_scores, shortlist
+from recsvc.live.state import Bounds
+from recsvc.policy import load_policy
+from recsvc.sample_bank import SampleBank
+from recsvc.serving.live_feed import STALE_SECONDS, LiveFeed
+from recsvc.serving.live_follower import LiveSources, place_of
+from recsvc.serving.protocols import EventTail
+from recsvc.serving.verification import Model, load_model
+from recsvc.stores.customers import SqlCustomers
+from recsvc.stores.database import Database, open_database
+from recsvc.stores.erasures import SqlErasures
+from recsvc.stores.event_tail import SqlEventTail
+from recsvc.stores.events import SqlEvents
+from recsvc.stores.tombstones import SqlTombstones
+
+from ..small_bank import END
+
+POLICY = load_policy()
+WEIGHTS = LiveModel(0.25, 7.0, (1.0, 0.2, 0.3, 0.2, 0.5, 0.4, 0.05))
+
+
+@dataclass
+class Clock:
+    """Both clocks of a worker, moved by hand."""
+
+    now: datetime = END + timedelta(days=2)
+    seconds: float = 1_000.0
+
+
+class Failing:
+    """A tail that fails while it is told to."""
+
+    def __init__(self, tail: EventTail) -> None:
+        self._tail = tail
+        self.is_down = False
+        self.n_asked = 0
+
+    def after(self, sequence: int, limit: int) -> Sequence[TailEvent]:
+        self.n_asked += 1
+        if self.is_down:
+            raise StoreError("the store is away")
+        return self._tail.after(sequence, limit)
+
+    def last_sequence(self) -> int:
+        if self.is_down:
+            raise StoreError("the store is away")
+        return self._tail.last_sequence()
+
+    def start_of_last(self, n: int) -> int:
+        return self._tail.start_of_last(n)
+
+
+class Bank:
+    """A store, and as many workers over it as a test wants; each has connections of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.url = f"sqlite:///{path}"
+        self.database = open_database(self.url)
+        self.events = SqlEvents(self.database)
+        self.customers = SqlCustomers(self.database)
+        self.erasures = SqlErasures(self.database, tokens=secrets.token_hex)
+        self.clock = Clock()
+        self.tails: list[Failing] = []
+        self._opened: list[Database] = [self.database]
+        self._n_events = 0
+
+    def close(self) -> None:
+        for database in self._opened:
+            database.close()
+
+    def worker(self, *, n_last: int = 50_000, bounds: Bounds | None = None) -> LiveFeed:
+        database = open_database(self.url)
+        self._opened.append(database)
+        self.tails.append(Failing(SqlEventTail(database)))
+        sources = LiveSources(self.tails[-1], SqlTombstones(database), SqlCustomers(database), POLICY)
+        return LiveFeed(
+            sources,
+            clock=lambda: self.clock.now,
+            monotonic=lambda: self.clock.seconds,
+            bounds=bounds or Bounds(500, 500),
+            n_last=n_last,
+        )
+
+    def did(
+        self,
+        customer_id: str,
+        *item_ids: str,
+        type: str = "view",
+        at: datetime | None = None,
+        received_at: datetime | None = None,
+    ) -> None:
+        moment = at or self.clock.now
+        self._n_events += 1
+        happened = [
+            Interaction(
+                f"e{self._n_events}-{place}", type, customer_id, item, moment + timedelta(seconds=place)
+            )
+            for place, item in enumerate(item_ids)
+        ]
+        self.events.append(happened, received_at=received_at or moment)
+
+    def erase(self, customer_id: str) -> None:
+        now = self.clock.now
+        self.erasures.begin(customer_id, receipt_id="r", now=now, claimed_until=now, removed={})
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> Iterator[Bank]:
+    with closing(Bank(tmp_path / "store.sqlite3")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def model(published: tuple[Path, Path]) -> Model:
+    return load_model(published[0])
+
+
+def followed(feed: LiveFeed, model: Model | None = None) -> LiveFeed:
+    feed.follow(model)
+    return feed
+
+
+def scores_of(feed: LiveFeed, customers: Collection[str], model: Model | None = None) -> dict[str, object]:
+    """What a worker answers each of the customers: the shortlist and its scores, to the last bit."""
+    answers: dict[str, object] = {}
+    with feed.reading(model) as live:
+        assert live is not None
+        for customer_id in customers:
+            rows = shortlist(live.state, np.empty(0, np.int64), 0, live.moment)
+            parts = part_scores(live.state, customer_id, rows, HalfLives(0, 1), live.moment)
+            scores = blend(parts, WEIGHTS.weights)
+            answers[customer_id] = ([live.state.item_ids[row] for row in rows], scores.tobytes())
+    return answers
+
+
+def counts_of(feed: LiveFeed, model: Model | None = None) -> dict[str, float]:
+    """The decayed count of every item at the moment of the reading, half-life of seven days."""
+    with feed.reading(model) as live:
+        assert live is not None
+        counts = np.exp2(live.state.log_counts(1, live.moment))
+        return {one: round(float(count), 6) for one, count in zip(live.state.item_ids, counts, strict=True)}
+
+
+def readers_of(feed: LiveFeed, item_id: str, model: Model | None = None) -> set[str]:
+    with feed.reading(model) as live:
+        assert live is not None
+        state = live.state
+        names = {state.customer_row(one): one for one in state.customer_ids()}
+        rows = state.readers(state.item_rows([item_id])).ravel()
+        return {names[row] for row in rows.tolist() if row >= 0}
+
+
+# The same events, the same state
+
+
+def events_of(bank: SampleBank, n: int) -> list[Interaction]:
+    """The last events of the sample bank."""
+    columns = ("event_id", "type", "customer_id", "item_id", "occurred_at")
+    rows = bank.events.sort("occurred_at").tail(n).select(columns).iter_rows()
+    return [Interaction(*row) for row in rows]
+
+
+def test_workers_agree_to_the_last_bit_whenever_they_began(bank: Bank, bank_in_small: SampleBank) -> None:
+    history = events_of(bank_in_small, 6_000)
+    bank.customers.put_many(bank_in_small.customers, now=END)
+    asked = [customer.customer_id for customer in bank_in_small.customers[:200]]
+    old = followed(bank.worker())
+    for start in range(0, len(history), 700):
+        batch = history[start : start + 700]
+        bank.events.append(batch[::-1], received_at=batch[-1].occurred_at)
+        if start == 2_100:
+            other = followed(bank.worker())
+        old.refresh()
+    other.refresh()
+    restarted = followed(bank.worker())
+    answers = scores_of(old, asked)
+    assert len(set(map(str, answers.values()))) > 100
+    assert scores_of(other, asked) == scores_of(restarted, asked) == answers
+
+
+def test_workers_agree_over_a_trained_model(bank: Bank, bank_in_small: SampleBank, model: Model) -> None:
+    bank.customers.put_many(bank_in_small.customers, now=END)
+    asked = [customer.customer_id for customer in bank_in_small.customers[:200]]
+    old = followed(bank.worker(), model)
+    items = model.bundle.items.ids_of(range(20))
+    for place, customer_id in enumerate(asked):
+        bank.did(customer_id, items[place % 20], items[place % 7], at=END + timedelta(minutes=place + 1))
+        if place % 30 == 0:
+            old.refresh()
+    answers = scores_of(old, asked, model)
+    assert scores_of(followed(bank.worker(), model), asked, model) == answers
+    assert answers != scores_of(
+        followed(Bank(Path(bank.url[10:]).parent / "none").worker(), model), asked, model
+    )
+
+
+def test_an_event_is_known_to_every_worker_that_is_asked(bank: Bank) -> None:
+    workers = [followed(bank.worker()) for _ in range(3)]
+    bank.did("c1", "i1")
+    for worker in workers:
+        assert counts_of(worker) == {"i1": 1.0}
+    assert {worker.report().sequence for worker in workers} == {1}
+
+
+# What counts
+
+
+def test_only_what_speaks_for_an_item_counts(bank: Bank) -> None:
+    worker = followed(bank.worker())
+    bank.did("c1", "liked", type="like")
+    bank.did("c1", "shown", type="impression")
+    bank.did("c1", "refused", type="dismiss")
+    bank.events.append(
+        [Interaction("s1", "nps", "c1", None, bank.clock.now, score=9.0)], received_at=bank.clock.now
+    )
+    assert list(counts_of(worker)) == ["liked"]
+    assert worker.report().n_behind == 0
+
+
+def test_whoever_refused_personalisation_is_left_out(bank: Bank) -> None:
+    refused = Customer("no", consents=Consents(personalisation=False))
+    agreed = Customer("yes", consents=Consents(personalisation=True))
+    bank.customers.put_many([refused, agreed, Customer("unasked")], now=END)
+    worker = followed(bank.worker())
+    for customer_id in ("no", "yes", "unasked", "unknown"):
+        bank.did(customer_id, "i1")
+    assert POLICY.consent_without_record.personalisation
+    assert readers_of(worker, "i1") == {"yes", "unasked", "unknown"}
+    assert counts_of(worker)["i1"] == 3.0
+
+
+def test_whoever_withdraws_consent_later_is_forgotten_in_turn(bank: Bank) -> None:
+    worker = followed(bank.worker())
+    for number in range(3):
+        bank.did(f"c{number}", "i1")
+    worker.refresh()
+    bank.customers.put_many([Customer("c1", consents=Consents(personalisation=False))], now=END)
+    worker.refresh()
+    assert readers_of(worker, "i1") == {"c0", "c2"}
+
+
+def test_the_snapshot_is_not_counted_twice(bank: Bank, model: Model) -> None:
+    facts = model.bundle.manifest
+    item_id = model.bundle.items.id_of(0)
+    until = facts.data_window.until
+    assert until is not None
+    alone = counts_of(followed(bank.worker(), model), model)
+    before, after = facts.created_at - timedelta(seconds=1), facts.created_at + timedelta(seconds=1)
+    bank.did("in-snapshot", item_id, at=until, received_at=before)
+    assert counts_of(followed(bank.worker(), model), model) == alone
+    bank.did("late", item_id, at=until, received_at=after)
+    bank.did("meanwhile", item_id, at=until + timedelta(seconds=1), received_at=before)
+    worker = followed(bank.worker(), model)
+    assert counts_of(worker, model)[item_id] == pytest.approx(alone[item_id] + 2, abs=1e-4)
+    assert {"late", "meanwhile"} <= readers_of(worker, item_id, model)
+
+
+def test_a_start_reads_no_more_than_the_last_events(bank: Bank) -> None:
+    for number in range(7):
+        bank.did("c1", f"i{number}")
+    assert list(counts_of(followed(bank.worker(n_last=3)))) == ["i4", "i5", "i6"]
+
+
+def test_the_place_of_a_moment_is_before_all_that_came_later(bank: Bank) -> None:
+    for number in range(9):
+        bank.did("c1", f"i{number}", received_at=END + timedelta(hours=number))
+    tail = SqlEventTail(bank.database)
+    for hours, expected in ((-1.0, "i0"), (0.0, "i0"), (3.5, "i4"), (8.0, "i8")):
+        found = tail.after(place_of(tail, END + timedelta(hours=hours)), 1)
+        assert [event.item_id for event in found] == [expected]
+    assert place_of(tail, END + timedelta(hours=9)) == tail.last_sequence()
+
+
+# The moment of a score
+
+
+def test_scores_are_those_of_the_latest_event(bank: Bank) -> None:
+    worker = followed(bank.worker())
+    bank.did("c1", "i1", at=END - timedelta(days=300))
+    with worker.reading(None) as live:
+        assert live is not None and live.moment == (END - timedelta(days=300)).timestamp()
+    at_first = scores_of(worker, ["c1"])
+    bank.clock.now += timedelta(days=30)
+    assert scores_of(worker, ["c1"]) == at_first
+
+
+def test_no_event_moves_the_moment_ahead_of_the_clock(bank: Bank) -> None:
+    worker = followed(bank.worker())
+    with worker.reading(None) as live:
+        assert live is not None and live.moment == bank.clock.now.timestamp()
+    bank.did("c1", "i1", at=bank.clock.now + timedelta(minutes=4))
+    with worker.reading(None) as live:
+        assert live is not None and live.moment == bank.clock.now.timestamp()
+
+
+def test_a_young_look_is_not_repeated(bank: Bank) -> None:
+    worker = followed(bank.worker())
+    n_asked = bank.tails[0].n_asked
+    bank.clock.seconds += 0.04
+    with worker.reading(None, at_most_age_seconds=0.05):
+        assert bank.tails[0].n_asked == n_asked
+    bank.clock.seconds += 0.02
+    with worker.reading(None, at_most_age_seconds=0.05):
+        assert bank.tails[0].n_asked == n_asked + 1
+
+
+# A store that fails
+
+
+def test_a_store_that_fails_leaves_the_state_as_it_is(bank: Bank) -> None:
+    worker = followed(bank.worker())
+    bank.did("c1", "i1")
+    known = counts_of(worker)
+    bank.did("c1", "i2")
+    bank.tails[0].is_down = True
+    with structlog.testing.capture_logs() as logged:
+        for _ in range(3):
+            bank.clock.seconds += 2
+            worker.refresh()
+            assert counts_of(worker) == known
+    assert [line["event"] for line in logged] == ["live_state_stands_still"]
+    assert worker.is_stale
+    assert worker.report().n_behind is None
+    bank.tails[0].is_down = False
+    bank.clock.seconds += 2
+    assert set(counts_of(worker)) == {"i1", "i2"}
+    assert not worker.is_stale
+
+
+def test_requests_leave_a_failing_store_in_peace_for_a_second(bank: Bank) -> None:
+    worker = followed(bank.worker())
+    bank.tails[0].is_down = True
+    asked = [bank.tails[0].n_asked]
+    for _ in range(4):
+        bank.clock.seconds += 0.4
+        with worker.reading(None):
+            asked.append(bank.tails[0].n_asked)
+    assert np.diff(asked).tolist() == [1, 0, 0, 1]
+
+
+def test_while_nobody_can_say_who_refused_the_events_wait(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = followed(bank.worker())
+    bank.customers.put_many([Customer("no", consents=Consents(personalisation=False))], now=END)
+    bank.did("no", "i1")
+    bank.did("yes", "i2")
+    with bank.database.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE customers RENAME TO away")
+    assert counts_of(worker) == {}
+    with bank.database.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE away RENAME TO customers")
+    bank.clock.seconds += 2
+    assert list(counts_of(worker)) == ["i2"]
+
+
+def test_a_state_that_no_store_would_build_is_built_later(bank: Bank) -> None:
+    worker = bank.worker()
+    bank.tails[0].is_down = True
+    worker.follow(None)
+    with worker.reading(None) as live:
+        assert live is None
+    bank.tails[0].is_down = False
+    bank.did("c1", "i1")
+    worker.follow(None)
+    assert counts_of(worker) == {"i1": 1.0}
+
+
+def test_who_is_behind_says_so(bank: Bank) -> None:
+    worker = followed(bank.worker())
+    bank.did("c1", "i1", "i2")
+    assert (worker.report().n_behind, worker.report().is_stale) == (2, False)
+    bank.clock.seconds += STALE_SECONDS + 1
+    assert worker.report().is_stale
+    worker.refresh()
+    assert (worker.report().n_behind, worker.report().is_stale) == (0, False)
+
+
+# Erasures
+
+
+@pytest.mark.parametrize("n_other", [0, 3])
+def test_an_erasure_reaches_every_worker(bank: Bank, n_other: int) -> None:
+    workers = [followed(bank.worker()) for _ in range(2)]
+    for number in range(n_other):
+        bank.did(f"other{number}", "i1")
+    bank.did("gone", "i1", "i2")
+    for worker in workers:
+        assert "gone" in readers_of(worker, "i1")
+    bank.erase("gone")
+    for worker in workers:
+        assert readers_of(worker, "i1") == {f"other{number}" for number in range(n_other)}
+        with worker.reading(None) as live:
+            assert live is not None and live.state.customer_row("gone") is None
+
+
+def test_one_who_comes_back_after_an_erasure_begins_anew(bank: Bank) -> None:
+    worker = followed(bank.worker())
+    bank.did("gone", "i1")
+    assert readers_of(worker, "i1") == {"gone"}
+    bank.erase("gone")
+    bank.clock.now += timedelta(minutes=1)
+    bank.did("gone", "i2")
+    assert (readers_of(worker, "i1"), readers_of(worker, "i2")) == (set(), {"gone"})
+
+
+def test_a_bundle_that_knows_an_erased_customer_says_nothing_of_them(bank: Bank, model: Model) -> None:
+    worker = followed(bank.worker(), model)
+    with worker.reading(model) as live:
+        assert live is not None
+        gone = live.state.customer_ids()[0]
+    bank.did(gone, "i1")
+    bank.erase(gone)
+    with followed(bank.worker(), model).reading(model) as live:
+        assert live is not None and live.state.customer_row(gone) is None
+
+
+def test_some_time_after_an_erasure_the_counts_are_those_of_a_new_worker(bank: Bank) -> None:
+    worker = followed(bank.worker())
+    an_hour_ago = bank.clock.now - timedelta(hours=1)
+    bank.did("gone", "i1", at=an_hour_ago)
+    bank.did("c1", "i1", "i2", at=an_hour_ago)
+    assert counts_of(worker)["i1"] > 1.5
+    bank.erase("gone")
+    bank.clock.seconds += 61
+    worker.refresh()
+    worker.refresh()
+    assert counts_of(worker) == counts_of(followed(bank.worker())) == {"i1": 0.999999, "i2": 1.0}
+
+
+def test_a_state_that_goes_further_back_than_a_new_one_would_is_kept(bank: Bank) -> None:
+    worker = followed(bank.worker(n_last=2))
+    bank.did("gone", "i1")
+    for number in range(4):
+        bank.did("c1", f"j{number}")
+    worker.refresh()
+    bank.erase("gone")
+    bank.clock.seconds += 61
+    worker.refresh()
+    worker.refresh()
+    assert {"j0", "j1"} <= set(counts_of(worker))
+
+
+# Models
+
+
+def test_a_new_model_finds_its_state_beside_the_one_before(
+    bank: Bank, model: Model, published: tuple[Path, Path]
+) -> None:
+    later = load_model(published[1])
+    worker = followed(bank.worker(), model)
+    with worker.reading(later) as live:
+        assert live is None
+    worker.follow(later)
+    for each in (model, later):
+        with worker.reading(each) as live:
+            assert live is not None
+    worker.follow(later)
+    with worker.reading(model) as live:
+        assert live is None
+
+
+def test_a_model_without_live_parts_has_the_state_of_the_store(bank: Bank, model: Model) -> None:
+    manifest = replace(model.bundle.manifest, live=None)
+    plain = replace(model, bundle=replace(model.bundle, manifest=manifest))
+    bank.did("c1", "i1")
+    worker = followed(bank.worker(), plain)
+    assert counts_of(worker, plain) == {"i1": 1.0}
+    with worker.reading(plain) as live:
+        assert live is not None and live.state.half_lives_days == (0.25, 7.0)
+
+
+def test_a_model_whose_files_were_touched_is_not_read(bank: Bank, model: Model, tmp_path: Path) -> None:
+    copy = shutil.copytree(model.bundle.path, tmp_path / model.bundle.path.name)
+    touched = load_model(copy)
+    with next(copy.glob("live_*.npy")).open("ab") as stream:
+        stream.write(b"x")
+    worker = followed(bank.worker(), touched)
+    with worker.reading(touched) as live:
+        assert live is None
