@@ -10,6 +10,7 @@ from rich.table import Table
 from recsvc.bundles.manifest import Manifest, PartFacts
 from recsvc.bundles.opening import read_manifest
 from recsvc.bundles.registry import Aliases, Registry
+from recsvc.cli.live_report import live_rows
 from recsvc.cli.terminal import (
     json_option,
     models_option,
@@ -164,4 +165,6 @@ def _sheet(manifest: Manifest, alias: str | None) -> Table:
     for name, metrics in manifest.metrics.items():
         one = metrics[PRIMARY_METRIC]
         table.add_row(f"{PRIMARY_METRIC} {name}", f"{one.value:.4f} ({one.low:.4f} to {one.high:.4f})")
+    for row in live_rows(manifest.live):
+        table.add_row(*row)
     return table

@@ -10,6 +10,7 @@ import click
 
 from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
+from recsvc.cli.live_report import live_json, tell_live
 from recsvc.cli.reports import (
     families_json,
     metrics_table,
@@ -72,7 +73,8 @@ def train(
     """Train on a history and publish the best model as a bundle.
 
     Tries every model family on held-out interactions, fits the best one on everything, and publishes it
-    to the models folder. Reads CSV, CSV.gz, JSON lines and Parquet; without --events, the store.
+    to the models folder. How much of what is live counts beside it is chosen by a replay of the end of the
+    history. Reads CSV, CSV.gz, JSON lines and Parquet; without --events, the store.
     """
     settings = settings_with(models=models)
     policy = load_policy(settings.policy_file)
@@ -125,6 +127,7 @@ def _as_json(report: TrainingReport, parts: Parts, reading: Cost, promoted: bool
         "holdout": report.selection.holdout,
         "families": families_json(report.selection.tried),
         **selection_json(report.selection),
+        "live": live_json(report.live),
         "rows": report.manifest.rows,
         "rejects": rejects_json(parts.reports),
         "seconds": {"read": reading.seconds, **report.seconds},
@@ -141,6 +144,7 @@ def _tell(report: TrainingReport, parts: Parts, promoted: bool) -> None:
         tell_table(metrics_table(title, report.selection.tried, report.selection.chosen.name))
     say(report.selection.why)
     tell_cost(report.selection)
+    tell_live(report.live)
     rows = report.manifest.rows
     say(f"published {report.manifest.version}: {rows.customers:,} customers, {rows.items:,} items")
     say(f"at most {peak_memory_bytes() / 1e6:,.0f} MB of memory were in use")

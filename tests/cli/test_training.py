@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.cli.examples import Run, a_history, write_rows
+from recsvc.live.scoring import PARTS
+from tests.cli.examples import Row, Run, a_history, write_rows
 
 KINDS = ["events.csv", "events.csv.gz", "events.jsonl", "events.jsonl.gz", "events.parquet"]
 
@@ -20,8 +22,53 @@ def test_a_history_of_any_kind_of_file_becomes_the_champion(name: str, home: Pat
     assert report["chosen"] in report["families"]
     assert report["families"]["popularity"].keys() >= {"recall@20", "ndcg@20", "intervals", "seconds"}
     assert report["rejects"] == {"count": 0, "path": None, "reasons": {}}
-    assert report["seconds"].keys() >= {"read", "select", "fit", "publish"}
+    assert report["seconds"].keys() >= {"read", "select", "live", "fit", "publish"}
     assert recsvc("models", "list", "--json").report["champion"] == report["version"]
+
+
+def a_history_of_news(n_customers: int = 60, n_days: int = 30) -> list[Row]:
+    """Everybody reads what came out that day or the day before, the one sooner, the other later."""
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(days=n_days + 1)
+    return [
+        {
+            "type": "view",
+            "customer_id": f"c{customer}",
+            "item_id": f"i{day - customer % 2}-{customer * (day + 3) % 5}",
+            "occurred_at": (start + timedelta(days=day, minutes=customer * 7 % 60)).isoformat(),
+        }
+        for day in range(n_days)
+        for customer in range(n_customers)
+    ]
+
+
+def test_a_training_tells_what_live_parts_count_and_so_does_the_shelf(home: Path, recsvc: Run) -> None:
+    events = write_rows(home / "events.csv", a_history_of_news())
+    live = recsvc("train", "--events", events, "--json").report["live"]
+    chosen = live["chosen"]
+    assert live["why"].startswith("live parts count: ndcg@10 ")
+    assert set(chosen["metrics"]) == {"blend", "live", "trained"} and set(chosen["weights"]) == set(PARTS)
+    for figures in chosen["metrics"].values():
+        for name in ("hit@10", "ndcg@10", "mrr"):
+            low, high = figures["intervals"][name]
+            assert 0 <= low <= figures[name] <= high <= 1
+    assert 0 < chosen["half_life_days"] < chosen["long_half_life_days"] and chosen["learned_from"] >= 150
+    told = recsvc("train", "--events", events, "--seed", "2").err
+    for word in ("live parts count", "half-lives: ", "live weights: ", "→ blend", "trained", "ndcg@10"):
+        assert word in told
+    sheet = recsvc("models", "show", "champion").out
+    assert "half-lives" in sheet and "ndcg@10 live, trained" in sheet
+    assert max(map(len, sheet.splitlines())) <= 80
+
+
+def test_a_training_without_times_says_why_no_live_part_counts(home: Path, recsvc: Run) -> None:
+    rows = [{name: told for name, told in row.items() if name != "occurred_at"} for row in a_history()]
+    events = write_rows(home / "events.csv", rows)
+    live = recsvc("train", "--events", events, "--json").report["live"]
+    assert live == {
+        "why": "no live part counts: the events have no times, so nobody knows what was live when",
+        "chosen": None,
+    }
+    assert "the trained model serves alone" in recsvc("models", "show", "champion").out
 
 
 @pytest.mark.parametrize("name", KINDS)
