@@ -45,25 +45,24 @@ class Miscalibration:
 
     KL(p‖q~) in nats, q~ = (1 − α)·q + α·p, where q is the share of each category in the list with the
     candidate at its end. `shares` (n_categories,) is p and sums to 1; an item without a category is of none.
+    The cost is the difference that the candidate makes to it: what it is anyhow is the same for all.
     """
 
     def __init__(self, categories: Codes, shares: Floats, smoothing: float = SMOOTHING) -> None:
-        # One more category, which nobody wants, takes the items without one: code -1 is the last place.
         self._codes = categories
-        self._shares = np.append(shares, 0.0)
+        self._wanted = np.flatnonzero(shares)
+        self._shares = shares[self._wanted]
+        self._floor = smoothing * self._shares
         self._smoothing = smoothing
-        self._counts = np.zeros(len(self._shares))
+        self._counts = np.zeros(len(shares) + 1)  # The last is of the items without a category: code -1.
+        self._by_category = np.zeros(len(shares) + 1)
         self._n_chosen = 0
 
     def cost(self) -> Floats:
-        n, wanted = self._n_chosen + 1, self._shares
-        floor = self._smoothing * wanted
-        share = (1 - self._smoothing) / n
-        with np.errstate(divide="ignore", invalid="ignore"):
-            without = np.where(wanted > 0, np.log(wanted / (share * self._counts + floor)), 0.0)
-            with_one = np.where(wanted > 0, np.log(wanted / (share * (self._counts + 1) + floor)), 0.0)
-        by_category = wanted @ without + wanted * (with_one - without)
-        return np.asarray(by_category[self._codes])
+        share = (1 - self._smoothing) / (self._n_chosen + 1)
+        without = share * self._counts[self._wanted] + self._floor
+        self._by_category[self._wanted] = self._shares * np.log(without / (without + share))
+        return np.asarray(self._by_category[self._codes])
 
     def take(self, row: int) -> None:
         self._counts[self._codes[row]] += 1

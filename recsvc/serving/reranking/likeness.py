@@ -22,7 +22,7 @@ class Likeness:
         self._category = np.array([categories.setdefault(one.category, len(categories)) for one in items])
         tags: dict[str, int] = {}
         places = [(row, tags.setdefault(tag, len(tags))) for row, one in enumerate(items) for tag in one.tags]
-        self._tags = np.zeros((len(items), len(tags)), dtype=np.float32)
+        self._tags = np.zeros((len(items), len(tags)))
         if places:
             rows, columns = zip(*places, strict=True)
             self._tags[rows, columns] = 1
@@ -30,11 +30,16 @@ class Likeness:
 
     def __call__(self, row: int) -> NDArray[np.float64]:
         """How alike each item is to the one in this row: (n_items,)."""
-        same_category = (self._category == self._category[row]) & (self._category >= 0)
-        in_common = self._tags @ self._tags[row]
-        union = self._n_tags + self._n_tags[row] - in_common
-        jaccard = np.where(union > 0, in_common / np.maximum(union, 1), same_category)
-        return np.asarray((same_category + jaccard) / 2, dtype=np.float64)
+        alike: NDArray[np.float64] = (self._category == self._category[row]).astype(np.float64)
+        if self._category[row] < 0:
+            alike[:] = 0
+        if self._n_tags[row]:
+            in_common = self._tags @ self._tags[row]
+            alike += in_common / (self._n_tags + (self._n_tags[row] - in_common))
+            alike /= 2
+        else:  # Of two without tags the category alone can tell.
+            alike[self._n_tags > 0] /= 2
+        return alike
 
 
 def first_of_its_kind(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
