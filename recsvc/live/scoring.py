@@ -118,18 +118,20 @@ def part_scores(
     return scores
 
 
-def shared_with_readers(state: LiveState, customer: int, item: int) -> tuple[Rows, Floats]:
-    """What made the neighbours' part of an item: rows of the customer's recent items, and what each added.
+def shared_with_readers(state: LiveState, customer: int, items: Rows) -> list[tuple[Rows, Floats]]:
+    """What made the neighbours' part of each item: rows of the customer's recent items, and what each added.
 
     Both (n_shared,), in no order. Together that is the likeness of those of the item's readers who are most
     alike, over the number of readers who are compared.
     """
-    readers = state.readers(np.array([item]))[0]
-    likeness = state.likeness(customer)[readers]
-    nearest = readers[np.argsort(-likeness, kind="stable")[:_NEAREST]]
-    recent, parts = state.parts_of_likeness(customer, nearest)
-    added = parts.sum(axis=0) / _NEAREST
-    return recent[added > 0], added[added > 0]
+    likeness = state.likeness(customer)
+    shared = []
+    for readers in state.readers(items):
+        nearest = readers[np.argsort(-likeness[readers], kind="stable")[:_NEAREST]]
+        recent, parts = state.parts_of_likeness(customer, nearest)
+        added = parts.sum(axis=0) / _NEAREST
+        shared.append((recent[added > 0], added[added > 0]))
+    return shared
 
 
 def with_unmet(scores: Floats, is_met: NDArray[np.bool_], ages: Floats) -> Floats:

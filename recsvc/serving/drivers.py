@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 
 import numpy as np
 
@@ -37,27 +38,33 @@ def trained_drivers(
     known = {one.item.item_id: one.row for one in candidates if one.row is not None}
     parts = account.of(np.array(list(known.values()), dtype=np.int32)).own
     drivers = {
-        item_id: _named(own, history_ids, partial(account.falls_without, row))
+        item_id: _named(own, history_ids, partial(account.falls_without, row, float(own.sum())))
         for (item_id, row), own in zip(known.items(), parts, strict=True)
     }
     for one in candidates:
         if one.row is None and (factors := view.cold[one.item.kind].factors_of(one.item.item_id)):
-            falls = partial(account.new_falls_without, factors)
-            drivers[one.item.item_id] = _named(account.of_new(factors).own[0], history_ids, falls)
+            own = account.of_new(factors).own[0]
+            falls = partial(account.new_falls_without, factors, float(own.sum()))
+            drivers[one.item.item_id] = _named(own, history_ids, falls)
     return drivers
 
 
 def neighbours_drivers(
-    candidate: Candidate, customer_id: str, state: LiveState, may_be_named: frozenset[str]
-) -> tuple[str, ...]:
-    """The items that the customer shares with those of the item's readers who are most alike, if any."""
-    (item,) = state.rows_of([candidate.item.item_id])
-    customer = state.customer_row(customer_id)
-    if item == NO_ROW or customer is None:
-        return ()
-    rows, parts = shared_with_readers(state, customer, int(item))
-    ids = [state.item_ids[row] for row in rows[np.argsort(-parts, kind="stable")].tolist()]
-    return tuple(item_id for item_id in ids if item_id in may_be_named)[:MAX_NAMED]
+    candidates: Sequence[Candidate], live_id: str, state: LiveState, may_be_named: frozenset[str]
+) -> Mapping[str, tuple[str, ...]]:
+    """By the candidate's item id what the customer shares with those of its readers who are most alike."""
+    customer = state.customer_row(live_id)
+    rows = state.rows_of(one.item.item_id for one in candidates)
+    met = [one.item.item_id for one, row in zip(candidates, rows.tolist(), strict=True) if row != NO_ROW]
+    if customer is None or not met:
+        return {}
+    drivers = {}
+    for item_id, (shared, parts) in zip(
+        met, shared_with_readers(state, customer, rows[rows != NO_ROW]), strict=True
+    ):
+        ids = (state.item_ids[row] for row in shared[np.argsort(-parts, kind="stable")].tolist())
+        drivers[item_id] = tuple(islice((one for one in ids if one in may_be_named), MAX_NAMED))
+    return drivers
 
 
 def _named(

@@ -7,13 +7,14 @@ whose weights a replay of the history chose.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from recsvc.domain.items import Item, ItemKind
@@ -31,20 +32,22 @@ from recsvc.live.scoring import (
     with_unmet,
 )
 from recsvc.live.state import NO_ROW, Floats, LiveState, Rows
-from recsvc.serving.candidate import Candidate, Shares
+from recsvc.serving.candidate import Candidate
 from recsvc.serving.cold_items import ColdItems
 from recsvc.serving.live_catalogue import CatalogueView
+from recsvc.serving.live_shares import shares_of
 from recsvc.serving.live_snapshot import live_model_of
 from recsvc.serving.scoring.parts import RowArray
 from recsvc.serving.scoring.standardised import TrainedOpinion
 from recsvc.serving.verification import Model
 
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
 _HALF_LIVES = HalfLives(0, 1)
 _AT_MOST_AGE_SECONDS = 0.05
 _FIRST_LOOK = 256  # Of so many items a shortlist is nearly always full.
-_POPULARITY, _LONG, _NEWNESS, _RECENCY, _NEIGHBOURS, _PASSED_OVER, _DEPTH = range(len(PARTS))
-_OF_POPULARITY = [_POPULARITY, _LONG, _RECENCY]
-_OF_NEWNESS = [_NEWNESS, _PASSED_OVER, _DEPTH]
 _RAISED = np.array([part for part, name in enumerate(PARTS) if name in NEVER_NEGATIVE])
 
 
@@ -94,6 +97,16 @@ def live_of(states: LiveStates | None, model: Model | None) -> Iterator[Live | N
         yield Live(chosen, facts.trained_weight, reading.state, reading.moment) if reading else None
 
 
+def made_with_live(states: LiveStates | None, model: Model | None, make: Callable[[Live | None], T]) -> T:
+    """What is made of what is live; whatever goes wrong with it, what is made without it."""
+    try:
+        with live_of(states, model) as live:
+            return make(live)
+    except Exception as error:
+        log.warning("live_state_unusable", reason=repr(error))
+    return make(None)
+
+
 @dataclass(frozen=True, slots=True)
 class Open:
     """The items of a kind that a customer may be shown: in the view, and not used before.
@@ -133,18 +146,15 @@ def shortlisted(
     weighted = scores * np.asarray(live.model.weights)
     total = blend(scores, live.model.weights) + live.trained_weight * by_model
     by_everybody = _common(list(items), of, trained)
-    shares = _shares(weighted, live.trained_weight * by_model, live.trained_weight * by_everybody)
     firsts = np.where(places >= 0, live.state.firsts()[places] if live.state.n_items else np.inf, np.inf)
+    order = best_first(total, firsts)
+    own, common = live.trained_weight * (by_model - by_everybody), live.trained_weight * by_everybody
     listed = list(items.values())
     return [
-        Candidate(
-            listed[place],
-            float(total[place]),
-            source,
-            of.view.rows.get(listed[place].item_id),
-            Shares(*shares[place].tolist()),
+        Candidate(listed[place], float(total[place]), source, of.view.rows.get(listed[place].item_id), shares)
+        for place, shares in zip(
+            order.tolist(), shares_of(weighted[order], own[order], common[order]), strict=True
         )
-        for place in best_first(total, firsts).tolist()
     ]
 
 
@@ -248,18 +258,3 @@ def _common(item_ids: list[str], of: Open, trained: TrainedOpinion) -> Floats:
     rows = np.array([of.view.rows.get(item_id, NO_ROW) for item_id in item_ids], dtype=np.int32)
     scores[rows >= 0] = trained.common_of(rows[rows >= 0])
     return scores
-
-
-def _shares(weighted: Floats, trained: Floats, common: Floats) -> Floats:
-    """As the fields of `Shares`, each above its mean: (n_items, 4). What is `common` is no customer's own."""
-    shares = np.stack(
-        [
-            trained - common,
-            weighted[:, _NEIGHBOURS],
-            weighted[:, _OF_POPULARITY].sum(axis=1) + common,
-            weighted[:, _OF_NEWNESS].sum(axis=1),
-        ],
-        axis=1,
-    )
-    above: Floats = shares - shares.mean(axis=0)
-    return above

@@ -70,22 +70,28 @@ def _codes(chosen: Sequence[Candidate], subject: Subject, model: Model | None, n
     """For each candidate the code of what carried its score most, as far as the shares tell."""
     return [
         _code_of_shares(shares, _may_be_new(one.item, now), subject)
-        if (shares := _shares(one, model)) is not None
-        else _LOWER_RUNGS[one.source]
-        for one in chosen
+        if shares is not None
+        else _LOWER_RUNGS.get(one.source, MORE_FOR_YOU)
+        for one, shares in zip(chosen, _shares(chosen, model), strict=True)
     ]
 
 
-def _shares(candidate: Candidate, model: Model | None) -> Shares | None:
-    """What carried the score; of the model's alone, its own part and everybody's. None of nobody's."""
-    if candidate.shares is not None:
-        return candidate.shares
-    if candidate.source not in _PERSONAL or model is None:
-        return None
-    common = 0.0
-    if candidate.row is not None:
-        common = float(model.scorer.common_of(np.array([candidate.row], dtype=np.int32))[0])
-    return Shares(candidate.score - common, 0.0, common, 0.0)
+def _shares(chosen: Sequence[Candidate], model: Model | None) -> list[Shares | None]:
+    """What carried each score; of the model's alone, its own part and everybody's. None of nobody's."""
+    shares = [one.shares for one in chosen]
+    of_model = [
+        place
+        for place, one in enumerate(chosen)
+        if one.shares is None and one.source in _PERSONAL and model is not None
+    ]
+    known = [place for place in of_model if chosen[place].row is not None]
+    common = dict.fromkeys(of_model, 0.0)
+    if model is not None and known:
+        rows = np.array([chosen[place].row for place in known], dtype=np.int32)
+        common |= zip(known, model.scorer.common_of(rows).tolist(), strict=True)
+    for place, everybodys in common.items():
+        shares[place] = Shares(chosen[place].score - everybodys, 0.0, everybodys, 0.0)
+    return shares
 
 
 def _code_of_shares(shares: Shares, may_be_new: bool, subject: Subject) -> str:
@@ -117,10 +123,10 @@ def _because(
     coded = list(zip(chosen, codes, strict=True))
     fitting = [one for one, code in coded if code == FITS_YOUR_HISTORY]
     because = dict(trained_drivers(fitting, past.history, model, view))
-    if state is not None:
+    if state is not None and subject.live_id is not None:
         used = past.used.union(model.bundle.items.ids_of(past.history.item_rows.tolist()))
-        for one in (one for one, code in coded if code == READ_BY_PEOPLE_LIKE_YOU):
-            because[one.item.item_id] = neighbours_drivers(one, subject.customer_id, state, used)
+        read = [one for one, code in coded if code == READ_BY_PEOPLE_LIKE_YOU]
+        because |= neighbours_drivers(read, subject.live_id, state, used)
     return because
 
 

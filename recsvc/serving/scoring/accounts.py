@@ -61,10 +61,6 @@ class Share:
             contributions = contributions - self.folded.mean_contributions()
         return np.asarray(contributions * scale, dtype=np.float32)
 
-    def fall(self, before: FloatArray, left: Scores, after: FloatArray) -> float:
-        """From a score, (1,), to the one by what is left of the history, (1,), as both stand in the sum."""
-        return float(self.scaled(before, self.folded)[0] - self.scaled(after, left)[0])
-
 
 _AS_IT_IS = Spread(0.0, 1.0)
 
@@ -97,28 +93,28 @@ class Account:
         own: FloatArray = np.asarray(sum(parts), dtype=np.float32)
         return Carried(own, np.zeros(len(own), dtype=np.float32))
 
-    def fall_without(self, item_row: int, places: PlaceArray) -> float:
-        """How much lower the item's score is after a history that lacks the items at these places."""
-        row, fall = np.array([item_row], dtype=np.int32), 0.0
+    def own_without(self, item_row: int, places: PlaceArray) -> float:
+        """What the history would add to the item's score if it lacked the items at these places."""
+        row, own = np.array([item_row], dtype=np.int32), 0.0
         for share in self._shares:
             if share.is_personal:
                 left = share.folded.without(places)
-                fall += share.fall(share.folded.scores_of(row), left, left.scores_of(row))
-        return fall
+                own += float(share.scaled(left.scores_of(row), left)[0])
+        return own
 
-    def fall_of_new_without(self, new: NewFactors, places: PlaceArray) -> float:
+    def own_of_new_without(self, new: NewFactors, places: PlaceArray) -> float:
         """The same for one item without a row, by its factors: (1, n_factors) each."""
-        fall = 0.0
+        own = 0.0
         for share in self._shares:
             if share.family in new and isinstance(share.folded, FoldedFactors):
-                left, factors = share.folded.without(places), new[share.family]
-                fall += share.fall(share.folded.scores_of_new(factors), left, left.scores_of_new(factors))
-        return fall
+                left = share.folded.without(places)
+                own += float(share.scaled(left.scores_of_new(new[share.family]), left)[0])
+        return own
 
-    def falls_without(self, item_row: int, places: PlaceArray) -> bool:
-        """Whether the score falls at all. Without a history there is no score."""
-        return len(places) == self._n_history or self.fall_without(item_row, places) > 0
+    def falls_without(self, item_row: int, own: float, places: PlaceArray) -> bool:
+        """Whether the item's score falls, to which the history adds `own`. Without one there is no score."""
+        return len(places) == self._n_history or self.own_without(item_row, places) < own
 
-    def new_falls_without(self, new: NewFactors, places: PlaceArray) -> bool:
+    def new_falls_without(self, new: NewFactors, own: float, places: PlaceArray) -> bool:
         """The same for one item without a row, by its factors: (1, n_factors) each."""
-        return len(places) == self._n_history or self.fall_of_new_without(new, places) > 0
+        return len(places) == self._n_history or self.own_of_new_without(new, places) < own
