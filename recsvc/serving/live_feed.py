@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 HALF_LIVES_DAYS = (0.25, 7.0)
 """Those of a state that belongs to no model: for what is popular now and what was lately."""
-N_LAST = 50_000
+N_LAST = 100_000
 """So many events of the store are read at a start, at most: a second or two of work."""
 STALE_SECONDS = 5.0
 FOLLOW_SECONDS = 0.25
@@ -81,6 +81,7 @@ class LiveFeed:
         self._rests_until = self._caught_up_at
         self._is_failing = False
         self._is_outdated = False
+        self._expects_news = False
 
     @property
     def is_stale(self) -> bool:
@@ -122,18 +123,23 @@ class LiveFeed:
     ) -> Iterator[LiveReading | None]:
         """The state of this model, up to date, which nobody changes meanwhile. None while it is not there.
 
-        It is asked what is new if that was last done longer ago than the age.
+        It is asked what is new if that was last done longer ago than the age, or something is expected.
         """
         follower = self._followers.get(_version_of(model))
         if follower is None:
             yield None
             return
         now = self._monotonic()
-        if now >= self._rests_until and now - self._caught_up_at >= at_most_age_seconds:
+        is_old = self._expects_news or now - self._caught_up_at >= at_most_age_seconds
+        if is_old and now >= self._rests_until:
             self._advance(follower, patience_seconds=_PATIENCE_SECONDS)
         with self._lock:
             moment, latest = self._clock().timestamp(), follower.state.latest
             yield LiveReading(follower.state, min(latest, moment) if np.isfinite(latest) else moment)
+
+    def expect(self) -> None:
+        """Let the next reading ask what is new, however young the last look is: this worker stored events."""
+        self._expects_news = True
 
     def forget(self, customer_id: str) -> None:
         """Keep nothing of a customer who was erased."""
@@ -156,6 +162,7 @@ class LiveFeed:
         if not self._asking.acquire(timeout=patience_seconds):
             return 0
         try:
+            self._expects_news = False  # Before asking: what is stored from now on is expected again.
             news = follower.ask(_BATCH)
             with self._lock:
                 self._is_outdated |= follower.take(news)

@@ -36,6 +36,46 @@ def test_what_comes_late_counts_as_if_it_had_come_in_time() -> None:
     assert (late.firsts()[0], late.lasts()[0]) == (0, 3 * DAY)
 
 
+def test_of_one_who_is_forgotten_only_the_counts_are_left() -> None:
+    state = a_state(("c1", "a", 0), ("gone", "a", 1), ("gone", "b", 2), ("c2", "b", 3))
+    before = counts(state, 3)
+    state.forget("gone")
+    state.forget("nobody")
+    assert state.customer_ids() == ["c1", "c2"]
+    assert state.customer_row("gone") is None
+    assert counts(state, 3) == before
+    readers = state.readers(state.item_rows(["a", "b"]))
+    assert {int(one) for one in readers.ravel()} == {-1, state.customer_row("c1"), state.customer_row("c2")}
+    for customer_id in ("c1", "c2"):
+        row = state.customer_row(customer_id)
+        assert row is not None and not state.likeness(row).any()
+
+
+def test_one_who_was_forgotten_comes_back_as_a_stranger() -> None:
+    state = a_state(("gone", "a", 0), ("c1", "a", 1))
+    state.forget("gone")
+    state.record("gone", "a", 2 * DAY)
+    assert counts(state, 2)[0] == pytest.approx(0.25 + 0.5 + 1.0)
+    row = state.customer_row("gone")
+    assert row is not None and state.seen(row) == (2 * DAY, 2 * DAY)
+
+
+def test_rows_of_the_forgotten_are_the_first_to_be_given_away() -> None:
+    bounds = Bounds(n_items=4, n_customers=16, n_readers=4, n_recent=2)
+    state = a_state(*((f"c{number}", "a", number) for number in range(16)), bounds=bounds)
+    for _ in range(3):
+        for number in (3, 7):
+            state.forget(f"c{number}")
+            state.record(f"c{number}", "b", 50 * DAY)
+        assert {f"c{number}" for number in range(16)} >= set(state.customer_ids())
+        assert state.n_customers <= 16
+    state = a_state(*((f"c{number}", "a", number) for number in range(16)), bounds=bounds)
+    state.forget("c14")
+    state.forget("c15")
+    state.record("new", "a", 60 * DAY)
+    assert set(state.customer_ids()) == {*(f"c{number}" for number in range(14)), "new"}
+
+
 def test_a_second_meeting_is_the_latest_and_counts_no_more() -> None:
     state = a_state(("c1", "a", 0), ("c1", "a", 2))
     assert counts(state, 2) == [0.25]

@@ -323,6 +323,16 @@ def test_a_young_look_is_not_repeated(bank: Bank) -> None:
         assert bank.tails[0].n_asked == n_asked + 1
 
 
+def test_after_an_event_of_its_own_a_worker_looks_at_once(bank: Bank) -> None:
+    worker = followed(bank.worker())
+    bank.did("c1", "i1")
+    for knows, announced in ((False, False), (True, True), (True, False)):
+        if announced:
+            worker.expect()
+        with worker.reading(None, at_most_age_seconds=60) as live:
+            assert live is not None and (live.state.n_items == 1) is knows
+
+
 # A store that fails
 
 
