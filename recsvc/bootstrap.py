@@ -28,6 +28,7 @@ from recsvc.serving.caching import CachedEngine
 from recsvc.serving.customers import SubjectReader
 from recsvc.serving.desks import CatalogueDesk as ItemDesk
 from recsvc.serving.desks import CustomerDesk as RecordDesk
+from recsvc.serving.desks import MerchandisingDesk
 from recsvc.serving.engine import Engine as SlateEngine
 from recsvc.serving.epochs import OutdatingCache
 from recsvc.serving.health import Health as WorkerHealth
@@ -49,6 +50,7 @@ from recsvc.stores.event_tail import SqlEventTail
 from recsvc.stores.event_writer import EventWriter
 from recsvc.stores.events import SqlEvents
 from recsvc.stores.key_ring import KeyRing
+from recsvc.stores.merchandising import SqlMerchandising
 from recsvc.stores.redis_client import COOL_DOWN_SECONDS, RestingRedis
 from recsvc.stores.redis_server import open_redis
 from recsvc.stores.rejects_folder import RejectsFolder
@@ -170,6 +172,7 @@ class Services:
     intake: Intake
     customers: CustomerDesk
     catalogue: CatalogueDesk
+    merchandising: MerchandisingDesk
     portraits: Portraits
     privacy: Privacy
     clock: Callable[[], datetime]
@@ -198,12 +201,13 @@ def build_services(settings: Settings) -> Services:
     cache = OutdatingCache(slates, monotonic=time.monotonic, settling_seconds=settling_seconds)
     cache.owe_to_all()
     records, events, writer = SqlCustomers(database), SqlEvents(database), EventWriter(SqlEvents(database))
-    items = SqlCatalogue(database)
+    items, rules = SqlCatalogue(database), SqlMerchandising(database)
     bundles = LiveBundles(Registry(settings.models_dir))
-    live = LiveCatalogue(items, bundles)
+    live = LiveCatalogue(items, bundles, rules.rules)
     sources = LiveSources(SqlEventTail(database), SqlTombstones(database), records, policy)
     feed = LiveFeed(sources, clock=now, monotonic=time.monotonic)
-    engine = SlateEngine(live, SubjectReader(records, events, policy), policy, clock=now, new_id=new_id)
+    subjects = SubjectReader(records, events, policy)
+    engine = SlateEngine(live, subjects, policy, clock=now, new_id=new_id, live=feed)
     portraits = PortraitDrawer(records, events, live, policy, clock=now)
     privacy = PrivacyDesk(
         SqlErasures(database, tokens=secrets.token_hex),
@@ -233,12 +237,13 @@ def build_services(settings: Settings) -> Services:
         settings=settings,
         policy=policy,
         engine=CachedEngine(engine, cache, live, policy.version, clock=now),
-        browser=CatalogueBrowser(live, policy.serving.default_locale, clock=now),
+        browser=CatalogueBrowser(live, policy.serving.default_locale, clock=now, live=feed),
         keys=KeyRing(SqlApiKeys(database), monotonic=time.monotonic),
         health=WorkerHealth(bundles, live, slates, feed),
-        intake=EventIntake(writer, cache, clock=now),
+        intake=EventIntake(writer, cache, clock=now, announce=feed.expect),
         customers=RecordDesk(records, outdate=cache.move_epochs, clock=now),
         catalogue=ItemDesk(items, live),
+        merchandising=MerchandisingDesk(rules, items=lambda: live.view.items, clock=now),
         portraits=portraits,
         privacy=privacy,
         clock=now,

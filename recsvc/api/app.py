@@ -19,12 +19,13 @@ from recsvc.api.endpoints import attach_services
 from recsvc.api.events import events
 from recsvc.api.health import health
 from recsvc.api.limits import MAX_BODY_BYTES
+from recsvc.api.merchandising import merchandising
 from recsvc.api.problems import answer_error
 from recsvc.api.recommendations import recommendations
 from recsvc.api.schemas import ProblemSchema
 from recsvc.bootstrap import Services
 
-AUDIENCES = (recommendations, browsing, events, customers, catalogue, health, documentation)
+AUDIENCES = (recommendations, browsing, events, customers, catalogue, merchandising, health, documentation)
 
 
 def create_app(services: Services) -> Flask:

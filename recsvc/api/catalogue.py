@@ -15,6 +15,7 @@ from recsvc.api.records import (
     expected_version,
     item_of,
     load_body,
+    show_gone,
     show_record,
     show_written,
 )
@@ -70,7 +71,7 @@ def delete_item(item_id: str) -> Response:
     desk = services().catalogue
     if not desk.retire(item_id, expected=expected_version(desk.get, item_id)):
         raise NotFoundError("there is no such item")
-    return Response(status=204, headers={"Cache-Control": "no-store"})
+    return show_gone()
 
 
 @catalogue.change(

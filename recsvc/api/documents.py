@@ -82,6 +82,19 @@ ITEM_EXAMPLE = {
     },
 }
 
+RULE_EXAMPLE = {
+    "rule_id": "autumn-saving",
+    "action": "boost",
+    "category": "saving",
+    "kind": "content",
+    "channels": ["web", "mobile"],
+    "placements": ["home"],
+    "starts_at": "2026-11-23T00:00:00Z",
+    "ends_at": "2026-11-30T00:00:00Z",
+    "factor": 3.0,
+    "note": "The week of saving",
+}
+
 CUSTOMER_EXAMPLE = {
     "customer_id": "c1",
     "attributes": {"age": 34, "city": "Graz"},

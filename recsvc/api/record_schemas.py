@@ -1,4 +1,4 @@
-"""The shapes of records that people keep: items and customers. They check bodies, and document them."""
+"""The shapes of records that people keep: items, rules, customers. They check and document bodies."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from recsvc.api.record_fields import (
     short_text,
     texts_by_locale,
 )
-from recsvc.api.schemas import AnswerSchema
+from recsvc.api.schemas import PLACEMENT, AnswerSchema
 from recsvc.domain.event_limits import CURRENCY_PATTERN
 from recsvc.domain.identifiers import ID_PATTERN, ID_RULE
 from recsvc.domain.items import Channel, ItemKind, ItemStatus
+from recsvc.domain.merchandising import MAX_FACTOR, MAX_POSITION, MIN_FACTOR, RuleAction
 
 MAX_ITEMS = 1_000
 
@@ -31,14 +32,15 @@ def _said(description: str, **more: Any) -> dict[str, Any]:
     return {"description": description, **more}
 
 
-def _id(description: str, *, required: bool = False) -> fields.String:
+def _id(description: str, **options: Any) -> fields.String:
     pattern = WholeText(f"^{ID_PATTERN}$", error=f"must be {ID_RULE}")
-    return fields.String(required=required, validate=pattern, metadata=_said(description))
+    return fields.String(validate=pattern, metadata=_said(description), **options)
 
 
-def _one_of(choices: Any, description: str) -> fields.Enum[Any]:
+def _one_of(choices: Any, description: str, **options: Any) -> fields.Enum[Any]:
     wrong: dict[str, Any] = {"unknown": "must be one of {choices}"}
-    return fields.Enum(choices, by_value=fields.String, error_messages=wrong, metadata=_said(description))
+    said = _said(description)
+    return fields.Enum(choices, by_value=fields.String, error_messages=wrong, metadata=said, **options)
 
 
 def _channels(description: str) -> fields.List[Any]:
@@ -118,6 +120,50 @@ class StoredSchema(AnswerSchema):
     """How many items were stored."""
 
     stored = fields.Integer(required=True)
+
+
+class MerchandisingRuleSchema(AnswerSchema):
+    """What marketers ask of the lists for a time. A rule names one item or one category; a pin, an item."""
+
+    rule_id = _id("Its id; in a PUT the one in the path, if it is given at all.")
+    action = _one_of(RuleAction, "pin, boost, bury, or block.", required=True)
+    item_id = _id("The item; it may come later.", allow_none=True)
+    category = short_text(100, allow_none=True, metadata=_said("The category, instead of an item."))
+    kind = _one_of(ItemKind, "Content or offers only; null: both.", allow_none=True)
+    channels = _channels("Where it holds; empty: everywhere.")
+    placements = fields.List(
+        fields.String(
+            validate=WholeText(PLACEMENT, error="must be 1 to 64 characters out of A-Z a-z 0-9 _ . : -")
+        ),
+        validate=validate.Length(max=100),
+        metadata=_said("On which placements; empty: on all."),
+    )
+    starts_at = Moment(required=True, metadata=_said("On from then on."))
+    ends_at = Moment(required=True, metadata=_said("Off from then on."))
+    factor = Number(
+        MIN_FACTOR,
+        MAX_FACTOR,
+        allow_none=True,
+        metadata=_said(
+            "Divides the place. Of a boost above 1, by default 2; of a bury below 1, by default 0.5."
+        ),
+    )
+    position = Whole(
+        1, MAX_POSITION, allow_none=True, metadata=_said("Of a pin: 1, which is the default, is the first.")
+    )
+    note = short_text(1_000, allow_none=True, metadata=_said("Why, for colleagues."))
+    is_on = YesOrNo(metadata=_said("Whether it is on at this moment. Answered only; not read when sent."))
+    matches = Whole(
+        0,
+        2**31,
+        metadata=_said("How many items that can be shown now it names. Answered only; not read when sent."),
+    )
+
+
+class MerchandisingRulesSchema(AnswerSchema):
+    """Every rule by id, those that have ended included."""
+
+    rules = fields.List(fields.Nested(MerchandisingRuleSchema), required=True)
 
 
 class ConsentsSchema(AnswerSchema):

@@ -21,6 +21,7 @@ from recsvc.api.bodies import JSON
 from recsvc.api.problems import MAX_ERRORS
 from recsvc.domain.customers import Consents, Customer, Suitability
 from recsvc.domain.items import Disclosure, Item, OfferTerms
+from recsvc.domain.merchandising import MerchandisingRule
 from recsvc.domain.records import Versioned, Written
 from recsvc.errors import FieldError, InvalidRequestError, NotFoundError
 
@@ -28,6 +29,7 @@ T = TypeVar("T")
 Field = fields.Field[Any]
 
 MAX_TOKEN_CHARS = 64
+ONLY_ANSWERED = frozenset({"is_on", "matches"})  # How a rule stands now: whoever sends it back means no harm.
 _STRONG_ETAG = re.compile(r'(?<!/)"([^"]*)"(?:\s*,|\s*$)')
 
 
@@ -79,6 +81,13 @@ def customer_of(given: Mapping[str, Any], customer_id: str) -> Customer:
     return _made(Customer, "", whole)
 
 
+def rule_of(given: Mapping[str, Any], rule_id: str) -> MerchandisingRule:
+    """The merchandising rule of a loaded body. Raises InvalidRequestError."""
+    _check_same(given, "rule_id", rule_id, "")
+    said = {name: value for name, value in given.items() if name not in ONLY_ANSWERED}
+    return _made(MerchandisingRule, "", {**said, "rule_id": rule_id})
+
+
 def expected_version(find: Callable[[str], Versioned[Any] | None], record_id: str) -> str | None:
     """The version that the request's If-Match names: an etag, "*" for any, None where there is no If-Match.
 
@@ -107,6 +116,13 @@ def show_written(record: Any, written: Written) -> Response:
     if written.created:
         return _record_response(record, written.etag, 201, {"Location": request.path})
     return _record_response(record, written.etag, 200, {})
+
+
+def show_gone() -> Response:
+    """That the record is gone: an answer without a body, and so of no media type."""
+    response = Response(status=204, headers={"Cache-Control": "no-store"})
+    del response.headers["Content-Type"]
+    return response
 
 
 def _record_response(record: Any, etag: str, status: int, headers: dict[str, str]) -> Response:

@@ -18,7 +18,7 @@ from recsvc.domain.slates import Source
 
 _CATEGORY = r"^[^\x00-\x1f\x7f]{1,100}$"
 _LOCALE = r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"
-_PLACEMENT = r"^[A-Za-z0-9_.:-]{1,64}$"
+PLACEMENT = r"^[A-Za-z0-9_.:-]{1,64}$"
 
 
 def _said(description: str, **more: Any) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class SlateQuery(_CategoryQuery, ListQuery):
 
     placement = fields.String(
         load_default="default",
-        validate=WholeText(_PLACEMENT, error="must be 1 to 64 characters out of A-Z a-z 0-9 _ . : -"),
+        validate=WholeText(PLACEMENT, error="must be 1 to 64 characters out of A-Z a-z 0-9 _ . : -"),
         metadata=_said("The place on the page; events name it later.", default="default", example="home"),
     )
     excluded_ids = Identifiers(

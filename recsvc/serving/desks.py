@@ -6,12 +6,15 @@ outdated at once, and every worker looks at the catalogue's revision again and a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from recsvc.domain.customers import Customer
-from recsvc.domain.items import Item
+from recsvc.domain.items import Item, ItemKind
+from recsvc.domain.merchandising import MerchandisingRule
 from recsvc.domain.records import Versioned, Written
 from recsvc.serving.live_catalogue import LiveCatalogue
 
@@ -45,6 +48,26 @@ class ItemStore(Protocol):
 
     def retire(self, item_id: str, *, expected: str | None, standing: Item | None = None) -> bool:
         """Take the item out of service."""
+        ...
+
+
+class RuleStore(Protocol):
+    """Keeps merchandising rules."""
+
+    def rules(self) -> tuple[MerchandisingRule, ...]:
+        """Every rule by id. Raises StoreError."""
+        ...
+
+    def get(self, rule_id: str) -> Versioned[MerchandisingRule] | None:
+        """The rule and its version. Raises StoreError."""
+        ...
+
+    def put(self, rule: MerchandisingRule, *, expected: str | None) -> Written:
+        """Create the rule, or replace the version `expected`."""
+        ...
+
+    def delete(self, rule_id: str, *, expected: str | None) -> bool:
+        """Remove the rule."""
         ...
 
 
@@ -105,3 +128,58 @@ class CatalogueDesk:
 
     def _served(self, item_id: str) -> Item | None:
         return self._live.view.items.get(item_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleStanding:
+    """A rule, whether it is on at this moment, and how many items that could be shown now it names."""
+
+    rule: MerchandisingRule
+    is_on: bool
+    matches: int
+
+
+class MerchandisingDesk:
+    """Keeps the rules. One may name what is not there yet: it matches nothing until it comes."""
+
+    def __init__(
+        self, store: RuleStore, *, items: Callable[[], Mapping[str, Item]], clock: Callable[[], datetime]
+    ) -> None:
+        """`items` are the live ones, by id."""
+        self._store = store
+        self._items = items
+        self._clock = clock
+
+    def standings(self) -> list[RuleStanding]:
+        """Every rule by id, those that have ended included. Raises StoreError."""
+        return self._stand(self._store.rules())
+
+    def get(self, rule_id: str) -> Versioned[RuleStanding] | None:
+        """The rule; None when there is none. Raises StoreError."""
+        found = self._store.get(rule_id)
+        return None if found is None else Versioned(self.standing(found.value), found.etag)
+
+    def put(self, rule: MerchandisingRule, *, expected: str | None) -> Written:
+        """Create the rule, or replace the version `expected`. Raises as `CustomerDesk.put` does."""
+        return self._store.put(rule, expected=expected)
+
+    def delete(self, rule_id: str, *, expected: str | None) -> bool:
+        """Remove the rule; False when there is none. Raises as `put` does."""
+        return self._store.delete(rule_id, expected=expected)
+
+    def standing(self, rule: MerchandisingRule) -> RuleStanding:
+        """How the rule stands now."""
+        return self._stand([rule])[0]
+
+    def _stand(self, rules: Sequence[MerchandisingRule]) -> list[RuleStanding]:
+        now, items = self._clock(), self._items()
+        valid = (item for item in items.values() if item.is_valid_at(now))
+        by_category = Counter((item.category, item.kind) for item in valid)
+
+        def matches(rule: MerchandisingRule) -> int:
+            if rule.item_id is None:
+                return sum(by_category[rule.category, kind] for kind in ItemKind if rule.kind in (None, kind))
+            item = items.get(rule.item_id)
+            return int(item is not None and rule.names(item) and item.is_valid_at(now))
+
+        return [RuleStanding(rule, rule.is_in_time(now), matches(rule)) for rule in rules]

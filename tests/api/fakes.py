@@ -31,13 +31,22 @@ from recsvc.errors import (
 from recsvc.policy import load_policy
 from recsvc.serving.answers import CacheStatus, HealthReport, ItemList, LiveReport, ServedSlate
 from recsvc.serving.caching import render_slate
+from recsvc.serving.desks import MerchandisingDesk
 from recsvc.settings import Settings
+from recsvc.stores.memory import MemoryCatalogue
+from recsvc.stores.memory_merchandising import MemoryMerchandising
 
 T = TypeVar("T")
 
 NOW = datetime(2026, 11, 22, 10, 20, tzinfo=UTC)
 CONTENT = "/v1/customers/c1/recommendations/content"
 OFFERS = "/v1/customers/c1/recommendations/offers"
+
+RULED_ITEMS = {
+    "a7": Item("a7", category="saving"),
+    "a8": Item("a8", category="saving", valid_to=NOW),
+    "o3": Item("o3", ItemKind.OFFER, category="saving"),
+}
 
 READER = "rs_reader"
 KEYS: dict[str, frozenset[Scope]] = {
@@ -264,6 +273,9 @@ def fake_services(**settings: Any) -> Services:
         intake=FakeIntake(),
         customers=FakeDesk[Customer](lambda customer: customer.customer_id),
         catalogue=FakeDesk[Item](lambda item: item.item_id),
+        merchandising=MerchandisingDesk(
+            MemoryMerchandising(MemoryCatalogue()), items=lambda: RULED_ITEMS, clock=lambda: NOW
+        ),
         portraits=FakePortraits(),
         privacy=FakePrivacy(),
         clock=lambda: NOW,

@@ -26,6 +26,10 @@ CALLS = {
     ("GET", "/v1/items/a7"): Scope.CATALOGUE_WRITE,
     ("PUT", "/v1/items/a7"): Scope.CATALOGUE_WRITE,
     ("DELETE", "/v1/items/a7"): Scope.CATALOGUE_WRITE,
+    ("GET", "/v1/merchandising-rules"): Scope.CATALOGUE_WRITE,
+    ("GET", "/v1/merchandising-rules/r1"): Scope.CATALOGUE_WRITE,
+    ("PUT", "/v1/merchandising-rules/r1"): Scope.CATALOGUE_WRITE,
+    ("DELETE", "/v1/merchandising-rules/r1"): Scope.CATALOGUE_WRITE,
     ("GET", "/v1/customers/c1"): Scope.CUSTOMERS_READ,
     ("PUT", "/v1/customers/c1"): Scope.CUSTOMERS_WRITE,
     ("DELETE", "/v1/customers/c1"): Scope.PRIVACY_ERASE,
@@ -42,7 +46,9 @@ def keys(services: Services) -> FakeKeys:
 
 
 def rule_of(path: str) -> str:
-    return re.sub(r"/a7(?=/|$)", "/<item_id>", re.sub(r"/c1(?=/|$)", "/<customer_id>", path))
+    for example, name in (("a7", "item_id"), ("c1", "customer_id"), ("r1", "rule_id")):
+        path = re.sub(rf"/{example}(?=/|$)", f"/<{name}>", path)
+    return path
 
 
 def test_every_route_is_in_the_matrix_of_scopes(app: Flask) -> None:

@@ -16,7 +16,15 @@ from flask import Flask
 from recsvc.api.event_schemas import EventBatchSchema, SegmentBatchSchema, TakenSchema
 from recsvc.api.portrait_schemas import PortraitSchema
 from recsvc.api.problems import problem_types
-from recsvc.api.record_schemas import CustomerSchema, ItemBatchSchema, ItemSchema, ReceiptSchema, StoredSchema
+from recsvc.api.record_schemas import (
+    CustomerSchema,
+    ItemBatchSchema,
+    ItemSchema,
+    MerchandisingRuleSchema,
+    MerchandisingRulesSchema,
+    ReceiptSchema,
+    StoredSchema,
+)
 from recsvc.api.schemas import ItemListSchema, ProblemSchema, ReadinessSchema, SlateSchema
 from tests.api.fakes import send
 from tests.api.test_access import CALLS
@@ -31,6 +39,8 @@ SCHEMAS = {
     "Item": ItemSchema,
     "ItemBatch": ItemBatchSchema,
     "Stored": StoredSchema,
+    "MerchandisingRule": MerchandisingRuleSchema,
+    "MerchandisingRules": MerchandisingRulesSchema,
     "Customer": CustomerSchema,
     "Receipt": ReceiptSchema,
     "Portrait": PortraitSchema,
@@ -66,7 +76,7 @@ def operations(document: dict[str, Any]) -> list[Operation]:
 def example_of(operation: str) -> tuple[str, str]:
     """The method and an example of the path of an operation, as the matrix of scopes names them."""
     method, _, path = operation.partition(" ")
-    return method, path.replace("{customer_id}", "c1").replace("{item_id}", "a7")
+    return method, path.replace("{customer_id}", "c1").replace("{item_id}", "a7").replace("{rule_id}", "r1")
 
 
 def examples(node: Any) -> list[tuple[str, Any]]:
@@ -157,6 +167,7 @@ def test_the_calls_on_the_page_are_answered(app: Flask, document: dict[str, Any]
     assert len(calls) == len(operations(document))
     for method, target, content_type, body in calls:
         target = target.replace("/items/i1", "/items/a7" if "similar" in target else "/items/o3")
+        target = target.replace("/r1", "/autumn-saving")
         reply = send(
             app,
             target,

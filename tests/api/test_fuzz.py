@@ -17,7 +17,7 @@ from recsvc.api import cloud_events
 from recsvc.api.app import create_app
 from recsvc.api.documents import EVENT_EXAMPLE
 from recsvc.api.event_rules import READINGS
-from recsvc.api.record_schemas import CustomerSchema, ItemSchema
+from recsvc.api.record_schemas import CustomerSchema, ItemSchema, MerchandisingRuleSchema
 from recsvc.api.schemas import ProblemSchema, SlateSchema
 from tests.api.fakes import CONTENT, OFFERS, READER, Reply, fake_services, send
 
@@ -33,6 +33,7 @@ NAMES = ("limit", "channel", "placement", "locale", "category", "exclude", "dive
 PATHS = (
     *("/v1/events", "/v1/events/segment", "/v1/items", "/v1/items/a7", "/v1/customers/c1"),
     *("/v1/customers/c1/profile", "/v1/customers/c1/export"),
+    *("/v1/merchandising-rules", "/v1/merchandising-rules/r1"),
     *(CONTENT, OFFERS, "/v1/trending", "/v1/items/a7/similar", "/healthz", "/docs", "/openapi.json"),
 )
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE")
@@ -70,6 +71,7 @@ headers = st.dictionaries(st.sampled_from(HEADERS), header_values)
 CHANGES = (
     *(("POST", path) for path in ("/v1/events", "/v1/events/segment", "/v1/items")),
     *((method, path) for method in ("PUT", "DELETE") for path in ("/v1/items/a7", "/v1/customers/c1")),
+    *((method, "/v1/merchandising-rules/r1") for method in ("PUT", "DELETE")),
 )
 plain_values = st.one_of(
     *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20)),
@@ -81,6 +83,7 @@ FIELDS = (
     *READINGS,
     *ItemSchema().fields,
     *CustomerSchema().fields,
+    *MerchandisingRuleSchema().fields,
     *("specversion", "id", "time", "subject", "data", "source", "messageId", "userId", "event", "timestamp"),
     *("risk_class", "disclosures", "personalisation", "marketing", "expires_at", "value", "key", "_schema"),
 )
