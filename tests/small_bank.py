@@ -73,9 +73,16 @@ def publish_changed(
     arrays = {name: np.load(bundle / f"{name}.npy") for name in manifest.arrays}
     change(arrays)
     changed: Manifest = replace(manifest, name="changed", **(facts or {}))
+    if changed.live is None:
+        arrays = {name: array for name, array in arrays.items() if not name.startswith("live_")}
     published = Registry(bundle.parent).publish(changed, arrays)
     assert published.version != bundle.name
     return bundle.parent / published.version
+
+
+def publish_without_live(bundle: Path) -> Path:
+    """The same bundle where nothing live counts, as a training publishes it that has no times to replay."""
+    return publish_changed(bundle, lambda arrays: None, {"live": None})
 
 
 def flip(file: Path, position: int, mask: int = 0xFF) -> None:
@@ -117,13 +124,20 @@ class World:
         self._ids = count(1)
         self.engine = self.engine_over(SubjectReader(self.customers, self.events, policy))
         self.cached = self.cached_over(self.cache)
-        self.browser = Browser(self.catalogue, policy.serving.default_locale, clock=lambda: self.now)
+        self.browser = Browser(
+            self.catalogue, policy.serving.default_locale, clock=lambda: self.now, live=self.feed
+        )
         self.health = Health(self.bundles, self.catalogue, self.cache, self.feed)
         self.refresh()
 
     def engine_over(self, subjects: SubjectReader) -> Engine:
         return Engine(
-            self.catalogue, subjects, self.policy, clock=lambda: self.now, new_id=lambda: str(next(self._ids))
+            self.catalogue,
+            subjects,
+            self.policy,
+            clock=lambda: self.now,
+            new_id=lambda: str(next(self._ids)),
+            live=self.feed,
         )
 
     def cached_over(self, cache: Any, *, policy_version: str = "p1") -> CachedEngine:

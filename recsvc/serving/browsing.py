@@ -11,9 +11,11 @@ from recsvc.domain.merchandising import RulesOn
 from recsvc.domain.slates import Source
 from recsvc.errors import NotFoundError
 from recsvc.serving.answers import ItemList
-from recsvc.serving.candidates import Candidate, ranked
+from recsvc.serving.candidates import Candidate, open_to, popular, ranked
 from recsvc.serving.engine import show_item
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
+from recsvc.serving.live_ranking import Live, LiveStates, made_with_live
+from recsvc.serving.past import NO_PAST
 from recsvc.serving.verification import Model
 
 
@@ -26,10 +28,12 @@ class Browser:
         default_locale: str,
         *,
         clock: Callable[[], datetime],
+        live: LiveStates | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._default_locale = default_locale
         self._clock = clock
+        self._live = live
 
     def similar(self, item_id: str, *, limit: int, channel: Channel, locale: str | None) -> ItemList:
         """Items of the same kind that are like the item. Raises NotFoundError for an unknown one."""
@@ -50,11 +54,15 @@ class Browser:
         locale: str | None,
         categories: tuple[str, ...],
     ) -> ItemList:
-        """What most customers take now."""
+        """What most customers take now, as far as it is known what is live."""
         model, view = self._catalogue.model_and_view()
-        candidates = chain(_popular(kind, model, view), _fresh(kind, view))
-        wanted = (c for c in candidates if not categories or c.item.category in categories)
-        return self._list(wanted, limit=limit, channel=channel, locale=locale, model=model, view=view)
+
+        def made(live: Live | None) -> ItemList:
+            candidates = chain(_popular(kind, model, view, live), _fresh(kind, view))
+            wanted = (c for c in candidates if not categories or c.item.category in categories)
+            return self._list(wanted, limit=limit, channel=channel, locale=locale, model=model, view=view)
+
+        return made_with_live(self._live, model, made)
 
     def _list(
         self,
@@ -107,10 +115,10 @@ def _like(item: Item, model: Model | None, view: CatalogueView) -> Iterator[Cand
     yield from ranked(alike, likeness[alike], Source.PERSONALISED, view)
 
 
-def _popular(kind: ItemKind, model: Model | None, view: CatalogueView) -> Iterator[Candidate]:
-    if model is not None:
-        rows = view.trained_rows[kind]
-        yield from ranked(rows, model.bundle.popularity[rows], Source.POPULAR, view)
+def _popular(
+    kind: ItemKind, model: Model | None, view: CatalogueView, live: Live | None = None
+) -> Iterator[Candidate]:
+    return popular(open_to(NO_PAST, kind, model, view), model, live) if model is not None else iter(())
 
 
 def _of_category(item: Item, model: Model | None, view: CatalogueView) -> Iterator[Candidate]:

@@ -34,7 +34,7 @@ from recsvc.serving.scoring.shortlist import DEPTH
 from recsvc.serving.scoring.standardised import NoOpinion, TrainedScores
 from recsvc.serving.verification import Model
 
-__all__ = ["Candidate", "Shares", "ranked", "rankings"]
+__all__ = ["Candidate", "Shares", "open_to", "popular", "ranked", "rankings"]
 
 _FIRST_LOOK = 256  # Most slates are filled from so many; only what is filtered hard needs them all in order.
 _MANY_ITEMS = 5_000  # Fewer are scored as soon as a shortlist of them is made.
@@ -59,7 +59,7 @@ def rankings(
     if model is None:
         yield editorial
         return
-    open_items = _open_items(kind, model, view, past)
+    open_items = open_to(past, kind, model, view)
     blended: list[Candidate] = []
     if live is not None and (_is_personal(subject, model) or live.knows(subject.live_id)):
         blended = _blended(open_items, subject, model, live)
@@ -69,7 +69,8 @@ def rankings(
     yield chain(blended, _climb_down(open_items, blended, subject, model, live), editorial)
 
 
-def _open_items(kind: ItemKind, model: Model, view: CatalogueView, past: Past) -> Open:
+def open_to(past: Past, kind: ItemKind, model: Model, view: CatalogueView) -> Open:
+    """The items of a kind that were not used in this past."""
     used_rows = past.history.item_rows
     return Open(
         kind,

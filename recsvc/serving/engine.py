@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-import structlog
-
 from recsvc.domain.items import Item, ItemKind, text_in
 from recsvc.domain.slates import OfferItem, Reason, ShownDisclosure, Slate, SlateItem, SlateRequest
 from recsvc.policy import Policy
@@ -17,13 +15,11 @@ from recsvc.serving.candidates import Candidate, rankings
 from recsvc.serving.customers import Subject, SubjectReader
 from recsvc.serving.eligibility import Circumstances, refusal_of
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
-from recsvc.serving.live_ranking import Live, LiveStates, live_of
+from recsvc.serving.live_ranking import Live, LiveStates, made_with_live
 from recsvc.serving.merchandising import as_ranked, log_ruled, place_pins, ruled, source_of, with_picks
 from recsvc.serving.reasons import explain
 from recsvc.serving.reranking import Pool, after, arrange, consider, requests_of_page
 from recsvc.serving.verification import Model
-
-log = structlog.get_logger()
 
 
 class Engine:
@@ -53,14 +49,9 @@ class Engine:
         subject = self._subjects.read(
             request.customer_id, channel=request.channel, model=model, items=view.items, now=now
         )
-        try:
-            with live_of(self._live, model) as live:
-                return self._slate(request, subject, model, view, live, now)
-        except Exception as error:
-            if self._live is None:
-                raise
-            log.warning("live_state_unusable", reason=repr(error))
-        return self._slate(request, subject, model, view, None, now)
+        return made_with_live(
+            self._live, model, lambda live: self._slate(request, subject, model, view, live, now)
+        )
 
     def _slate(
         self,

@@ -19,7 +19,17 @@ from recsvc.domain.slates import Source
 from recsvc.sample_bank import SampleBank
 from recsvc.serving.customers import SubjectReader
 
-from ..small_bank import CONTENT, OFFER, POLICY, Arrays, DownStore, World, ids, publish_changed
+from ..small_bank import (
+    CONTENT,
+    OFFER,
+    POLICY,
+    Arrays,
+    DownStore,
+    World,
+    ids,
+    publish_changed,
+    publish_without_live,
+)
 
 YOUNG = Customer("newcomer", attributes={"age": 22})
 
@@ -30,7 +40,16 @@ def hot(world: World) -> str:
     return "c0001"
 
 
-def test_a_customer_of_the_training_gets_a_personal_list(world: World, hot: str) -> None:
+@pytest.fixture
+def trained_alone(bank_in_small: SampleBank, shelf: tuple[Path, Path]) -> World:
+    """The world under a model that nothing live counts for."""
+    plain = publish_without_live(shelf[0])
+    Registry(plain.parent).promote(plain.name)
+    return World(plain.parent, items=bank_in_small.items, customers=bank_in_small.customers)
+
+
+def test_a_customer_of_the_training_gets_a_personal_list(trained_alone: World, hot: str) -> None:
+    world = trained_alone
     slate = world.slate(CONTENT, hot)
     assert (slate.source, len(slate.items), slate.degraded) == (Source.PERSONALISED, 10, ())
     codes = [item.reason.code for item in slate.items if item.reason]
@@ -69,7 +88,7 @@ def test_seeing_is_not_doing(world: World, hot: str) -> None:
     world.did(hot, "impression", *seen)
     world.did(hot, "view", "unheard-of")
     assert world.slate(CONTENT, hot).source is Source.PERSONALISED
-    assert ids(world.slate(CONTENT, hot)) == seen
+    assert set(seen) <= set(ids(world.slate(CONTENT, hot, limit=100)))
 
 
 def test_a_newcomer_of_a_segment_gets_what_the_segment_takes(world: World) -> None:
@@ -128,7 +147,7 @@ def test_a_bundle_alone_can_serve(bank_in_small: SampleBank, world: World) -> No
 
 def of_one_family(name: str) -> dict[str, object]:
     """The facts of a model that is nothing else, and that was asked nothing at training."""
-    return {"parts": (PartFacts(name, 1.0, {}),), "golden_queries": ()}
+    return {"parts": (PartFacts(name, 1.0, {}),), "golden_queries": (), "live": None}
 
 
 def test_a_model_that_is_nobodys_own_says_popular_and_not_personal(shelf: tuple[Path, Path]) -> None:
@@ -296,7 +315,8 @@ def test_editorial_lists_keep_to_the_limit(bank_in_small: SampleBank, tmp_path: 
     assert len(world.slate(CONTENT, "c0001", limit=3).items) == 3
 
 
-def test_a_slate_that_one_rung_cannot_fill_is_filled_by_the_next(world: World, hot: str) -> None:
+def test_a_slate_that_one_rung_cannot_fill_is_filled_by_the_next(trained_alone: World, hot: str) -> None:
+    world = trained_alone
     world.put(Item("brand-new", published_at=world.now))
     slate = world.slate(CONTENT, hot, limit=100)
     assert slate.source is Source.PERSONALISED

@@ -161,7 +161,7 @@ def shelf_of_factors(bank_in_small: SampleBank, tmp_path_factory: pytest.TempPat
         }
         arrays.update(feature_arrays(known.names, learned))
 
-    changed = publish_changed(folder / report.manifest.version, learn)
+    changed = publish_changed(folder / report.manifest.version, learn, {"live": None})
     Registry(folder).promote(changed.name)
     return folder
 

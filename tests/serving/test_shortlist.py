@@ -142,7 +142,7 @@ def test_a_slate_from_a_shortlist_that_misses_nothing_is_the_slate_from_everythi
 def test_a_shortlist_that_fills_a_slate_is_all_that_is_scored(
     model: Model, view: CatalogueView, watched: Watched
 ) -> None:
-    slate(model, view, history_of({1: 1.0, 900: 1.0}, N_ITEMS), limit=DEPTH)
+    slate(model, view, history_of({1: 1.0, 900: 1.0}, N_ITEMS), limit=DEPTH // 2)
     assert len(watched.asked) == 1
     assert watched.asked[0] <= SHORTLIST_SIZE
 
