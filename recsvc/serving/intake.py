@@ -24,12 +24,20 @@ class EventLog(Protocol):
 
 
 class EventIntake:
-    """Stores events and outdates the slates of their customers."""
+    """Stores events and outdates the slates of their customers. `announce` says that something is new."""
 
-    def __init__(self, log: EventLog, cache: OutdatingCache, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        cache: OutdatingCache,
+        *,
+        clock: Callable[[], datetime],
+        announce: Callable[[], None],
+    ) -> None:
         self._log = log
         self._cache = cache
         self._clock = clock
+        self._announce = announce
 
     def take(self, events: Sequence[Interaction]) -> Taken:
         """Store all events or none. Once this returns they are durable, and every next answer knows them.
@@ -39,6 +47,7 @@ class EventIntake:
             StoreError: nothing is acknowledged.
         """
         taken = self._log.append(events, received_at=self._clock())
+        self._announce()
         # Also for duplicates: whoever stored them first may have ended before the epochs moved.
         self._cache.move_epochs({event.customer_id for event in events})
         return taken

@@ -110,7 +110,13 @@ class Worker:
         self.cache = OutdatingCache(
             redis, monotonic=lambda: self.seconds, settling_seconds=SETTLING_SECONDS, max_remembered=3
         )
-        self.intake = EventIntake(log, self.cache, clock=lambda: NOW)
+        self.n_announced: list[int] = []  # How many events were stored by then.
+        self.intake = EventIntake(
+            log,
+            self.cache,
+            clock=lambda: NOW,
+            announce=lambda: self.n_announced.append(log.count()),
+        )
         self.inner = EventShowingEngine(log)
         catalogue = LiveCatalogue(MemoryCatalogue(), LiveBundles(Registry(folder)))
         self.engine = CachedEngine(self.inner, self.cache, catalogue, "1", clock=lambda: NOW)  # type: ignore[arg-type]
@@ -145,6 +151,7 @@ def test_an_event_that_one_worker_took_is_known_to_the_next_answer_of_every_work
         for worker in (there, here):
             assert len(worker.shows()[0]) == number
         assert there.shows()[1] is CacheStatus.HIT
+    assert (here.n_announced, there.n_announced) == ([1, 2, 3], [])
 
 
 def test_a_slate_that_was_begun_before_the_event_is_never_served_after_it(
