@@ -196,13 +196,13 @@ def _choose(
     compared = _compared(metrics)
     if not any(chosen.weights[: len(PARTS)]):
         return _none(f"none pays beside the trained score; {compared}")
-    if not _is_better(ranks):
+    if not is_better(ranks):
         return _none(f"with them the lists are no better than by the trained score beyond chance; {compared}")
     facts = _facts(chosen, half_life, len(mixed), metrics)
     return LiveChoice(facts, f"live parts count: {compared}", _arrays(facts, stage.stream, material))
 
 
-def _is_better(ranks: Mapping[str, Rows]) -> bool:
+def is_better(ranks: Mapping[str, Rows]) -> bool:
     """Whether the blend is better in NDCG@10 than the trained score by more than the standard error."""
     gained = figures(ranks[_BLEND])["ndcg@10"] - figures(ranks[_TRAINED])["ndcg@10"]
     return bool(gained.mean() > gained.std() / np.sqrt(len(gained)))

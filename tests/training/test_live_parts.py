@@ -23,7 +23,7 @@ from recsvc.training.budget import Budget
 from recsvc.training.families import FAMILIES, Neighbours, Popularity
 from recsvc.training.families.base import Family, FloatArray, TrainingData, training_data
 from recsvc.training.holdout import Split, split
-from recsvc.training.live_parts import LEAST_REPLAYED, LiveChoice, weigh_live
+from recsvc.training.live_parts import LEAST_REPLAYED, LiveChoice, is_better, weigh_live
 from recsvc.training.material import Material, Source, gather
 from recsvc.training.pipeline import train
 from recsvc.training.prequential.histories import histories_before
@@ -137,12 +137,12 @@ def test_the_order_of_the_rows_changes_nothing() -> None:
 
 def test_articles_are_ranked_among_articles_though_offers_are_hotter() -> None:
     """Offers are taken all the time: that hardly moves a figure, for they have a list of their own."""
-    offers = tuple(Item(f"offer-{n}", ItemKind.OFFER) for n in range(200))
-    times = [(n, hour) for n in range(200) for hour in range(24)]
+    offers = tuple(Item(f"offer-{n:04}", ItemKind.OFFER) for n in range(1_500))
     taken = table_of(
         *(
-            did("view", f"offer-{n}", customer_id=f"t{hour:02}", days_ago=1 + (200 - n) / 20 + hour / 1e4)
-            for n, hour in times
+            did("view", offer.item_id, customer_id=f"t{taker:02}", days_ago=15 - n / 100 - taker / 1e3)
+            for n, offer in enumerate(offers)
+            for taker in range(15)
         )
     )
     both = InteractionTable.from_frame(news().frame.vstack(taken.frame))
@@ -150,6 +150,17 @@ def test_articles_are_ranked_among_articles_though_offers_are_hotter() -> None:
     assert alone.facts is not None and mixed.facts is not None
     one, other = (choice.facts.metrics["live"]["hit@10"].value for choice in (alone, mixed))  # type: ignore[union-attr]
     assert other == pytest.approx(one, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("trained", "is_so"),
+    [([1, 1, 2, 2, 1, 1], False), ([2, 2, 1, 1, 2, 1], False), ([2, 2, 1, 3, 3, 2], True)],
+    ids=["as good", "by chance", "better"],
+)
+def test_a_blend_is_better_where_it_gains_more_than_the_standard_error(
+    trained: list[int], is_so: bool
+) -> None:
+    assert is_better({"blend": np.array([1, 1, 2, 2, 1, 1]), "trained": np.array(trained)}) is is_so
 
 
 def test_the_trained_score_of_the_replay_knows_nothing_of_the_stretch() -> None:
@@ -194,6 +205,22 @@ def test_a_history_before_an_occasion_is_what_a_matrix_of_that_moment_would_hold
         own = before.of_customers([customer_id]).frame
         met = set(own.filter(own["type"].is_in(["view", "click", "like", "purchase"]))["item_id"])
         assert {matrix.item_ids[item] for item in found.met[place].indices} == met
+
+
+def test_a_no_at_the_moment_of_a_yes_is_the_last_word() -> None:
+    table = table_of(
+        did("view", "a", days_ago=3),
+        did("dismiss", "a", days_ago=3),
+        did("view", "b", days_ago=2),
+        did("transaction", None, days_ago=2),
+        did("dismiss", "b", days_ago=1),
+    )
+    at = AS_OF.timestamp()
+    found = histories_before(
+        table, POLICY, ["c1"] * 3, np.array([at - 86_400 * days for days in (2.5, 1.5, 0.5)]), ["a", "b"]
+    )
+    assert (found.strengths.toarray() > 0).tolist() == [[False, False], [False, True], [False, False]]
+    assert found.met.toarray().tolist() == [[True, False], [True, True], [True, True]]
 
 
 def test_what_is_published_is_what_a_state_would_hold_that_saw_the_whole_history(tmp_path: Path) -> None:
