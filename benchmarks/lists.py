@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from statistics import mean
@@ -17,6 +18,7 @@ from statistics import mean
 import msgspec
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from recsvc.bundles.registry import Registry
 from recsvc.domain.customers import Customer
@@ -101,6 +103,7 @@ class ListBench:
             for request in asked
         }
 
+    @cached_property
     def mixes(self) -> Mapping[str, Mapping[str, float]]:
         """The category mix of each customer's history."""
         model, view = self.catalogue.model_and_view()
@@ -113,6 +116,16 @@ class ListBench:
             return mix_of(subject.past, view, ItemKind.CONTENT)
 
         return {customer_id: mix(customer_id) for customer_id in self.relevant}
+
+    @cached_property
+    def customer_counts(self) -> NDArray[np.int64]:
+        """How many customers of the training took each item: (n_items,)."""
+        model, _ = self.catalogue.model_and_view()
+        assert model is not None
+        counts = np.zeros(len(model.bundle.items), dtype=np.int64)
+        for customer_row in range(len(model.bundle.customers)):
+            counts[model.bundle.history_of(customer_row).item_rows] += 1
+        return counts
 
     def _measure(self, concern: str, strength: float, lists: Mapping[str, Sequence[Item]]) -> Figures:
         model, view = self.catalogue.model_and_view()
@@ -131,19 +144,18 @@ class ListBench:
         of_row = np.full(len(items), -1, dtype=np.int64)
         for row, item in view.by_row.items():
             of_row[row] = numbers[item.category]
-        customer_counts = np.zeros(len(items), dtype=np.int64)
-        for customer_row in range(len(model.bundle.customers)):
-            customer_counts[model.bundle.history_of(customer_row).item_rows] += 1
         shown_times = {LENGTH: times_shown(rows, len(items), LENGTH)[content]}
-        catalogue = catalogue_metrics(shown_times, customer_counts[content], len(model.bundle.customers))
-        mixes = self.mixes()
+        n_customers = len(model.bundle.customers)
+        catalogue = catalogue_metrics(shown_times, self.customer_counts[content], n_customers)
         return Figures(
             concern,
             strength,
             float(ranking_metrics(hits, n_relevant, [LENGTH])[f"ndcg@{LENGTH}"].mean()),
             float(np.nanmean(intra_list_diversity(rows, of_row, LENGTH))),
             mean(map(_unlikeness, lists.values())),
-            mean(divergence(mixes[one], [item.category for item in shown]) for one, shown in lists.items()),
+            mean(
+                divergence(self.mixes[one], [item.category for item in shown]) for one, shown in lists.items()
+            ),
             mean(_most_of_a_category(shown) for shown in lists.values()),
             catalogue[f"coverage@{LENGTH}"],
             catalogue[f"gini@{LENGTH}"],
