@@ -19,7 +19,7 @@ from recsvc.policy_lists import ListsPolicy
 from recsvc.serving.candidates import Candidate
 from recsvc.serving.customers import Subject
 from recsvc.serving.live_catalogue import CatalogueView
-from recsvc.serving.reranking.concerns import Concern, Miscalibration, Openings, Repetition
+from recsvc.serving.reranking.concerns import Concern, Floats, Miscalibration, Openings, Repetition
 from recsvc.serving.reranking.greedy import Weights, choose_rows
 from recsvc.serving.reranking.likeness import Likeness
 from recsvc.serving.reranking.mix import coded, mix_of
@@ -60,14 +60,17 @@ def arrange(
         concerns.append((weights.likeness, Repetition(len(candidates), likeness_to)))
     if weights.mix > 0:
         concerns.append((weights.mix, Miscalibration(codes, shares)))
-    openings = Openings(codes, most_of_a_category(request, lists))
-    rows = choose_rows(relevance, request.limit, concerns, openings)
+    openings = Openings(relevance, codes, most_of_a_category(request, lists))
+    rows = choose_rows(openings, request.limit, concerns)
     if keeps_order:
         rows.sort(key=lambda row: (-relevance[row], row))
     return [candidates[row] for row in rows]
 
 
-def _rungs(candidates: Sequence[Candidate]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _rungs(candidates: Sequence[Candidate]) -> Floats:
     """The number of each candidate's rung, in the order in which they come: (n_candidates,)."""
+    sources = [candidate.source for candidate in candidates]
+    if sources.count(sources[0]) == len(sources):
+        return np.zeros(len(sources))
     numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(one.source, len(numbers)) for one in candidates], dtype=np.int64)
+    return np.array([numbers.setdefault(source, len(numbers)) for source in sources], dtype=np.float64)

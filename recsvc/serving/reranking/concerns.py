@@ -12,6 +12,7 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]  # (n_candidates,): a category by its number; -1 for none.
 
 SMOOTHING = 0.01  # Steck's alpha: so much of the wanted mix is mixed into that of the list.
+_NEXT_TO_NOTHING = 1e-300  # Keeps the logarithm finite where a share of 0 makes it count for nothing.
 
 
 class Concern(Protocol):
@@ -50,19 +51,18 @@ class Miscalibration:
 
     def __init__(self, categories: Codes, shares: Floats, smoothing: float = SMOOTHING) -> None:
         self._codes = categories
-        self._wanted = np.flatnonzero(shares)
-        self._shares = shares[self._wanted]
-        self._floor = smoothing * self._shares
+        # One more category, which nobody wants, takes the items without one: code -1 is the last place.
+        self._shares = np.append(shares, 0.0)
+        self._floor = np.maximum(smoothing * self._shares, _NEXT_TO_NOTHING)
         self._smoothing = smoothing
-        self._counts = np.zeros(len(shares) + 1)  # The last is of the items without a category: code -1.
-        self._by_category = np.zeros(len(shares) + 1)
+        self._counts = np.zeros(len(self._shares))
         self._n_chosen = 0
 
     def cost(self) -> Floats:
         share = (1 - self._smoothing) / (self._n_chosen + 1)
-        without = share * self._counts[self._wanted] + self._floor
-        self._by_category[self._wanted] = self._shares * np.log(without / (without + share))
-        return np.asarray(self._by_category[self._codes])
+        without = share * self._counts + self._floor
+        cost: Floats = (self._shares * np.log(without / (without + share)))[self._codes]
+        return cost
 
     def take(self, row: int) -> None:
         self._counts[self._codes[row]] += 1
@@ -70,33 +70,40 @@ class Miscalibration:
 
 
 class Openings:
-    """Which candidates may be next: those not chosen yet, of a category that has not had its most.
+    """The relevance of the candidates that may be next: not chosen yet, of a category short of its most.
 
     Where these run out, the categories that had their most are open again: better than a short list.
     """
 
-    def __init__(self, categories: Codes, most_of_a_category: int) -> None:
+    def __init__(self, relevance: Floats, categories: Codes, most_of_a_category: int) -> None:
+        self.relevance = relevance.copy()
+        """(n_candidates,), of those that may not be next -inf. Not to be changed."""
         self._categories = categories
         self._most = most_of_a_category
-        self._counts = np.zeros(int(categories.max(initial=-1)) + 1, dtype=np.int64)
-        self._is_chosen = np.zeros(len(categories), dtype=np.bool_)
-        self._is_full = np.zeros(len(categories), dtype=np.bool_)
-        self._n_full = 0
-
-    def closed(self) -> NDArray[np.bool_]:
-        """Whether each candidate is barred from the next place: (n_candidates,)."""
-        if not self._n_full:
-            return self._is_chosen
-        closed = self._is_chosen | self._is_full
-        return self._is_chosen if closed.all() else closed
+        self._counts = [0] * (int(categories.max(initial=-1)) + 1)
+        self._n_open = len(relevance)
+        self._kept_back: dict[int, float] = {}
 
     def take(self, row: int) -> None:
         """The candidate of this row was chosen."""
-        self._is_chosen[row] = True
-        category = self._categories[row]
-        if category < 0:
-            return
-        self._counts[category] += 1
-        if self._counts[category] == self._most:
-            self._is_full |= self._categories == category
-            self._n_full += 1
+        self.relevance[row] = -np.inf
+        self._n_open -= 1
+        category = int(self._categories[row])
+        if category >= 0:
+            self._counts[category] += 1
+            if self._counts[category] == self._most:
+                self._close(category)
+        if not self._n_open:
+            self._open_all()
+
+    def _close(self, category: int) -> None:
+        rows = np.flatnonzero((self._categories == category) & (self.relevance > -np.inf))
+        self._kept_back |= zip(rows.tolist(), self.relevance[rows].tolist(), strict=True)
+        self.relevance[rows] = -np.inf
+        self._n_open -= len(rows)
+
+    def _open_all(self) -> None:
+        for row, relevance in self._kept_back.items():
+            self.relevance[row] = relevance
+        self._n_open = len(self._kept_back)
+        self._kept_back = {}

@@ -42,20 +42,13 @@ class Weights:
         return cls(rest * (1 - calibration), rest * calibration, diversity)
 
 
-def choose_rows(
-    relevance: Floats, n: int, concerns: Sequence[tuple[float, Concern]], openings: Openings
-) -> list[int]:
-    """The rows of the chosen, at most `n`: by relevance less what each concern, times its weight, costs.
-
-    Args:
-        relevance: (n_candidates,), already times its weight.
-    """
+def choose_rows(openings: Openings, n: int, concerns: Sequence[tuple[float, Concern]]) -> list[int]:
+    """The rows of the chosen, at most `n`: by relevance less what each concern, times its weight, costs."""
     chosen: list[int] = []
-    for _ in range(min(n, len(relevance))):
-        gain = relevance.copy()
+    for _ in range(min(n, len(openings.relevance))):
+        gain = openings.relevance
         for weight, concern in concerns:
-            gain -= weight * concern.cost()
-        gain[openings.closed()] = -np.inf
+            gain = gain - weight * concern.cost()
         best = int(gain.argmax())  # The first of equals.
         chosen.append(best)
         openings.take(best)
@@ -70,7 +63,7 @@ def diverse_rows(relevance: Floats, likeness_to: Callable[[int], Floats], share:
     `likeness_to(row)` is (n_candidates,); `share` is the λ of the paper.
     """
     repetition = Repetition(len(relevance), likeness_to)
-    return choose_rows(share * relevance, n, [(1 - share, repetition)], _all_open(len(relevance)))
+    return choose_rows(_all_open(share * relevance), n, [(1 - share, repetition)])
 
 
 def calibrated_rows(
@@ -83,8 +76,8 @@ def calibrated_rows(
 ) -> list[int]:
     """Calibration alone: greedily max (1 − strength)·Σs − strength·KL(p‖q~)."""
     mix = Miscalibration(categories, shares, smoothing)
-    return choose_rows((1 - strength) * relevance, n, [(strength, mix)], _all_open(len(relevance)))
+    return choose_rows(_all_open((1 - strength) * relevance), n, [(strength, mix)])
 
 
-def _all_open(n_candidates: int) -> Openings:
-    return Openings(np.full(n_candidates, -1, dtype=np.int64), n_candidates)
+def _all_open(relevance: Floats) -> Openings:
+    return Openings(relevance, np.full(len(relevance), -1, dtype=np.int64), len(relevance))
