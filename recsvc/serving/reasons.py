@@ -35,11 +35,6 @@ NEW_FOR = timedelta(days=30)
 """An item known to be older is not called new, whatever its age did for its score."""
 
 _PERSONAL = (Source.PERSONALISED, Source.FOLDED_IN)
-_LOWER_RUNGS = {
-    Source.SEGMENT_POPULAR: POPULAR_WITH_PEOPLE_LIKE_YOU,
-    Source.POPULAR: POPULAR,
-    Source.EDITORIAL: NEW,
-}
 
 
 def explain(
@@ -71,7 +66,7 @@ def _codes(chosen: Sequence[Candidate], subject: Subject, model: Model | None, n
     return [
         _code_of_shares(shares, _may_be_new(one.item, now), subject)
         if shares is not None
-        else _LOWER_RUNGS.get(one.source, MORE_FOR_YOU)
+        else _code_of_rung(one.source, subject)
         for one, shares in zip(chosen, _shares(chosen, model), strict=True)
     ]
 
@@ -104,6 +99,12 @@ def _code_of_shares(shares: Shares, may_be_new: bool, subject: Subject) -> str:
     if greatest > 0:
         return code
     return MORE_FOR_YOU if _is_known(subject) else POPULAR
+
+
+def _code_of_rung(source: Source, subject: Subject) -> str:
+    if source is Source.SEGMENT_POPULAR and subject.segment is not None:
+        return POPULAR_WITH_PEOPLE_LIKE_YOU
+    return NEW if source is Source.EDITORIAL else POPULAR
 
 
 def _may_be_new(item: Item, now: datetime) -> bool:

@@ -1,0 +1,79 @@
+"""Reasons through the engine: true for whom the model knows, and silent about who may not be known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from benchmarks.reasons import LEAST_SHARE, judge_reasons, make_service
+from recsvc.domain.customers import Consents, Customer
+from recsvc.domain.items import Item, ItemKind
+from recsvc.domain.slates import SlateItem
+from recsvc.sample_bank import SampleBank
+from recsvc.serving.reason_texts import TEXTS
+
+from ..small_bank import END, POLICY, World, who
+
+SAY_NOTHING_OF_ANYBODY = {"popular", "new", "our_pick"}
+N_REASONS = 300
+
+
+def test_without_the_items_that_reasons_name_scores_are_lower(
+    world: World, bank_in_small: SampleBank
+) -> None:
+    service = make_service(world.registry.folder, bank_in_small.items, bank_in_small.customers, POLICY, END)
+    report = judge_reasons(service, who(bank_in_small.customers), N_REASONS)
+    assert sum(one.n - one.n_whole for one in report.held.values()) > 0.8 * N_REASONS
+    assert {"because_you_read", "read_by_people_like_you"} <= set(report.held)
+    assert all(one.share >= LEAST_SHARE for one in report.held.values()), report.held
+
+
+def nobody(world: World) -> str:
+    return "nobody"
+
+
+def unconsented(world: World) -> str:
+    """Who reads a lot, was trained on, and said no."""
+    world.record(Customer("c0001", attributes={"age": 22}, consents=Consents(personalisation=False)))
+    world.did("c0001", "like", *(item.item_id for item in world.items.items()[:3]))
+    return "c0001"
+
+
+def erased(world: World) -> str:
+    """Who was trained on and in the live state, and is to be known no more."""
+    world.customers.erase("c0001", world.now + timedelta(seconds=1))
+    return "c0001"
+
+
+STRANGERS: list[Callable[[World], str]] = [nobody, unconsented, erased]
+
+
+def shown(world: World, customer_id: str) -> list[SlateItem]:
+    """Everything of both kinds, with every reason in detail."""
+    return [
+        item for kind in ItemKind for item in world.slate(kind, customer_id, limit=100, explain=True).items
+    ]
+
+
+@pytest.mark.parametrize("stranger", STRANGERS, ids=lambda make: make.__name__)
+def test_a_stranger_reads_nothing_of_a_history(world: World, stranger: Callable[[World], str]) -> None:
+    world.put(Item("just-in", title={"en": "Just in"}, published_at=world.now))
+    items = shown(world, stranger(world))
+    assert {item.item_id for item in items} >= {"just-in"}
+    for item in items:
+        assert item.reason and not item.reason.because
+        assert item.reason.code in SAY_NOTHING_OF_ANYBODY
+        assert item.reason.text == TEXTS[item.reason.code]["en"]
+
+
+@pytest.mark.parametrize("stranger", STRANGERS, ids=lambda make: make.__name__)
+def test_nor_without_a_model(
+    bank_in_small: SampleBank, tmp_path: Path, stranger: Callable[[World], str]
+) -> None:
+    world = World(tmp_path, items=bank_in_small.items)
+    items = shown(world, stranger(world))
+    assert items
+    assert {item.reason and (item.reason.code, item.reason.because) for item in items} == {("new", ())}

@@ -1,0 +1,293 @@
+"""A reason says what carried a score, in the customer's language, and nothing that may not be said."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from recsvc.bundles.bundle import History
+from recsvc.bundles.id_table import id_arrays
+from recsvc.bundles.manifest import PartFacts
+from recsvc.domain.items import Item, ItemKind
+from recsvc.domain.slates import Reason, Source
+from recsvc.live.state import LiveState
+from recsvc.serving.candidate import Candidate, Shares
+from recsvc.serving.cold_items import ColdItems
+from recsvc.serving.customers import Subject
+from recsvc.serving.drivers import MAX_NAMED
+from recsvc.serving.live_catalogue import CatalogueView, make_view
+from recsvc.serving.past import NO_PAST, Past
+from recsvc.serving.reason_texts import TEXTS, text_of
+from recsvc.serving.reasons import NEW_FOR, explain
+from recsvc.serving.scoring import make_scorer
+from recsvc.serving.verification import Model
+
+from .made_bundles import bundle_of
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+IDS = ["art", "bonds", "cash", "debt"]
+SHARES = {
+    "fits_your_history": Shares(2.0, 0.5, 1.0, 0.1),
+    "read_by_people_like_you": Shares(0.5, 2.0, 1.0, 0.1),
+    "popular": Shares(0.5, 0.2, 1.0, 0.9),
+    "new": Shares(0.5, 0.2, 1.0, 1.9),
+    "more_for_you": Shares(-0.5, -0.2, -1.0, 0.0),
+}
+NAMES_HISTORY = {"because_you_read", "fits_your_history", "read_by_people_like_you", "more_for_you"}
+
+
+def golden_case() -> dict[str, Any]:
+    beside = Path(__file__).parents[2].parent / "shared" / "golden"
+    file = Path(os.environ.get("RECSVC_TEST_GOLDEN_DIR", beside)) / "cx.json"
+    if not file.is_file():
+        pytest.skip(f"there is no {file}: set RECSVC_TEST_GOLDEN_DIR")
+    (case,) = [one for one in json.loads(file.read_text())["cases"] if one["id"] == "als_explain"]
+    return case
+
+
+def a_model(factors: Any, *, ridge: float = 0.1, confidence: float = 1.0, popularity: float = 0.0) -> Model:
+    """ALS of these item factors over `IDS`; with a weight of popularity, the first item the most popular."""
+    factors = np.array(factors, dtype=np.float32)
+    parts = [PartFacts("als", 1 - popularity, {"confidence": confidence, "regularization": ridge})]
+    parts += [PartFacts("popularity", popularity, {})] if popularity else []
+    ids = IDS[: len(factors)]
+    items = [Item(one, title={"en": one.title(), "zh": f"《{one}》"}) for one in ids]
+    arrays = {
+        **id_arrays("item_ids", ids),
+        "catalogue": np.frombuffer(msgspec.json.encode(items), dtype=np.uint8),
+        "popularity": np.array([1000.0, 1, 1, 1], dtype=np.float32)[: len(factors)],
+        "als_item_factors": factors,
+        "als_gram": factors.T @ factors + ridge * np.eye(factors.shape[1], dtype=np.float32),
+    }
+    bundle = bundle_of(tuple(parts), arrays)
+    return Model(bundle, make_scorer(bundle))
+
+
+def a_subject(history: dict[int, float] | None = None, **facts: Any) -> Subject:
+    rows = np.array(list(history or {}), dtype=np.int32)
+    past = Past(History(rows, np.array(list((history or {}).values()), dtype=np.float32)))
+    subject = Subject("c1", "en", False, None, None, None, past if history else NO_PAST, frozenset(), ())
+    return replace(subject, **facts)
+
+
+def reasons(
+    chosen: list[Candidate],
+    subject: Subject,
+    model: Model | None = None,
+    *,
+    view: CatalogueView | None = None,
+    locale: str = "en",
+    in_detail: bool = True,
+    state: LiveState | None = None,
+) -> list[Reason]:
+    view = view or make_view((), model.bundle if model else None, revision=1)
+    return explain(chosen, subject, model, view, locale=locale, in_detail=in_detail, now=NOW, state=state)
+
+
+def scored(model: Model, subject: Subject, row: int, shares: Shares | None = None) -> Candidate:
+    score = float(model.scorer.score(subject.past.history)[row])
+    return Candidate(Item(IDS[row]), score, Source.PERSONALISED, row, shares)
+
+
+# --- the reference --------------------------------------------------------------------------------
+
+
+def test_the_parts_of_an_als_score_are_those_of_the_reference() -> None:
+    """Its confidences are whole ones, not additions to 1: strengths under a confidence of 1 here."""
+    case = golden_case()
+    given, expected = case["inputs"], case["expected"]
+    model = a_model(given["item_factors"], ridge=given["reg"])
+    rows = np.array([int(row) for row in given["user_history"]], dtype=np.int32)
+    history = History(rows, np.array(list(given["user_history"].values()), dtype=np.float32))
+    asked = np.array([given["item"]], dtype=np.int32)
+    (own,) = model.scorer.account(history).of(asked).own
+    within = {"abs": case["tolerance"]}
+    assert dict(zip(map(str, rows), own, strict=True)) == pytest.approx(
+        expected["closed_form_contributions"], **within
+    )
+    assert [list(pair) for pair in zip(rows, own, strict=True)] == [
+        pytest.approx(pair, **within) for pair in expected["contributions"]
+    ]
+    assert own.sum() == pytest.approx(expected["closed_form_score"], **within)
+    assert model.scorer.score(history)[given["item"]] == pytest.approx(expected["total_score"], **within)
+
+
+# --- what carried it most -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", SHARES)
+def test_what_carried_a_score_most_is_its_reason(code: str) -> None:
+    candidate = Candidate(Item("art"), 1.0, Source.PERSONALISED, None, SHARES[code])
+    (reason,) = reasons([candidate], a_subject({1: 1.0}), in_detail=False)
+    assert (reason.code, reason.because) == (code, ())
+
+
+@pytest.mark.parametrize("order", list(permutations([3.0, 2.0, 1.0, 0.5]))[::3])
+def test_no_share_is_preferred_to_a_greater_one(order: tuple[float, ...]) -> None:
+    candidate = Candidate(Item("art"), 1.0, Source.FOLDED_IN, None, Shares(*order))
+    codes = ["fits_your_history", "read_by_people_like_you", "popular", "new"]
+    (reason,) = reasons([candidate], a_subject({1: 1.0}), in_detail=False)
+    assert reason.code == codes[int(np.argmax(order))]
+
+
+@pytest.mark.parametrize(("age", "code"), [(NEW_FOR, "new"), (NEW_FOR + timedelta(seconds=1), "popular")])
+def test_an_old_item_is_not_called_new(age: timedelta, code: str) -> None:
+    item = Item("art", published_at=NOW - age)
+    candidate = Candidate(item, 1.0, Source.PERSONALISED, None, SHARES["new"])
+    assert reasons([candidate], a_subject({1: 1.0}))[0].code == code
+
+
+@pytest.mark.parametrize("in_detail", [False, True])
+@pytest.mark.parametrize("source", list(Source))
+@pytest.mark.parametrize("kind", list(ItemKind))
+@pytest.mark.parametrize("shares", [None, *SHARES.values()], ids=["none", *SHARES])
+def test_of_somebody_unknown_no_history_is_named_and_nobody_like_them(
+    in_detail: bool, source: Source, kind: ItemKind, shares: Shares | None
+) -> None:
+    state = LiveState((0.25, 7.0))
+    for customer in ("c1", "c2"):
+        state.record(customer, "bonds", 1.0)
+    state.record("c2", "art", 2.0)
+    candidate = Candidate(Item("art", kind=kind), 1.0, source, 0, shares)
+    model = a_model([[1, 0], [0.9, 0.1]])
+    (reason,) = reasons([candidate], a_subject(), model, in_detail=in_detail, state=state)
+    assert reason.because == ()
+    assert reason.code not in NAMES_HISTORY | {"popular_with_people_like_you"}
+
+
+def test_what_a_model_says_to_everybody_fits_nobody_in_particular() -> None:
+    """The first item owes its score to its popularity, which is in the model; the second does not."""
+    model = a_model([[0.1, 1], [1, 0.1], [1, 0], [0, 1]], popularity=0.7)
+    subject = a_subject({2: 1.0})
+    for in_detail in (False, True):
+        chosen = [scored(model, subject, row) for row in (0, 1)]
+        popular, own = reasons(chosen, subject, model, in_detail=in_detail)
+        assert popular.code == "popular"
+        assert own.code == ("because_you_read" if in_detail else "fits_your_history")
+
+
+# --- drivers --------------------------------------------------------------------------------------
+
+
+def test_what_spoke_against_an_item_is_never_named() -> None:
+    model = a_model([[1, 0.2], [0.9, 0.3], [0.7, -0.9], [-0.8, 0.1]])
+    subject = a_subject({1: 1.0, 3: 2.0})
+    (own,) = model.scorer.account(subject.past.history).of(np.array([0], dtype=np.int32)).own
+    assert own[0] > 0 > own[1]
+    (reason,) = reasons([scored(model, subject, 0, SHARES["fits_your_history"])], subject, model)
+    assert reason == Reason("because_you_read", "Because you looked at “Bonds”", ("bonds",))
+
+
+def test_nothing_is_named_that_the_score_is_no_lower_without() -> None:
+    """What is left of a history takes over the part of what is gone, and more: the ridge shares it out."""
+    rng = np.random.default_rng(5)
+    n_named = n_kept_back = 0
+    for _ in range(300):
+        model = a_model(rng.normal(size=(4, 3)), ridge=0.05, confidence=8.0)
+        subject = a_subject({row: float(rng.uniform(0.5, 2)) for row in (1, 2, 3)})
+        history = subject.past.history
+        account = model.scorer.account(history)
+        (own,) = account.of(np.array([0], dtype=np.int32)).own
+        (reason,) = reasons([scored(model, subject, 0, SHARES["fits_your_history"])], subject, model)
+        positive = {IDS[row] for row, part in zip(history.item_rows, own, strict=True) if part > 0}
+        n_kept_back += bool(positive - set(reason.because))
+        if reason.because:
+            assert set(reason.because) <= positive and len(reason.because) <= MAX_NAMED
+            left = ~np.isin(history.item_rows, [IDS.index(one) for one in reason.because])
+            if left.any():
+                n_named += 1
+                after = model.scorer.score(History(history.item_rows[left], history.strengths[left]))
+                assert after[0] < model.scorer.score(history)[0]
+        else:
+            assert reason.code == "fits_your_history"
+    assert n_named > 100 and n_kept_back > 10
+
+
+@pytest.mark.parametrize("title", [{}, {"en": ""}, {"en": "  "}])
+def test_a_missing_title_leaves_no_empty_quotes(title: dict[str, str]) -> None:
+    model = a_model([[1, 0], [0.9, 0.1]])
+    view = make_view([Item("bonds", title=title)], model.bundle, revision=1)
+    subject = a_subject({1: 1.0})
+    (reason,) = reasons([scored(model, subject, 0)], subject, model, view=view)
+    assert reason == Reason("fits_your_history", "Fits what you looked at", ("bonds",))
+
+
+def test_an_item_without_a_row_says_because_of_what_it_is_there() -> None:
+    model = a_model([[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9]])
+    new = Item("just-in")
+    cold = ColdItems((Item("other"), new), {"als": np.array([[0, 1], [1, 0.05]], dtype=np.float32)})
+    view = make_view([new], model.bundle, revision=1)
+    view = replace(view, cold={**view.cold, ItemKind.CONTENT: cold})
+    subject = a_subject({1: 1.0, 3: 1.0})
+    factors = cold.factors_of("just-in")
+    assert factors is not None
+    carried = model.scorer.account(subject.past.history).of_new(factors)
+    no_rows = np.zeros(0, dtype=np.int32)
+    _, (score,) = model.scorer.score_with_new(subject.past.history, no_rows, factors)
+    assert carried.own.sum() == pytest.approx(score, rel=1e-4)
+    (reason,) = reasons([Candidate(new, score, Source.PERSONALISED, None)], subject, model, view=view)
+    assert (reason.code, reason.because[0]) == ("because_you_read", "bonds")
+
+
+def test_readers_alike_are_alike_by_what_was_read_by_both() -> None:
+    state = LiveState((0.25, 7.0))
+    for customer, item in (
+        *[("c1", one) for one in ("bonds", "cash", "secret")],
+        *[("twin", one) for one in ("bonds", "secret", "art")],
+        *[("other", one) for one in ("cash", "debt")],
+    ):
+        state.record(customer, item, 1.0)
+    model = a_model([[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9]])
+    subject = a_subject({1: 1.0, 2: 1.0}, live_id="c1")
+    chosen = [
+        Candidate(Item(one), 1.0, Source.PERSONALISED, None, SHARES["read_by_people_like_you"])
+        for one in ("art", "debt", "nobody-read-it")
+    ]
+    found = reasons(chosen, subject, model, state=state)
+    assert {one.code for one in found} == {"read_by_people_like_you"}
+    # What may not be named, such as what was turned down since, is not.
+    assert [one.because for one in found] == [("bonds",), ("cash",), ()]
+    nobody = replace(subject, live_id=None)
+    assert not any(one.because for one in reasons(chosen, nobody, model, state=state))
+
+
+# --- texts ----------------------------------------------------------------------------------------
+
+
+def test_every_code_has_a_text_in_every_language() -> None:
+    assert {code: set(texts) for code, texts in TEXTS.items()} == {code: {"en", "zh"} for code in TEXTS}
+    for code in TEXTS:
+        english, chinese = (text_of(code, locale, "{Title}") for locale in ("en", "zh"))
+        assert english.isascii() or "“{Title}”" in english
+        assert any("\u4e00" <= sign <= "\u9fff" for sign in chinese)
+        assert ("{Title}" in english) == ("{Title}" in chinese) == (code == "because_you_read")
+
+
+def test_every_code_that_is_given_has_a_text() -> None:
+    given = {"because_you_read", "popular_with_people_like_you", "our_pick", *SHARES}
+    assert set(TEXTS) == given
+
+
+@pytest.mark.parametrize(
+    ("locale", "text"),
+    [
+        ("en", "Because you looked at “Bonds”"),
+        ("zh", "因为您看过“《bonds》”"),
+        ("zh-HK", "因为您看过“《bonds》”"),
+        ("xx", "Because you looked at “Bonds”"),
+    ],
+)
+def test_a_locale_that_nobody_has_falls_back_to_english(locale: str, text: str) -> None:
+    model = a_model([[1, 0], [0.9, 0.1]])
+    subject = a_subject({1: 1.0})
+    (reason,) = reasons([scored(model, subject, 0)], subject, model, locale=locale)
+    assert reason.text == text
