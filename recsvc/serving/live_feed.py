@@ -10,16 +10,17 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import structlog
 
+from recsvc.bundles.bundle import Bundle
 from recsvc.errors import StoreError
 from recsvc.live.state import DEFAULT_BOUNDS, Bounds, LiveState
 from recsvc.serving.answers import LiveReport
 from recsvc.serving.live_follower import Follower, LiveSources, Trained, place_of
-from recsvc.serving.live_snapshot import live_model_of, opened_state
+from recsvc.serving.live_snapshot import live_model_of, opened_state, snapshot_of
 from recsvc.serving.verification import Model
 
 log = structlog.get_logger()
@@ -33,7 +34,7 @@ FOLLOW_SECONDS = 0.25
 """So often a worker reads what is new, asked or not."""
 
 _BATCH = 1_000
-_SWEEP = 500  # So many customers are asked for a withdrawn consent at each round.
+_SWEEP = 200  # So many customers are asked for a withdrawn consent at each round.
 _REST_SECONDS = 1.0  # So long no request asks a store that failed.
 _PATIENCE_SECONDS = 0.1  # So long a request waits for another that is asking.
 _REBUILD_SECONDS = 60.0
@@ -179,8 +180,10 @@ class LiveFeed:
     def _sweep_consents(self) -> None:
         """Forget those who withdrew their consent: some customers at each round, all of them in turn."""
         for follower in self._followers.values():
+            with self._lock:
+                some = follower.next_customers(_SWEEP)
             try:
-                refusing = follower.refusing(_SWEEP)
+                refusing = self._sources.refusing(some)
             except StoreError as error:
                 self._note_failure(error)
                 return
@@ -225,8 +228,7 @@ class LiveFeed:
             return Follower(self._sources, state, start=start, erasure=erasure)
         facts = model.bundle.manifest
         state = opened_state(model.bundle, self._bounds)
-        until = facts.data_window.until
-        trained = Trained(until, facts.created_at) if until else None
+        trained = _trained(model.bundle)
         follower = Follower(self._sources, state, start=start, erasure=erasure, trained=trained)
         known = set(state.customer_ids())
         erased = self._sources.erasures.erased_among(known)
@@ -246,6 +248,15 @@ class LiveFeed:
         if not self._is_failing:
             log.warning("live_state_stands_still", reason=str(error))
         self._is_failing = True
+
+
+def _trained(bundle: Bundle) -> Trained | None:
+    """What the snapshot of a bundle holds; None where its events had no times."""
+    until, meetings = bundle.manifest.data_window.until, snapshot_of(bundle).seconds
+    if until is None:
+        return None
+    since = datetime.fromtimestamp(meetings[0], UTC) if len(meetings) else until
+    return Trained(since, until, bundle.manifest.created_at)
 
 
 def _version_of(model: Model | None) -> str | None:

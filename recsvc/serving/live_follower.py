@@ -38,14 +38,20 @@ class LiveSources:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a snapshot holds: the events up to `until` that were there when the bundle was made."""
+    """What a snapshot holds: the events up to `until` that were there when the bundle was made.
 
+    What came in later but occurred earlier may have been trained on too, from a file that was imported
+    afterwards. From `since` on the snapshot knows every meeting, so that none of them counts twice.
+    """
+
+    since: datetime
     until: datetime
     created_at: datetime
 
     def holds(self, event: TailEvent) -> bool:
-        """Whether the event is in the snapshot already."""
-        return event.occurred_at <= self.until and event.received_at < self.created_at
+        """Whether the event is in the snapshot already, or so old that nobody can tell."""
+        is_in_time = event.received_at < self.created_at or event.occurred_at < self.since
+        return is_in_time and event.occurred_at <= self.until
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,7 @@ class Follower:
         self._erasure = erasure
         self._trained = trained
         self._sources = sources
-        self._swept = 0
+        self._to_sweep: list[str] = []
 
     def ask(self, limit: int) -> News:
         """What came since, at most `limit` events of it. Raises StoreError.
@@ -104,14 +110,12 @@ class Follower:
         self.sequence = news.sequence
         return bool(gone)
 
-    def refusing(self, n: int) -> set[str]:
-        """Of the next `n` customers of the state, in turn, those who refuse by now. Raises StoreError."""
-        everybody = self.state.customer_ids()
-        self._swept = self._swept if self._swept < len(everybody) else 0
-        some = everybody[self._swept : self._swept + n]
-        found = self._sources.refusing(set(some))
-        self._swept += len(some)
-        return found
+    def next_customers(self, n: int) -> set[str]:
+        """The next `n` customers of the state: all of them have their turn, again and again."""
+        if not self._to_sweep:
+            self._to_sweep = self.state.customer_ids()
+        some, self._to_sweep = self._to_sweep[:n], self._to_sweep[n:]
+        return set(some)
 
     def forget(self, customer_ids: Iterable[str]) -> None:
         """Keep nothing of the customers."""

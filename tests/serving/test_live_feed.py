@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from recsvc.policy import load_policy
 from recsvc.sample_bank import SampleBank
 from recsvc.serving.live_feed import STALE_SECONDS, LiveFeed
 from recsvc.serving.live_follower import LiveSources, place_of
+from recsvc.serving.live_snapshot import snapshot_of
 from recsvc.serving.protocols import EventTail
 from recsvc.serving.verification import Model, load_model
 from recsvc.stores.customers import SqlCustomers
@@ -272,6 +273,27 @@ def test_the_snapshot_is_not_counted_twice(bank: Bank, model: Model) -> None:
     worker = followed(bank.worker(), model)
     assert counts_of(worker, model)[item_id] == pytest.approx(alone[item_id] + 2, abs=1e-4)
     assert {"late", "meanwhile"} <= readers_of(worker, item_id, model)
+
+
+def test_what_was_trained_on_from_a_file_and_imported_later_is_not_counted_twice(
+    bank: Bank, bank_in_small: SampleBank, model: Model
+) -> None:
+    bank.customers.put_many(bank_in_small.customers, now=END)
+    alone = counts_of(followed(bank.worker(), model), model)
+    later = model.bundle.manifest.created_at + timedelta(minutes=1)
+    history = [event for event in events_of(bank_in_small, 8_000) if event.occurred_at < END]
+    assert len(history) > 5_000
+    for start in range(0, len(history), 1_000):
+        bank.events.append(history[start : start + 1_000], received_at=later)
+    assert counts_of(followed(bank.worker(), model), model) == alone
+
+
+def test_what_is_older_than_the_meetings_of_the_snapshot_is_not_counted(bank: Bank, model: Model) -> None:
+    first, facts = snapshot_of(model.bundle).seconds[0], model.bundle.manifest
+    alone = counts_of(followed(bank.worker(), model), model)
+    before = datetime.fromtimestamp(first, UTC) - timedelta(seconds=1)
+    bank.did("long ago", model.bundle.items.id_of(0), at=before, received_at=facts.created_at)
+    assert counts_of(followed(bank.worker(), model), model) == alone
 
 
 def test_a_start_reads_no_more_than_the_last_events(bank: Bank) -> None:
