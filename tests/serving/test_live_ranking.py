@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from recsvc.bundles.bundle import Bundle
 from recsvc.bundles.id_table import id_arrays
-from recsvc.bundles.manifest import PartFacts
+from recsvc.bundles.manifest import LiveFacts, PartFacts
 from recsvc.domain.items import Item, ItemKind
-from recsvc.domain.slates import Source
-from recsvc.live.scoring import PARTS, SHORTLIST_LENGTH, HalfLives, LiveModel, part_scores
-from recsvc.live.state import Bounds, LiveState
+from recsvc.domain.slates import SlateRequest, Source
+from recsvc.live.scoring import NEVER_NEGATIVE, PARTS, SHORTLIST_LENGTH, HalfLives, LiveModel, part_scores
+from recsvc.live.state import Bounds, Floats, LiveState
 from recsvc.serving.candidates import Candidate, rankings
 from recsvc.serving.customers import Subject
-from recsvc.serving.live_catalogue import make_view
+from recsvc.serving.engine import Engine
+from recsvc.serving.live_catalogue import CatalogueView, make_view
 from recsvc.serving.live_ranking import Live
 from recsvc.serving.live_shares import LEAST_RIVALS
 from recsvc.serving.past import NO_PAST, Past
@@ -78,6 +86,16 @@ def a_state(seed: int, n_meetings: int = 1_500, bounds: Bounds | None = None) ->
     return state
 
 
+def met_by(customer_id: str, seed: int, n_meetings: int) -> list[int]:
+    """The rows of what a customer met in such a state, in order."""
+    state = a_state(seed, n_meetings)
+    customer = state.customer_row(customer_id)
+    if customer is None:
+        return []
+    met = [one for one in range(state.n_items) if customer in state.readers(np.array([one]))]
+    return sorted(IDS.index(state.item_ids[one]) for one in met)
+
+
 def live_of(
     state: LiveState, trained_weight: float = 0.0, weights: Mapping[str, float] | None = None
 ) -> Live:
@@ -91,6 +109,22 @@ def subject(
 ) -> Subject:
     past = Past(history_of(history, N_ITEMS)) if history else NO_PAST
     return Subject("c0", "en", True, None, None, segment, past, frozenset(), (), live_id)
+
+
+@dataclass
+class Standing:
+    """A catalogue and a customer that never change."""
+
+    model: Model
+    view: CatalogueView
+    subject: Subject
+    is_stale: bool = False
+
+    def model_and_view(self) -> tuple[Model, CatalogueView]:
+        return self.model, self.view
+
+    def read(self, customer_id: str, **facts: Any) -> Subject:
+        return self.subject
 
 
 def ranking(
@@ -149,3 +183,188 @@ def test_shares_make_up_what_a_score_is_above_those_it_stands_against() -> None:
         of_all = [getattr(one.shares, name) for one in shown]
         assert np.std(of_all) > 0
         assert np.mean(of_all[:LEAST_RIVALS]) < max(of_all[:LEAST_RIVALS])
+
+
+def place_of(item_id: str, candidates: Sequence[Candidate]) -> int:
+    return ids(candidates).index(item_id)
+
+
+weights_of_parts = st.fixed_dictionaries(
+    {name: st.floats(0, 2) if name in NEVER_NEGATIVE else st.floats(-1, 1) for name in PARTS}
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 10_000),
+    weights=weights_of_parts,
+    trained_weight=st.floats(0, 2),
+    row=st.integers(0, N_ITEMS - 1),
+    viewer=st.sampled_from(["c1", "c7", "newcomer"]),
+    hours_ago=st.floats(0, 300),
+)
+def test_one_more_view_by_somebody_else_never_worsens_a_place(
+    seed: int,
+    weights: Mapping[str, float],
+    trained_weight: float,
+    row: int,
+    viewer: str,
+    hours_ago: float,
+) -> None:
+    model, state, item_id = a_model(a_bundle()), a_state(seed, n_meetings=400), IDS[row]
+    met = met_by("c0", seed, n_meetings=400)
+    state.record("c2", item_id, NOW - 301 * HOUR)
+    who = subject("c0", {one: 1.0 for one in met} or None)
+    before = ranking(model, live_of(state, trained_weight, weights), who)
+    if row in met:
+        assert item_id not in ids(before)
+        return
+    state.record(viewer, item_id, NOW - hours_ago * HOUR)
+    after = ranking(model, live_of(state, trained_weight, weights), who)
+    assert place_of(item_id, after) <= place_of(item_id, before)
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 10_000), weights=weights_of_parts, trained_weight=st.floats(0, 2))
+def test_one_more_view_by_oneself_never_worsens_a_place_where_content_repeats(
+    seed: int, weights: Mapping[str, float], trained_weight: float
+) -> None:
+    policy = replace(POLICY, serving=msgspec.structs.replace(POLICY.serving, repeat_content=True))
+    model, state = a_model(a_bundle()), a_state(seed, n_meetings=400)
+    met = met_by("c0", seed, n_meetings=400)
+    who = subject("c0", {one: 1.0 for one in met})
+    item_id = IDS[met[0]]
+    view = make_view((), model.bundle, revision=1)
+
+    def whole() -> list[Candidate]:
+        live = live_of(state, trained_weight, weights)
+        *_, last = rankings(CONTENT, who, model, view, policy, live)
+        return list(last)
+
+    before = place_of(item_id, whole())
+    state.record("c0", item_id, NOW)
+    assert place_of(item_id, whole()) <= before
+
+
+def test_every_item_stands_once_and_scores_never_rise_within_a_rung() -> None:
+    model, state = a_model(a_bundle()), a_state(5)
+    fresh = [Item(f"new{n}") for n in range(70)]
+    for who in (subject("c4", HISTORY), subject("c4"), subject("stranger"), subject(None)):
+        listed = ranking(model, live_of(state, 0.7), who, fresh)
+        assert len(set(ids(listed))) == len(set(IDS) | {item.item_id for item in fresh}) - len(
+            who.past.history
+        )
+        for source in Source:
+            scores = [one.score for one in listed if one.source is source and one.item.item_id in set(IDS)]
+            first_of_each = scores[: len(set(scores))]
+            assert first_of_each == sorted(first_of_each, reverse=True)
+
+
+def test_what_comes_after_the_shortlist_is_the_trained_ranking() -> None:
+    model, live = a_model(a_bundle()), live_of(a_state(5), 0.7)
+    who = subject("c4", HISTORY)
+    personal = [one for one in ranking(model, live, who) if one.source is Source.PERSONALISED]
+    head = {one.item.item_id for one in personal if one.shares}
+    trained = [one for one in ids(ranking(model, None, who)) if one not in head]
+    tail = [one.item.item_id for one in personal if not one.shares]
+    assert 0 < len(head) < N_ITEMS - len(HISTORY)
+    assert tail == list(dict.fromkeys(trained))[: len(tail)]
+    assert len(head) + len(tail) == N_ITEMS - len(HISTORY)
+
+
+def test_who_has_done_nothing_gets_what_is_popular_now() -> None:
+    model, state = a_model(a_bundle()), a_state(6)
+    for n in range(40):
+        state.record(f"d{n}", "i190", NOW - HOUR)
+    for who in (subject("stranger"), subject(None)):
+        listed = ranking(model, live_of(state), who)
+        assert listed[0].item.item_id == "i190"
+        assert {one.source for one in listed} == {Source.POPULAR}
+    met = set(state.item_ids)
+    listed = ids(ranking(model, live_of(state), subject(None)))
+    never = [one for one in listed if one not in met]
+    assert listed[len(listed) - len(never) :] == never
+    popularity = model.bundle.popularity
+    assert never == sorted(never, key=lambda one: -popularity[IDS.index(one)])
+
+
+def test_who_is_known_only_to_the_live_state_gets_a_list_of_their_own() -> None:
+    model, state = a_model(a_bundle()), a_state(7)
+    state.record("newcomer", "i003", NOW - HOUR)
+    state.record("c1", "i003", NOW - HOUR)
+    own = ranking(model, live_of(state, 0.7), subject("newcomer"))
+    assert own[0].source is Source.FOLDED_IN
+    assert own[0].shares and own[0].shares.trained == 0
+
+
+def test_nothing_personal_is_read_of_somebody_who_may_not_be_asked_about() -> None:
+    """The list of one who has no live id is that of one whom the state never met."""
+    model, state = a_model(a_bundle()), a_state(8)
+    history = {199: 1.0}
+    unnamed = ranking(model, live_of(state, 0.7), subject(None, history))
+    stranger = ranking(model, live_of(state, 0.7), subject("stranger", history))
+    known = ranking(model, live_of(state, 0.7), subject("c4", history))
+    assert ids(unnamed) == ids(stranger) != ids(known)
+
+
+def test_of_items_that_nobody_met_the_newer_stands_higher() -> None:
+    model, state = a_model(a_bundle()), a_state(9)
+    at = datetime.fromtimestamp(NOW, UTC)
+    fresh = [
+        Item("old", published_at=at - timedelta(days=90)),
+        Item("new", published_at=at - timedelta(minutes=5)),
+        Item("undated"),
+    ]
+    weights = {**WEIGHTS, "newness": 0.5}
+    listed = ids(ranking(model, live_of(state, 0.7, weights), subject("c4", HISTORY), fresh))
+    assert listed.index("new") < listed.index("undated") < listed.index("old")
+
+
+def test_what_the_state_forgot_does_not_pass_for_news() -> None:
+    """What has a row in the bundle but none in the state was its coldest; what never had one may be hot."""
+    model, state = a_model(a_bundle(popularity=1.0)), a_state(10, bounds=Bounds(n_items=80))
+    met = set(state.item_ids)
+    live = live_of(state, 0.0, {"popularity": 1.0})
+    head = [one for one in ranking(model, live, subject("c4", {199: 1.0}), [Item("news")]) if one.shares]
+    scores = {one.item.item_id: one.score for one in head}
+    of_met = [score for one, score in scores.items() if one in met]
+    of_forgotten = [score for one, score in scores.items() if one not in met and one != "news"]
+    assert of_forgotten and set(of_forgotten) == {min(of_met)}
+    assert scores["news"] == pytest.approx(np.mean(of_met))
+
+
+def test_a_live_state_that_is_broken_leaves_the_lists_as_if_there_were_none() -> None:
+    class Broken(LiveState):
+        def log_counts(self, half_life: int, at: float) -> Floats:
+            raise IndexError("what was kept does not fit together")
+
+    @dataclass
+    class States:
+        state: LiveState
+
+        @contextmanager
+        def reading(self, model: object, *, at_most_age_seconds: float = 0.0) -> Iterator[Any]:
+            yield self
+
+        moment = NOW
+
+    facts = LiveFacts(0.25, 7.0, {**dict.fromkeys(PARTS, 0.0), **WEIGHTS}, 0.5, 200, {})
+    plain = a_bundle()
+    bundle = replace(plain, manifest=replace(plain.manifest, live=facts))
+    standing = Standing(a_model(bundle), make_view((), bundle, revision=1), subject("c4", HISTORY))
+
+    def slate(states: States | None) -> list[str]:
+        engine = Engine(
+            standing,  # type: ignore[arg-type]
+            standing,  # type: ignore[arg-type]
+            POLICY,
+            clock=lambda: datetime.fromtimestamp(NOW, UTC),
+            new_id=lambda: "1",
+            live=states,
+        )
+        return [item.item_id for item in engine.recommend(SlateRequest(CONTENT, "c4")).items]
+
+    with capture_logs() as logs:
+        assert slate(States(Broken((0.25, 7.0)))) == slate(None)
+    assert [one["event"] for one in logs] == ["live_state_unusable"]
+    assert slate(States(a_state(11))) != slate(None)
