@@ -77,7 +77,8 @@ def weigh_live(
     start = _start(stream, parts)
     if start is None:
         return _none(
-            f"fewer than {LEAST_REPLAYED} late enough first meetings with items known before can be replayed"
+            f"a replay needs {LEAST_REPLAYED} first meetings with items known before, at the end of a longer "
+            "history, and there are fewer"
         )
     trained = _trained_before(stream, start, material, policy, parts, selection, seed)
     stage = Stage(stream, start, trained.item_ids, _others(stream, material))
@@ -186,18 +187,19 @@ def _choose(
 ) -> LiveChoice:
     n_learned = _n_learned(len(mixed))
     learned, judged = mixed[:n_learned], mixed[n_learned:]
-    tried, live, chosen = fit_blend(learned), fit_live(learned), fit_blend(mixed)
-    if tried is None or live is None or chosen is None:
-        return _none("nothing that was met was likely by what was live")
+    tried, live = fit_blend(learned), fit_live(learned)
+    if tried is None or live is None:
+        return _none("nothing that was met was among what was live")
     ranks = contest(judged, tried, live)
     metrics = measured_together(
         {name: figures(of_one) for name, of_one in ranks.items()}, np.random.default_rng(seed)
     )
     compared = _compared(metrics)
-    if not any(chosen.weights[: len(PARTS)]):
-        return _none(f"none pays beside the trained score; {compared}")
     if not is_better(ranks):
         return _none(f"with them the lists are no better than by the trained score beyond chance; {compared}")
+    chosen = fit_blend(mixed)
+    if chosen is None or not any(chosen.weights[: len(PARTS)]):
+        return _none(f"none pays beside the trained score; {compared}")
     facts = _facts(chosen, half_life, len(mixed), metrics)
     return LiveChoice(facts, f"live parts count: {compared}", _arrays(facts, stage.stream, material))
 

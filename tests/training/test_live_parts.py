@@ -117,7 +117,7 @@ def test_where_the_trained_model_knows_what_comes_next_it_serves_alone() -> None
     ("source", "reason"),
     [
         (Source(without_times(news())), "the events have no times"),
-        (Source(news(n_days=4)), f"fewer than {LEAST_REPLAYED} late enough first meetings"),
+        (Source(news(n_days=4)), f"a replay needs {LEAST_REPLAYED} first meetings"),
         (Source(news(), kind=ItemKind.OFFER), "the items may be had again"),
     ],
     ids=["no times", "too short", "offers"],

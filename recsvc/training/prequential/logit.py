@@ -102,11 +102,16 @@ def fit_parts(learned: Sequence[Lesson], lowest: tuple[float, ...] = LOWEST) -> 
     return PrunedFit(best, fit.weights, tuple(without.get(part, fit).weights for part in range(len(lowest))))
 
 
-def fit_weights(lessons: Lessons) -> Fit:
-    """The weights under which what was met is likeliest; a part that never differs gets 0."""
+def fit_weights(lessons: Lessons, start: tuple[float, ...] | None = None) -> Fit:
+    """The weights under which what was met is likeliest; a part that never differs gets 0.
+
+    There is one such set of weights: `start` only says where to look first.
+    """
     spread = lessons.parts.std(axis=0)
-    scale = np.where(spread > 0, 1 / np.where(spread > 0, spread, 1.0), 0.0)
+    is_told = spread > 0
+    scale = np.where(is_told, 1 / np.where(is_told, spread, 1.0), 0.0)
     scaled = (lessons.parts - lessons.parts.mean(axis=0)) * scale
+    first = np.zeros(len(spread)) if start is None else np.where(is_told, np.array(start) * spread, 0.0)
     of_wanted = scaled[lessons.wanted].sum(axis=0)
 
     def loss(weights: Floats) -> tuple[float, Floats]:
@@ -121,7 +126,7 @@ def fit_weights(lessons: Lessons) -> Fit:
 
     bounds = [(lowest, None) for lowest in lessons.lowest]
     with threadpool_limits(1, user_api="blas"):  # One order of sums on any machine.
-        found = minimize(loss, np.zeros(scaled.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds)
+        found = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds)
     weights = tuple(float(one) for one in found.x * scale)
     return Fit(weights, -float(found.fun))
 
@@ -130,7 +135,7 @@ def _pruned(lessons: Lessons, fit: Fit) -> tuple[Fit, Mapping[int, Fit]]:
     """The fit with only the parts that pay for themselves, and by part the fit without it."""
     kept = set(range(len(lessons.lowest)))
     while True:
-        without = {part: fit_weights(lessons.without_part(part)) for part in sorted(kept)}
+        without = {part: fit_weights(lessons.without_part(part), fit.weights) for part in sorted(kept)}
         least = max(without, key=lambda part: without[part].likelihood)
         if len(kept) == 1 or fit.likelihood - without[least].likelihood >= _LEAST_GAIN:
             return fit, without
