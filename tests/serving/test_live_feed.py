@@ -290,10 +290,13 @@ def test_what_was_trained_on_from_a_file_and_imported_later_is_not_counted_twice
 
 def test_what_is_older_than_the_meetings_of_the_snapshot_is_not_counted(bank: Bank, model: Model) -> None:
     first, facts = snapshot_of(model.bundle).seconds[0], model.bundle.manifest
-    alone = counts_of(followed(bank.worker(), model), model)
-    before = datetime.fromtimestamp(first, UTC) - timedelta(seconds=1)
-    bank.did("long ago", model.bundle.items.id_of(0), at=before, received_at=facts.created_at)
-    assert counts_of(followed(bank.worker(), model), model) == alone
+    first_at = datetime.fromtimestamp(first, UTC)
+    for name, at in (("before", first_at - timedelta(seconds=1)), ("since", first_at)):
+        bank.did(name, model.bundle.items.id_of(0), at=at, received_at=facts.created_at)
+    with followed(bank.worker(), model).reading(model) as live:
+        assert live is not None
+        assert live.state.customer_row("since") is not None
+        assert live.state.customer_row("before") is None
 
 
 def test_a_start_reads_no_more_than_the_last_events(bank: Bank) -> None:
