@@ -17,6 +17,7 @@ from recsvc.domain.items import Channel, Disclosure, Item, ItemKind, ItemStatus,
 from recsvc.domain.merchandising import MerchandisingRule, RuleAction
 from recsvc.domain.slates import AppliedRule, Slate, SlateItem, SlateRequest, Source
 from recsvc.errors import StoreError
+from recsvc.policy_lists import ListsPolicy, PagePlacement, PagePolicy
 from recsvc.serving.eligibility import Circumstances, refusal_of
 from recsvc.serving.reason_texts import TEXTS
 
@@ -36,17 +37,24 @@ def shown(slate: Slate, item_id: str) -> SlateItem:
     return next(item for item in slate.items if item.item_id == item_id)
 
 
-@pytest.fixture
-def rich(world: World) -> World:
+def enriched(world: World) -> World:
     """Beside the bank's own items some that nobody met, and a customer who may have all of them."""
-    world.record(
-        Customer("c0001", consents=WILLING, suitability=Suitability(max_risk_class=7)),
-    )
+    world.record(Customer("c0001", consents=WILLING, suitability=Suitability(max_risk_class=7)))
     world.put(
         *(Item(f"new-{n}", category="rare") for n in range(40)),
         *(Item(f"deal-{n}", OFFER, category="rare") for n in range(10)),
     )
     return world
+
+
+@pytest.fixture
+def rich(world: World) -> World:
+    """Enriched, where nothing but scores and rules orders a list: places can be told beforehand."""
+    by_score = ListsPolicy(calibration=0.0, most_of_a_category=1.0, least_relevance=0.0, rotation_hours=0.0)
+    items, customers = world.items.items(), [*world.customers.each()]
+    return enriched(
+        World(world.registry.folder, items=items, customers=customers, policy=replace(POLICY, lists=by_score))
+    )
 
 
 def test_without_rules_no_item_names_any(world: World) -> None:
@@ -255,6 +263,53 @@ def test_factors_near_one_change_next_to_nothing_and_no_item_is_lost_or_doubled(
     moved = ids(rich.slate(kind, "c0001", limit=100))
     assert sorted(moved) == sorted(plain)
     assert moved[:2] == plain[:2]
+
+
+@pytest.mark.parametrize("diversity", [0.0, 0.5])
+@EVERY_KIND
+def test_among_all_concerns_of_a_list_a_boost_never_sinks_and_a_bury_never_lifts(
+    world: World, kind: ItemKind, diversity: float
+) -> None:
+    """With the mix of categories, the limits and the rotation of the policy that is shipped."""
+    enriched(world)
+
+    def place_of(name: str) -> int:
+        listed = ids(world.slate(kind, "c0001", diversity=diversity))
+        return listed.index(name) if name in listed else len(listed)
+
+    plain = ids(world.slate(kind, "c0001", diversity=diversity))
+    lifted, sunk = 0, 0
+    for place, name in enumerate(plain):
+        world.rule("boost", item_id=name, factor=5.0)
+        assert place_of(name) <= place
+        lifted += place_of(name) < place
+        assert world.rules.delete("boost", expected="*")
+        world.rule("bury", item_id=name, factor=0.05)
+        assert place_of(name) >= place
+        sunk += place_of(name) > place
+        assert world.rules.delete("bury", expected="*")
+    assert lifted >= 5
+    assert sunk >= 5
+
+
+def test_a_rule_of_a_placement_holds_there_and_what_it_pins_stands_on_the_page_once(world: World) -> None:
+    page = PagePolicy("home", (PagePlacement("hero", 3), PagePlacement("below", 5)))
+    both = World(
+        world.registry.folder,
+        items=world.items.items(),
+        customers=world.customers.each(),
+        policy=replace(POLICY, pages=(page,)),
+    )
+    enriched(both)
+    both.rule("pin", item_id="new-7", placements=("hero",))
+    both.rule("pin", rule_id="below", item_id="new-8", placements=("below",))
+    hero, below = (both.slate(CONTENT, "c0001", placement=name) for name in ("hero", "below"))
+    assert (ids(hero)[0], ids(below)[0]) == ("new-7", "new-8")
+    assert set(ids(hero)).isdisjoint(ids(below))
+    both.rule("pin", item_id="new-7")
+    hero, below = (both.slate(CONTENT, "c0001", placement=name) for name in ("hero", "below"))
+    assert ids(hero)[0] == "new-7"
+    assert "new-7" not in ids(below)
 
 
 # --- block ----------------------------------------------------------------------------------------
