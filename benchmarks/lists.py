@@ -32,6 +32,8 @@ from recsvc.serving.customers import SubjectReader
 from recsvc.serving.engine import Engine
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
+from recsvc.serving.live_feed import LiveFeed
+from recsvc.serving.live_follower import LiveSources
 from recsvc.serving.reranking.likeness import Likeness
 from recsvc.serving.reranking.mix import divergence, mix_of
 from recsvc.stores.memory import MemoryCatalogue, MemoryCustomers, MemoryEvents
@@ -81,6 +83,7 @@ class ListBench:
     catalogue: LiveCatalogue
     customers: MemoryCustomers
     now: datetime
+    live: LiveFeed
     relevant: Mapping[str, frozenset[str]]
 
     def figures(self, concern: str, strength: float, lists: ListsPolicy, diversity: float = 0.0) -> Figures:
@@ -196,8 +199,11 @@ def make_bench(folder: Path) -> ListBench:
     catalogue = LiveCatalogue(MemoryCatalogue(items), bundles := LiveBundles(registry))
     bundles.refresh()
     catalogue.refresh()
-    relevant = _relevant(bank, items, policy, now)
-    return ListBench(policy, catalogue, MemoryCustomers(bank.customers), now, relevant)
+    customers = MemoryCustomers(bank.customers)
+    sources = LiveSources(MemoryEvents(), customers, customers, policy)
+    live = LiveFeed(sources, clock=lambda: now, monotonic=lambda: 0.0)
+    live.follow(bundles.model)
+    return ListBench(policy, catalogue, customers, now, live, _relevant(bank, items, policy, now))
 
 
 def _relevant(

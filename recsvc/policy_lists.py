@@ -16,7 +16,7 @@ MAX_ITEMS = 100
 class ListsPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the order of a list weighs more than the score of each item. `serving.reranking` says how."""
 
-    calibration: float = 0.25
+    calibration: float = 0.5
     most_of_a_category: float = 0.7
     least_relevance: float = 0.0
     rotation_hours: float = 24.0

@@ -30,6 +30,7 @@ from recsvc.serving.reranking.relevance import relevance_of, relevant_enough
 __all__ = ["Pool", "after", "arrange", "consider", "requests_of_page"]
 
 _A_RUNG = 1_000.0  # More than all concerns together can cost.
+_OF_MEAN_LIKENESS = 0.2
 
 
 def arrange(
@@ -57,11 +58,13 @@ def arrange(
     concerns: list[tuple[float, Concern]] = []
     if weights.likeness > 0:
         likeness_to = Likeness([candidate.item for candidate in candidates])
-        concerns.append((weights.likeness, Repetition(len(candidates), likeness_to)))
+        repetition = Repetition(len(candidates), likeness_to, of_mean=_OF_MEAN_LIKENESS)
+        concerns.append((weights.likeness, repetition))
     if weights.mix > 0:
         concerns.append((weights.mix, Miscalibration(codes, shares)))
     openings = Openings(relevance, codes, most_of_a_category(request, lists))
-    rows = choose_rows(openings, request.limit, concerns)
+    best = int(relevance.argmax())  # No concern is worth a list that does not begin with the best.
+    rows = choose_rows(openings, request.limit, concerns, begun_with=[best])
     if keeps_order:
         rows.sort(key=lambda row: (-relevance[row], row))
     return [candidates[row] for row in rows]

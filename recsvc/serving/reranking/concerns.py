@@ -28,17 +28,29 @@ class Concern(Protocol):
 
 
 class Repetition:
-    """The likeness to the closest that was chosen (Carbonell and Goldstein 1998), 0 to 1."""
+    """The likeness to the closest that was chosen (Carbonell and Goldstein 1998), 0 to 1.
 
-    def __init__(self, n_candidates: int, likeness_to: Callable[[int], Floats]) -> None:
+    To that comes `of_mean` times the mean likeness to all that were chosen. A little of it tells those apart
+    that are equally like the closest: else chance would, and a stronger wish could make a list more alike.
+    """
+
+    def __init__(
+        self, n_candidates: int, likeness_to: Callable[[int], Floats], *, of_mean: float = 0.0
+    ) -> None:
         self._likeness_to = likeness_to
+        self._of_mean = of_mean
         self._closest = np.zeros(n_candidates)
+        self._total = np.zeros(n_candidates)
+        self._n_chosen = 0
 
     def cost(self) -> Floats:
-        return self._closest
+        return self._closest + self._total * (self._of_mean / max(self._n_chosen, 1))
 
     def take(self, row: int) -> None:
-        np.maximum(self._closest, self._likeness_to(row), out=self._closest)
+        likeness = self._likeness_to(row)
+        np.maximum(self._closest, likeness, out=self._closest)
+        self._total += likeness
+        self._n_chosen += 1
 
 
 class Miscalibration:

@@ -6,7 +6,8 @@ At each place the open candidate i with the highest gain after what was chosen b
 
 with the relevance s, the strength d of diversity and c of calibration, both 0 to 1. For c = 0 it is maximal
 marginal relevance (Carbonell and Goldstein 1998) with λ = 1 − d; for d = 0 the calibration of Steck (2018)
-with λ = c, whose greedy choice is within 1 − 1/e of the best list. A tie goes to the earlier candidate.
+with λ = c, whose greedy choice is within 1 − 1/e of the best list. A tie goes to the earlier candidate. Lists
+begin with the most relevant, and `Repetition` adds a little of the mean likeness to that of the closest.
 """
 
 from __future__ import annotations
@@ -42,19 +43,30 @@ class Weights:
         return cls(rest * (1 - calibration), rest * calibration, diversity)
 
 
-def choose_rows(openings: Openings, n: int, concerns: Sequence[tuple[float, Concern]]) -> list[int]:
-    """The rows of the chosen, at most `n`: by relevance less what each concern, times its weight, costs."""
-    chosen: list[int] = []
-    for _ in range(min(n, len(openings.relevance))):
+def choose_rows(
+    openings: Openings, n: int, concerns: Sequence[tuple[float, Concern]], begun_with: Sequence[int] = ()
+) -> list[int]:
+    """The rows of the chosen, at most `n`: by relevance less what each concern, times its weight, costs.
+
+    The list is `begun_with` some rows, whatever their gain.
+    """
+    chosen = list(begun_with)
+    for row in chosen:
+        _take(row, openings, concerns)
+    for _ in range(min(n, len(openings.relevance)) - len(chosen)):
         gain = openings.relevance
         for weight, concern in concerns:
             gain = gain - weight * concern.cost()
         best = int(gain.argmax())  # The first of equals.
         chosen.append(best)
-        openings.take(best)
-        for _, concern in concerns:
-            concern.take(best)
+        _take(best, openings, concerns)
     return chosen
+
+
+def _take(row: int, openings: Openings, concerns: Sequence[tuple[float, Concern]]) -> None:
+    openings.take(row)
+    for _, concern in concerns:
+        concern.take(row)
 
 
 def diverse_rows(relevance: Floats, likeness_to: Callable[[int], Floats], share: float, n: int) -> list[int]:
