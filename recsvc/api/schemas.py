@@ -233,7 +233,7 @@ class LiveSchema(AnswerSchema):
     behind = fields.Integer(
         required=True,
         allow_none=True,
-        metadata=_said("How many events were numbered after it; null while the store is down."),
+        metadata=_said("How many were seen to come after it; null while the store is down."),
     )
 
 

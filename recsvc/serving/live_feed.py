@@ -83,6 +83,7 @@ class LiveFeed:
         self._is_failing = False
         self._is_outdated = False
         self._expects_news = False
+        self._head = 0
 
     @property
     def is_stale(self) -> bool:
@@ -114,6 +115,11 @@ class LiveFeed:
 
     def catch_up(self) -> None:
         """Read what is new to the end, batch by batch: between two of them requests go on."""
+        try:
+            self._head = self._sources.tail.last_sequence()
+        except StoreError as error:
+            self._note_failure(error)
+            return
         for follower in self._followers.values():
             while self._advance(follower) == _BATCH:
                 pass
@@ -150,12 +156,9 @@ class LiveFeed:
             self._is_outdated = True
 
     def report(self) -> LiveReport:
-        """How far the state has come."""
+        """How far the state has come, and how far it was to come when the store was last looked at."""
         *_, sequence = (0, *(one.sequence for one in self._followers.values()))
-        try:
-            n_behind: int | None = max(self._sources.tail.last_sequence() - sequence, 0)
-        except StoreError:
-            n_behind = None
+        n_behind = None if self._is_failing else max(self._head - sequence, 0)
         return LiveReport(sequence, n_behind, self.is_stale)
 
     def _advance(self, follower: Follower, *, patience_seconds: float = -1.0) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.live_workers import Service, run_rounds
@@ -14,7 +15,7 @@ from tests.end_to_end.conftest import Serve, bare_environment
 from tests.end_to_end.service import RECSVC, ask, wait_until
 
 
-def test_all_workers_know_an_event_in_time_and_score_alike_with_and_without_redis(
+def test_all_workers_score_alike_soon_after_an_event_without_redis_and_after_a_restart(
     serve: Serve, published: tuple[Path, Path], bank_in_small: SampleBank, tmp_path: Path
 ) -> None:
     bundle = Path(shutil.copytree(published[0], tmp_path / "models" / published[0].name))
@@ -33,3 +34,9 @@ def test_all_workers_know_an_event_in_time_and_score_alike_with_and_without_redi
     found = run_rounds(service, n_rounds=2, n_asked=8)
     assert found.n_watched > 10 and found.n_moved > 0
     assert found.is_kept, found
+    before = [service.scores(each) for each in customers]
+    assert command.end() == 0
+    command, port = serve("--workers", 1, **places)
+    assert wait_until(lambda: ask(port, "/readyz").status == 200, 60), command.err
+    anew = replace(service, port=port, pid=command.process.pid)
+    assert [anew.scores(each) for each in customers] == before

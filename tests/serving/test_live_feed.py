@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -54,11 +54,14 @@ class Failing:
         self._tail = tail
         self.is_down = False
         self.n_asked = 0
+        self.meanwhile: Callable[[], object] | None = None
 
     def after(self, sequence: int, limit: int) -> Sequence[TailEvent]:
         self.n_asked += 1
         if self.is_down:
             raise StoreError("the store is away")
+        if self.meanwhile:
+            self.meanwhile()
         return self._tail.after(sequence, limit)
 
     def last_sequence(self) -> int:
@@ -422,11 +425,15 @@ def test_a_state_that_no_store_would_build_is_built_later(bank: Bank) -> None:
 
 def test_who_is_behind_says_so(bank: Bank) -> None:
     worker = followed(bank.worker())
-    bank.did("c1", "i1", "i2")
-    assert (worker.report().n_behind, worker.report().is_stale) == (2, False)
+    bank.events.append(
+        [Interaction(f"e{n}", "view", "c1", f"i{n}", END) for n in range(2_500)], received_at=END
+    )
     bank.clock.seconds += STALE_SECONDS + 1
-    assert worker.report().is_stale
+    assert (worker.report().sequence, worker.report().is_stale) == (0, True)
+    seen: list[tuple[int | None, bool]] = []
+    bank.tails[0].meanwhile = lambda: seen.append((worker.report().n_behind, worker.report().is_stale))
     worker.refresh()
+    assert seen == [(2_500, True), (1_500, True), (500, True)]
     assert (worker.report().n_behind, worker.report().is_stale) == (0, False)
 
 

@@ -40,13 +40,13 @@ def test_a_worker_without_a_store_is_ready_and_says_so(world: World) -> None:
 
 def test_a_worker_that_falls_behind_the_events_says_so(world: World) -> None:
     world.did("c0001", "view", "a0001", "a0002")
-    behind = world.health.report()
+    in_time = world.health.report()
     world.seconds += STALE_SECONDS + 1
     stale = world.health.report()
     world.feed.refresh()
     caught_up = world.health.report()
-    assert [report.live.n_behind for report in (behind, stale, caught_up)] == [2, 2, 0]
-    assert [report.degraded for report in (behind, stale, caught_up)] == [(), ("live",), ()]
+    assert [report.live.sequence for report in (in_time, stale, caught_up)] == [0, 0, 2]
+    assert [report.degraded for report in (in_time, stale, caught_up)] == [(), ("live",), ()]
 
 
 def test_a_worker_without_a_model_is_ready_while_it_has_items(

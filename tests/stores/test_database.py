@@ -341,5 +341,5 @@ def test_ids_compare_byte_by_byte_in_postgresql_whatever_its_language(empty_sche
     with database.reading() as connection:
         found = connection.exec_driver_sql(columns).all()
     database.close()
-    assert {name for name, _ in found} == {"item_id", "customer_id", "event_id", "key_id"}
+    assert {name for name, _ in found} == {"item_id", "customer_id", "event_id", "key_id", "rule_id"}
     assert {collation for _, collation in found} == {"C"}
