@@ -13,7 +13,7 @@ import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
-from itertools import islice
+from itertools import chain, islice
 
 import structlog
 
@@ -25,6 +25,7 @@ from recsvc.serving.candidate import Candidate
 from recsvc.serving.eligibility import Circumstances, refusal_of
 from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.reason_texts import OUR_PICK, text_of
+from recsvc.serving.reranking.likeness import first_of_its_kind
 from recsvc.serving.verification import Model
 
 log = structlog.get_logger()
@@ -108,8 +109,12 @@ def place_pins(
         for pin, item in _first_pins(rules, circumstances.request.kind, view)
         if refusal_of(item, circumstances) is None and _may_be_met(item, circumstances, model, policy)
     }
-    rest = (candidate for candidate in chosen if candidate.item.item_id not in pinned)
-    return list(islice(_merged(list(pinned.values()), rest), limit))
+    others = (candidate for candidate in chosen if candidate.item.item_id not in pinned)
+    # Of a series or of duplicates one is shown, and that is the pinned one.
+    distinct = list(first_of_its_kind(chain((candidate for _, candidate in pinned.values()), others)))
+    ids = {candidate.item.item_id for candidate in distinct}
+    standing = [pinned[item_id] for item_id in pinned if item_id in ids]
+    return list(islice(_merged(standing, iter(distinct[len(standing) :])), limit))
 
 
 def _first_pins(

@@ -128,6 +128,21 @@ def test_a_pin_beyond_the_end_of_a_short_list_comes_last_and_one_beyond_the_limi
     assert ids(rich.slate(CONTENT, "c0001", limit=100, categories=("only",))) == ["alone"]
 
 
+def test_of_a_series_the_pinned_item_is_the_one_that_is_shown(rich: World) -> None:
+    first, second, *_ = ids(rich.slate(CONTENT, "c0001"))
+    told = rich.catalogue.view.items[first]
+    rich.put(replace(told, attributes={"series": "budget"}))
+    rich.put(*(Item(f"part-{n}", attributes={"series": "budget"}) for n in range(2)))
+    assert ids(rich.slate(CONTENT, "c0001"))[:2] == [first, second]
+    rich.rule("pin", rule_id="p1", item_id="part-1", position=3)
+    rich.rule("pin", rule_id="p2", item_id="part-0", position=5)
+    slate = rich.slate(CONTENT, "c0001")
+    assert ids(slate)[0] == second
+    assert ids(slate)[2] == "part-1"
+    assert {first, "part-0"}.isdisjoint(ids(slate))
+    assert len(slate.items) == 10
+
+
 def test_more_pins_than_places_fill_the_list_and_no_more(rich: World) -> None:
     for n in range(5):
         rich.rule("pin", rule_id=f"p{n}", item_id=f"new-{n}")
@@ -329,6 +344,26 @@ def test_a_blocked_item_is_on_no_list_and_a_blocked_category_neither(rich: World
         assert category not in categories(slate)
     if kind is CONTENT:
         assert len(rich.slate(kind, "c0001").items) == 10
+
+
+def test_a_block_is_the_last_of_the_gates_and_has_a_reason_code(rich: World) -> None:
+    rich.rule("block", category="rare")
+    model, view = rich.catalogue.model_and_view()
+    rules = view.rules.on(rich.now, Channel.WEB, "default")
+
+    def refusal(item_id: str, customer_id: str) -> str | None:
+        subject = rich.engine._subjects.read(
+            customer_id, channel=Channel.WEB, model=model, items=view.items, now=rich.now
+        )
+        kind = view.items[item_id].kind
+        request = SlateRequest(kind, customer_id)
+        return refusal_of(view.items[item_id], Circumstances(request, subject, rich.now, rules))
+
+    rich.record(Customer("silent", consents=Consents()))
+    assert (refusal("new-1", "c0001"), refusal("deal-1", "c0001")) == ("blocked", "blocked")
+    assert (refusal("new-1", "silent"), refusal("deal-1", "silent")) == ("blocked", "no_consent")
+    rich.did("c0001", "dismiss", "new-1")
+    assert refusal("new-1", "c0001") == "suppressed"
 
 
 def test_what_is_blocked_is_on_no_list_that_is_nobodys_own(world: World) -> None:
