@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -223,6 +224,28 @@ def test_an_event_is_known_to_every_worker_that_is_asked(bank: Bank) -> None:
     for worker in workers:
         assert counts_of(worker) == {"i1": 1.0}
     assert {worker.report().sequence for worker in workers} == {1}
+
+
+def test_readers_writers_and_refreshes_at_once_leave_the_state_of_a_new_worker(bank: Bank) -> None:
+    worker = followed(bank.worker())
+
+    def work(part: int) -> None:
+        for number in range(25):
+            bank.events.append(
+                [Interaction(f"e{part}-{number}", "view", f"c{part}", f"i{number}", END)], received_at=END
+            )
+            worker.refresh()
+            with worker.reading(None) as live:
+                assert live is not None
+                assert live.state.n_items == len(live.state.item_ids)
+            worker.forget(f"stranger{number}")
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+    asked = [f"c{part}" for part in range(6)]
+    assert worker.report().n_behind == 0
+    assert scores_of(worker, asked) == scores_of(followed(bank.worker()), asked)
+    assert readers_of(worker, "i24") == set(asked)
 
 
 # What counts
