@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,10 @@ from numpy.typing import NDArray
 
 from recsvc.bundles.manifest import LiveFacts, Measured
 from recsvc.errors import TrainingError
-from recsvc.history.matrix import InteractionMatrix, build_matrix
-from recsvc.history.times import EPOCH
 from recsvc.live.scoring import PARTS
 from recsvc.live.state import Rows
 from recsvc.policy import Policy
-from recsvc.training.families.base import training_data
-from recsvc.training.goals import may_repeat, recounted
+from recsvc.training.goals import may_repeat
 from recsvc.training.holdout import Split
 from recsvc.training.material import Material
 from recsvc.training.metrics import measured_together
@@ -46,6 +42,7 @@ from recsvc.training.prequential.snapshot import live_arrays, snapshot_before
 from recsvc.training.prequential.stream import EventStream, event_stream
 from recsvc.training.prequential.trained import Trained, opinions
 from recsvc.training.selection import Selection
+from recsvc.training.trained_before import place_of_cut, trained_before
 from recsvc.training.trials import Progress
 
 MOST_REPLAYED = 2_000
@@ -80,8 +77,8 @@ def weigh_live(
             f"a replay needs {LEAST_REPLAYED} first meetings with items known before, at the end of a longer "
             "history, and there are fewer"
         )
-    trained = _trained_before(stream, start, material, policy, parts, selection, seed)
-    stage = Stage(stream, start, trained.item_ids, _others(stream, material))
+    trained = trained_before(stream, start, material, policy, parts, selection, seed)
+    stage = Stage(stream, start, trained.scored_ids, _others(stream, material))
     mixed, half_life = _replayed(stage, trained, material, policy, progress)
     return _choose(mixed, half_life, stage, material, seed)
 
@@ -119,42 +116,11 @@ def _start(stream: EventStream, parts: Split) -> int | None:
     """
     judged = np.flatnonzero(stream.is_judged)
     if parts.cut is not None:
-        later = judged[judged >= _place_of_cut(stream, parts)]
+        later = judged[judged >= place_of_cut(stream, parts.cut)]
         if len(later) >= LEAST_REPLAYED:
             return int(later[-MOST_REPLAYED:][0])
     n = min(len(judged) // _LEAST_SHARE_BEFORE, MOST_REPLAYED)
     return int(judged[-n]) if n >= LEAST_REPLAYED else None
-
-
-def _place_of_cut(stream: EventStream, parts: Split) -> int:
-    assert parts.cut is not None
-    return stream.place_of((parts.cut - EPOCH).total_seconds())
-
-
-def _trained_before(
-    stream: EventStream,
-    start: int,
-    material: Material,
-    policy: Policy,
-    parts: Split,
-    selection: Selection,
-    seed: int,
-) -> Trained:
-    """The chosen model as it knows nothing from the place `start` on."""
-    if selection.judged and parts.cut is not None and start >= _place_of_cut(stream, parts):
-        data = training_data(parts.train)
-        return Trained(selection.judged, parts.train.item_ids, data.strength_scale, data.popularity)
-    matrix = _matrix_before(float(stream.seconds[start]), material, policy)
-    data = training_data(matrix)
-    model = selection.chosen.fit(data, seed=seed)
-    return Trained(model, matrix.item_ids, data.strength_scale, data.popularity)
-
-
-def _matrix_before(seconds: float, material: Material, policy: Policy) -> InteractionMatrix:
-    moment = EPOCH + timedelta(microseconds=round(seconds * 1e6))
-    before = material.table.between(None, moment)
-    matrix = build_matrix(before, policy, as_of=moment)
-    return recounted(matrix, material.kind, before, policy, as_of=moment)
 
 
 def _replayed(

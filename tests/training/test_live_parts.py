@@ -20,7 +20,7 @@ from recsvc.live.scoring import NEVER_NEGATIVE, PARTS, HalfLives, part_scores
 from recsvc.live.state import Bounds
 from recsvc.serving.live_snapshot import live_model_of, opened_state
 from recsvc.training.budget import Budget
-from recsvc.training.families import FAMILIES, Neighbours, Popularity
+from recsvc.training.families import FAMILIES, Neighbours, Popularity, Spectral
 from recsvc.training.families.base import Family, FloatArray, TrainingData, training_data
 from recsvc.training.holdout import Split, split
 from recsvc.training.live_parts import LEAST_REPLAYED, LiveChoice, is_better, weigh_live
@@ -150,6 +150,29 @@ def test_articles_are_ranked_among_articles_though_offers_are_hotter() -> None:
     assert alone.facts is not None and mixed.facts is not None
     one, other = (choice.facts.metrics["live"]["hit@10"].value for choice in (alone, mixed))  # type: ignore[union-attr]
     assert other == pytest.approx(one, abs=0.1)
+
+
+def test_articles_later_than_the_model_are_placed_by_what_they_are() -> None:
+    """Everybody reads the news of one category: only its features tell whom an article of today is for."""
+    n_days, categories = 30, ("saving", "cards", "loans", "funds", "travel")
+    table = table_of(
+        *(
+            did(
+                "view",
+                f"i{day - customer % 2:02}-{customer % 5}-{customer // 5 % 4}",
+                customer_id=f"c{customer:02}",
+                days_ago=n_days - day - customer * 7 % 60 / 1440,
+            )
+            for day in range(n_days)
+            for customer in range(60)
+        )
+    )
+    ids = sorted(set(table.frame["item_id"]))
+    items = tuple(Item(one, ItemKind.CONTENT, category=categories[int(one.split("-")[-2])]) for one in ids)
+    blind, told = (chosen_from(Source(table, known), (Popularity(), Spectral())) for known in ((), items))
+    assert blind.facts is not None and told.facts is not None
+    one, other = (facts.metrics["trained"]["ndcg@10"].value for facts in (blind.facts, told.facts))
+    assert other > 2 * one
 
 
 @pytest.mark.parametrize(
