@@ -178,6 +178,17 @@ def test_without_the_item_that_carried_it_a_score_is_lower(
     assert np.mean(falls) >= least
 
 
+@pytest.mark.parametrize("strength", [1e3, 1e6, 1e9])
+def test_what_is_left_of_a_history_is_known_however_much_spoke_for_what_is_gone(
+    pairs: Pairs, data: TrainingData, strength: float
+) -> None:
+    _, scorer = pairs("als")
+    n = len(data.popularity)
+    few, heavy = history_of({3: 1.0, 7: 2.0}, n), history_of({3: 1.0, 7: 2.0, 9: strength, 11: strength}, n)
+    found = [scorer.account(heavy).own_without(row, np.array([2, 3])) for row in range(n)]
+    np.testing.assert_allclose(found, scorer.score(few), rtol=2e-2, atol=2e-3)
+
+
 def test_popularity_is_nobodys_own(pairs: Pairs) -> None:
     _, scorer = pairs("popularity")
     assert not scorer.is_personal

@@ -19,6 +19,8 @@ from recsvc.serving.scoring.parts import FloatArray, PlaceArray, RowArray, Sprea
 
 _FEW = 4
 """Up to one row in so many is faster picked out one by one than got by multiplying the whole."""
+_LEAST_LEFT = 1e-3
+"""Of a system, by its determinant: less is not told from nothing in single precision."""
 
 
 class ItemFactors:
@@ -117,17 +119,16 @@ class FoldedFactors(CustomerFactors, ABC):
 
 
 class FoldedByRidge(FoldedFactors):
-    """`system` is (n_factors, n_factors); `own`, (n_history, n_factors), are the factors of the history.
+    """`gram` is (n_factors, n_factors), with the ridge; `own`, (n_history, n_factors), the history's factors.
 
     Each item's part of a score is that of Hu, Koren and Volinsky 2008, section 5: c yᵀ A⁻¹ y_j, with A the
     system, y_j and c the history item's factors and confidence, and y the factors of the scored item.
     """
 
-    def __init__(
-        self, items: ItemFactors, system: FloatArray, own: FloatArray, confidence: FloatArray
-    ) -> None:
-        super().__init__(items, np.asarray(np.linalg.solve(system, confidence @ own), dtype=np.float32))
-        self._system, self._own, self._confidence = system, own, confidence
+    def __init__(self, items: ItemFactors, gram: FloatArray, own: FloatArray, confidence: FloatArray) -> None:
+        self._gram, self._own, self._confidence = gram, own, confidence
+        self._system = _system(gram, own, confidence)
+        super().__init__(items, _solved(self._system, confidence @ own))
 
     @cached_property
     def _smoothed(self) -> FloatArray:
@@ -139,12 +140,26 @@ class FoldedByRidge(FoldedFactors):
         return self._smoothed * self._confidence[:, None]
 
     def _customer_without(self, places: PlaceArray) -> FloatArray:
-        """The system loses a few items' outer products: its inverse follows by Woodbury's identity."""
+        """The system loses a few items' outer products: its inverse follows by Woodbury's identity.
+
+        Where these were nearly all of it, rounding would be too: what is left is then solved for anew.
+        """
         gone, weights = self._own[places], (self._confidence[places] - 1)[:, None]
-        left = self._customer - self._added[places].sum(axis=0)  # As if only the right side had changed.
         inner = np.eye(len(places), dtype=np.float32) - weights * (gone @ self._smoothed[places].T)
+        if np.linalg.det(inner) < _LEAST_LEFT:
+            own, confidence = (np.delete(array, places, axis=0) for array in (self._own, self._confidence))
+            return _solved(_system(self._gram, own, confidence), confidence @ own)
+        left = self._customer - self._added[places].sum(axis=0)  # As if only the right side had changed.
         taken_up = np.linalg.solve(inner, weights[:, 0] * (gone @ left))
         return np.asarray(left + taken_up @ self._smoothed[places], dtype=np.float32)
+
+
+def _system(gram: FloatArray, own: FloatArray, confidence: FloatArray) -> FloatArray:
+    return np.asarray(gram + (own.T * (confidence - 1)) @ own, dtype=np.float32)
+
+
+def _solved(system: FloatArray, right_side: FloatArray) -> FloatArray:
+    return np.asarray(np.linalg.solve(system, right_side), dtype=np.float32)
 
 
 class RidgePart:
@@ -163,8 +178,7 @@ class RidgePart:
     def fold_in(self, history: History) -> FoldedByRidge:
         own = self._items.of(history.item_rows)
         confidence = np.asarray(self._alpha * history.strengths, dtype=np.float32)
-        system = np.asarray(self._gram + (own.T * (confidence - 1)) @ own, dtype=np.float32)
-        return FoldedByRidge(self._items, system, own, confidence)
+        return FoldedByRidge(self._items, self._gram, own, confidence)
 
     def similar(self, item_row: int) -> FloatArray:
         return self._items.likeness(item_row)
