@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -100,7 +100,9 @@ class LiveFacts:
 class Manifest:
     """Everything about a bundle but its arrays. `metrics` is by model, then by metric (`ndcg@20`).
 
-    `strength_scale` is what strengths were multiplied by before anything was fitted to them.
+    `strength_scale` is what strengths were multiplied by before anything was fitted to them. `lists` is by
+    model, then by what its lists of 10, 20 and 100 do as a whole: coverage, gini, novelty, and of the shorter
+    ones intra_list_diversity where items have categories.
     """
 
     version: str
@@ -121,6 +123,7 @@ class Manifest:
     golden_queries: tuple[GoldenQuery, ...]
     population: Population | None = None
     live: LiveFacts | None = None
+    lists: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     name: str = ""
     format: int = FORMAT
 

@@ -126,6 +126,7 @@ def train(
             golden_queries=golden_queries(material.matrix, data, model),
             population=descriptions.population,
             live=live.facts,
+            lists={one.name: one.evaluation.catalogue for one in selection.tried},
             name=name,
         )
         arrays = {

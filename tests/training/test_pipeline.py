@@ -118,6 +118,8 @@ def test_the_manifest_says_what_the_run_was(bundle: Bundle, report: TrainingRepo
     assert facts.categories == ("cards", "saving") and facts.segments == ("young", "senior", "everyone")
     assert facts.holdout == report.selection.holdout and "first-time interactions from" in facts.holdout
     assert facts.metrics == {one.name: one.evaluation.accuracy for one in report.selection.tried}
+    of_lists = {"coverage@20", "gini@20", "novelty@20", "intra_list_diversity@20"}
+    assert all(of_lists <= facts.lists[name].keys() for name in facts.metrics)
     assert set(facts.libraries) == {"recsvc", "implicit", "numpy", "scipy", "polars"}
     scale = training_data(matrix).strength_scale
     assert facts.strength_scale == pytest.approx(scale)
