@@ -113,6 +113,28 @@ def test_memory_is_bounded_and_what_is_hot_stays() -> None:
     assert np.isfinite(likeness).all() and likeness.min() == 0
 
 
+def n_places(state: LiveState) -> dict[str, int]:
+    """How many places each of the state's tables has."""
+    kept = {name: table for name, table in vars(state).items() if isinstance(table, np.ndarray | dict | list)}
+    return {name: table.size if isinstance(table, np.ndarray) else len(table) for name, table in kept.items()}
+
+
+def test_ten_times_as_many_items_and_customers_take_no_more_places() -> None:
+    bounds = Bounds(n_items=300, n_customers=400, n_readers=8, n_recent=4)
+    state = LiveState((1.0, 7.0), bounds)
+    for number in range(400):
+        state.record(f"c{number}", f"i{number % 300}", number * 60.0)
+    full = n_places(state)
+    assert sum(full.values()) > 300 * (8 + 2 + 5) + 400 * (4 + 4)
+    for number in range(400, 4_000):
+        state.record(f"c{number}", f"i{number}", number * 60.0)
+        if number % 50 == 0:
+            state.forget(f"c{number - 7}")
+            state.record(f"c{number - 7}", "back", number * 60.0)
+        now = n_places(state)
+        assert all(now[name] <= places for name, places in full.items())
+
+
 def test_a_row_that_is_given_anew_carries_nothing_of_the_item_before() -> None:
     bounds = Bounds(n_items=2, n_customers=10, n_readers=4, n_recent=4)
     state = a_state(("c1", "old", 0), ("c2", "warm", 5), ("c3", "new", 6), bounds=bounds)
