@@ -66,7 +66,7 @@ def _codes(chosen: Sequence[Candidate], subject: Subject, model: Model | None, n
     return [
         _code_of_shares(shares, _may_be_new(one.item, now), subject)
         if shares is not None
-        else _code_of_rung(one.source, subject)
+        else _code_of_rung(one.source, _may_be_new(one.item, now), subject)
         for one, shares in zip(chosen, _shares(chosen, model), strict=True)
     ]
 
@@ -96,15 +96,14 @@ def _code_of_shares(shares: Shares, may_be_new: bool, subject: Subject) -> str:
     if _is_known(subject):
         by_share += [(shares.trained, FITS_YOUR_HISTORY), (shares.neighbours, READ_BY_PEOPLE_LIKE_YOU)]
     greatest, code = max(by_share, key=itemgetter(0))  # The first of equals.
-    if greatest > 0:
-        return code
-    return MORE_FOR_YOU if _is_known(subject) else POPULAR
+    return code if greatest > 0 else MORE_FOR_YOU
 
 
-def _code_of_rung(source: Source, subject: Subject) -> str:
-    if source is Source.SEGMENT_POPULAR and subject.segment is not None:
-        return POPULAR_WITH_PEOPLE_LIKE_YOU
-    return NEW if source is Source.EDITORIAL else POPULAR
+def _code_of_rung(source: Source, may_be_new: bool, subject: Subject) -> str:
+    if source is Source.EDITORIAL:
+        return NEW if may_be_new else MORE_FOR_YOU
+    is_of_segment = source is Source.SEGMENT_POPULAR and subject.segment is not None
+    return POPULAR_WITH_PEOPLE_LIKE_YOU if is_of_segment else POPULAR
 
 
 def _may_be_new(item: Item, now: datetime) -> bool:

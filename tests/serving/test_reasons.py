@@ -42,7 +42,7 @@ SHARES = {
     "new": Shares(0.5, 0.2, 1.0, 1.9),
     "more_for_you": Shares(-0.5, -0.2, -1.0, 0.0),
 }
-NAMES_HISTORY = {"because_you_read", "fits_your_history", "read_by_people_like_you", "more_for_you"}
+NAMES_HISTORY = {"because_you_read", "fits_your_history", "read_by_people_like_you"}
 
 
 def golden_case() -> dict[str, Any]:
@@ -144,6 +144,8 @@ def test_an_old_item_is_not_called_new(age: timedelta, code: str) -> None:
     item = Item("art", published_at=NOW - age)
     candidate = Candidate(item, 1.0, Source.PERSONALISED, None, SHARES["new"])
     assert reasons([candidate], a_subject({1: 1.0}))[0].code == code
+    of_catalogue = Candidate(item, 0.0, Source.EDITORIAL, None)
+    assert (reasons([of_catalogue], a_subject())[0].code == "new") == (code == "new")
 
 
 @pytest.mark.parametrize("in_detail", [False, True])
