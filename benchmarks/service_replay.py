@@ -25,7 +25,7 @@ from scipy.sparse import csr_matrix
 from benchmarks.bench import POLICY, SEED, Bench
 from benchmarks.running_service import RunningService
 from recsvc.bundles.bundle import History
-from recsvc.bundles.manifest import LiveFacts, Measured
+from recsvc.bundles.manifest import LiveFacts, Measured, PartFacts
 from recsvc.bundles.registry import Registry
 from recsvc.history.interactions import InteractionTable
 from recsvc.live.scoring import PARTS, blend
@@ -164,9 +164,9 @@ def evaluator_ranks(stage: Stage, task: Task, model: Model) -> Ranks:
     bundle, stream = model.bundle, task.stream
     facts = cast(LiveFacts, bundle.manifest.live)
     item_ids = ids_of(model)
-    trained = Trained(
-        cast(blending.Model, _Scored(model)), item_ids, bundle.manifest.strength_scale, bundle.popularity
-    )
+    published = cast(blending.Model, _Published(model))
+    scale = bundle.manifest.strength_scale
+    trained = Trained(published, item_ids, scale, bundle.popularity, newcomers=None)
     customer_ids = [stream.customer_ids[one] for one in stream.customers[task.places].tolist()]
     histories = histories_before(task.table, POLICY, customer_ids, stream.seconds[task.places], item_ids)
     said = opinions(trained, histories, np.ones(len(item_ids), np.bool_))
@@ -178,10 +178,14 @@ def evaluator_ranks(stage: Stage, task: Task, model: Model) -> Ranks:
 
 
 @dataclass(frozen=True)
-class _Scored:
+class _Published:
     """A published model where the replay wants one that was just fitted."""
 
     model: Model
+
+    @property
+    def parts(self) -> tuple[PartFacts, ...]:
+        return self.model.bundle.manifest.parts
 
     def score(self, histories: csr_matrix) -> NDArray[np.float32]:
         """(n_histories, n_items)."""
