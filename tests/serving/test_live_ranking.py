@@ -30,6 +30,7 @@ from recsvc.serving.live_ranking import Live
 from recsvc.serving.live_shares import LEAST_RIVALS
 from recsvc.serving.past import NO_PAST, Past
 from recsvc.serving.scoring import make_scorer
+from recsvc.serving.scoring.standardised import NoOpinion
 from recsvc.serving.verification import Model
 from recsvc.training.blending import standardised
 from recsvc.training.prequential.ranking import shortlisted
@@ -368,3 +369,12 @@ def test_a_live_state_that_is_broken_leaves_the_lists_as_if_there_were_none() ->
         assert slate(States(Broken((0.25, 7.0)))) == slate(None)
     assert [one["event"] for one in logs] == ["live_state_unusable"]
     assert slate(States(a_state(11))) != slate(None)
+
+
+@given(scores=st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), min_size=1, max_size=40), n=st.integers(1, 12))
+def test_the_best_rows_are_the_best_whatever_is_equal(scores: list[float], n: int) -> None:
+    popularity = np.array(scores, dtype=np.float32)
+    rows = np.arange(len(scores), dtype=np.int32)
+    best = NoOpinion(popularity).best(rows, n)
+    assert len(best) == min(n, len(scores)) and (np.diff(best) > 0).all()
+    assert sorted(popularity[best].tolist()) == sorted(scores)[-len(best) :]
