@@ -100,4 +100,5 @@ def _best(item_rows: RowArray, scores: FloatArray, n: int) -> RowArray:
     nth = np.partition(scores, len(scores) - n)[len(scores) - n]  # A third of the cost of argpartition.
     above = np.flatnonzero(scores > nth)
     tied = np.flatnonzero(scores == nth)[: n - len(above)]
-    return item_rows[np.sort(np.concatenate([above, tied]))]
+    best: RowArray = item_rows[np.sort(np.concatenate([above, tied]))]
+    return best
