@@ -24,7 +24,7 @@ from recsvc.serving.protocols import CustomerDirectory, EventHistory
 from recsvc.serving.verification import Model
 
 MAX_RECENT = 200
-MAX_LATELY = 500  # Of a customer's last day: a page of ten that is looked at fifty times.
+MAX_LATELY = 200  # Of a customer's last day: a page of ten that is looked at twenty times.
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,8 +66,8 @@ class EventHistory(Protocol):
     ) -> Known:
         """The latest `limit` events that occurred or were received after the moments, oldest first.
 
-        Events of the types in `always` are among them whatever their time; of the others, none of the types in
-        `ignoring` is, nor counts towards the limit. Raises StoreError.
+        Events of the types in `always` are among them whatever their time; of the others, none of the
+        types in `ignoring` is, nor counts towards the limit. Raises StoreError.
         """
         ...
 
