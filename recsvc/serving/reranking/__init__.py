@@ -16,7 +16,7 @@ import numpy as np
 
 from recsvc.domain.slates import SlateRequest
 from recsvc.policy_lists import ListsPolicy
-from recsvc.serving.candidates import Candidate
+from recsvc.serving.candidate import Candidate
 from recsvc.serving.customers import Subject
 from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.reranking.concerns import Concern, Floats, Miscalibration, Openings, Repetition

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.domain.items import Item
-from recsvc.serving.candidates import Candidate
+from recsvc.serving.candidate import Candidate
 
 SERIES = "series"
 """The attribute that names the series of an item."""

@@ -14,7 +14,7 @@ from math import ceil
 
 from recsvc.domain.slates import SlateRequest
 from recsvc.policy_lists import ListsPolicy
-from recsvc.serving.candidates import Candidate
+from recsvc.serving.candidate import Candidate
 from recsvc.serving.reranking.likeness import first_of_its_kind
 
 _TIMES, _MOST_BEYOND = 5, 200

@@ -20,7 +20,7 @@ from statistics import median
 import numpy as np
 
 from recsvc.domain.slates import Source
-from recsvc.serving.candidates import Candidate
+from recsvc.serving.candidate import Candidate
 from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.past import Past
 from recsvc.serving.reranking.concerns import Floats
