@@ -62,7 +62,7 @@ class Browser:
             wanted = (c for c in candidates if not categories or c.item.category in categories)
             return self._list(wanted, limit=limit, channel=channel, locale=locale, model=model, view=view)
 
-        return made_with_live(self._live, model, made)
+        return made_with_live(self._live, model, self._clock(), made)
 
     def _list(
         self,

@@ -50,7 +50,7 @@ class Engine:
             request.customer_id, channel=request.channel, model=model, items=view.items, now=now
         )
         return made_with_live(
-            self._live, model, lambda live: self._slate(request, subject, model, view, live, now)
+            self._live, model, now, lambda live: self._slate(request, subject, model, view, live, now)
         )
 
     def _slate(

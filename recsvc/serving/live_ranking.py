@@ -7,9 +7,10 @@ whose weights a replay of the history chose.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from typing import Protocol, TypeVar
 
@@ -23,12 +24,14 @@ from recsvc.live.scoring import (
     NEVER_NEGATIVE,
     PARTS,
     SHORTLIST_LENGTH,
+    TASTE,
     HalfLives,
     LiveModel,
     best_first,
     blend,
     log_popularity,
     part_scores,
+    taste_scores,
     with_unmet,
 )
 from recsvc.live.state import NO_ROW, Floats, LiveState, Rows
@@ -73,12 +76,13 @@ class LiveStates(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What is live at the moment of a request: `at` is that of the latest event, seconds since 1970."""
+    """What is live when a request is made, `now`; `at` is the time of the latest event. Seconds since 1970."""
 
     model: LiveModel
     trained_weight: float
     state: LiveState
     at: float
+    now: float
 
     def knows(self, customer_id: str | None) -> bool:
         """Whether anything was recorded of the customer; None is nobody."""
@@ -86,7 +90,7 @@ class Live:
 
 
 @contextmanager
-def live_of(states: LiveStates | None, model: Model | None) -> Iterator[Live | None]:
+def live_of(states: LiveStates | None, model: Model | None, now: datetime) -> Iterator[Live | None]:
     """What is live for a model, for as long as it is read; None where the model has no live parts."""
     facts = model.bundle.manifest.live if model is not None else None
     chosen = live_model_of(model.bundle.manifest) if model is not None else None
@@ -94,13 +98,18 @@ def live_of(states: LiveStates | None, model: Model | None) -> Iterator[Live | N
         yield None
         return
     with states.reading(model, at_most_age_seconds=_AT_MOST_AGE_SECONDS) as reading:
-        yield Live(chosen, facts.trained_weight, reading.state, reading.moment) if reading else None
+        if reading is None:
+            yield None
+        else:
+            yield Live(chosen, facts.trained_weight, reading.state, reading.moment, now.timestamp())
 
 
-def made_with_live(states: LiveStates | None, model: Model | None, make: Callable[[Live | None], T]) -> T:
+def made_with_live(
+    states: LiveStates | None, model: Model | None, now: datetime, make: Callable[[Live | None], T]
+) -> T:
     """What is made of what is live; whatever goes wrong with it, what is made without it."""
     try:
-        with live_of(states, model) as live:
+        with live_of(states, model, now) as live:
             return make(live)
     except Exception as error:
         log.warning("live_state_unusable", reason=repr(error))
@@ -180,9 +189,18 @@ def _proposed(live: Live, of: Open, trained: TrainedOpinion) -> dict[str, Item]:
     proposed = {item.item_id: item for _, item in islice(_open_of(live.state, counts, of), SHORTLIST_LENGTH)}
     best = trained.best(of.rows, SHORTLIST_LENGTH).tolist()
     proposed |= {item.item_id: item for item in map(of.view.by_row.__getitem__, best)}
-    proposed |= {item.item_id: item for item in _best_cold(of, trained)}
-    unmet = (item for item in of.unplaced() if live.state.rows_of([item.item_id])[0] == NO_ROW)
+    proposed |= {item.item_id: item for item in _best_cold(of, trained) if not _is_to_come(item, live.now)}
+    unmet = (
+        item
+        for item in of.unplaced()
+        if live.state.rows_of([item.item_id])[0] == NO_ROW and not _is_to_come(item, live.now)
+    )
     return proposed | {item.item_id: item for item in islice(unmet, SHORTLIST_LENGTH)}
+
+
+def _is_to_come(item: Item, now: float) -> bool:
+    """What is to be published later is no news yet."""
+    return item.published_at is not None and item.published_at.timestamp() > now
 
 
 def _best_cold(of: Open, trained: TrainedOpinion) -> Iterable[Item]:
@@ -219,7 +237,16 @@ def _parts(
     scores = with_unmet(of_met, is_met, _ages(unmet, live.at))
     if len(of_met) and unmet:
         _lower_forgotten(scores, of_met, ~is_met, np.array([item.item_id in view.rows for item in items]))
+    scores[:, TASTE] = _tastes(live.state, customer_id, items, view)
     return scores
+
+
+def _tastes(state: LiveState, customer_id: str | None, items: Sequence[Item], view: CatalogueView) -> Floats:
+    """What taste says of each item: (n_items,)."""
+    customer = None if customer_id is None else state.customer_row(customer_id)
+    recent = state.recent(customer).tolist() if customer is not None else []
+    met = (view.items.get(state.item_ids[row]) for row in recent)
+    return taste_scores([item.category if item else None for item in met], [item.category for item in items])
 
 
 def _lower_forgotten(

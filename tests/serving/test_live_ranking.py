@@ -102,7 +102,7 @@ def live_of(
 ) -> Live:
     by_part = {**dict.fromkeys(PARTS, 0.0), **(weights or WEIGHTS)}
     model = LiveModel(0.25, 7.0, tuple(by_part[name] for name in PARTS))
-    return Live(model, trained_weight, state, NOW)
+    return Live(model, trained_weight, state, NOW, NOW)
 
 
 def subject(
@@ -319,6 +319,17 @@ def test_of_items_that_nobody_met_the_newer_stands_higher() -> None:
     weights = {**WEIGHTS, "newness": 0.5}
     listed = ids(ranking(model, live_of(state, 0.7, weights), subject("c4", HISTORY), fresh))
     assert listed.index("new") < listed.index("undated") < listed.index("old")
+
+
+def test_what_is_to_be_published_later_is_no_news() -> None:
+    model, live = a_model(a_bundle()), live_of(a_state(9), 0.7, {**WEIGHTS, "newness": 0.5})
+    at = datetime.fromtimestamp(NOW, UTC)
+    fresh = [Item("now", published_at=at), Item("tomorrow", published_at=at + timedelta(days=1))]
+    listed: dict[str, Source] = {}
+    for one in ranking(model, live, subject("c4", HISTORY), fresh):
+        listed.setdefault(one.item.item_id, one.source)
+    assert listed["now"] is Source.PERSONALISED
+    assert listed["tomorrow"] is Source.EDITORIAL
 
 
 def test_what_the_state_forgot_does_not_pass_for_news() -> None:
