@@ -76,7 +76,7 @@ class LiveStates(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What is live when a request is made, `now`; `at` is the time of the latest event. Seconds since 1970."""
+    """What is live for a request at `now`; `at` is the time of the latest event. Seconds since 1970."""
 
     model: LiveModel
     trained_weight: float
