@@ -96,6 +96,7 @@ LIVE_PARTS = (
     "neighbours",
     "passed_over",
     "depth",
+    "taste",
 )
 """The live parts that this release can weigh."""
 

@@ -9,6 +9,7 @@ part says of an item, all in powers of two:
 - passed_over: the customer met something else for the first time since the item was there.
 - depth: how old the item is, times how old the item was that the customer met last: somebody who reads in
   the archive goes on doing so.
+- taste: the share of the item's category in what the customer met lately.
 
 One more meeting with an item never lowers what a part says of it to somebody else, as long as it has fewer
 readers than are kept. Nor does it lower the sum where no weight of a `NEVER_NEGATIVE` part is negative.
@@ -16,6 +17,7 @@ readers than are kept. Nor does it lower the sum where no weight of a `NEVER_NEG
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,9 +34,11 @@ PARTS = (
     "neighbours",
     "passed_over",
     "depth",
+    "taste",
 )
-NEVER_NEGATIVE = frozenset({"popularity", "long_popularity", "recency", "neighbours"})
+NEVER_NEGATIVE = frozenset({"popularity", "long_popularity", "recency", "neighbours", "taste"})
 """The parts that a meeting raises: the weight of each is at least 0."""
+TASTE = PARTS.index("taste")
 SHORTLIST_LENGTH = 60
 
 _NEAREST = 5  # Readers who are compared: the mean over all would fall with one more who is not alike.
@@ -43,6 +47,8 @@ _NEWNESS = PARTS.index("newness")
 _MINUTE = 60.0
 _LOWEST_LOG_COUNT = -40.0  # What is left of one meeting after forty half-lives: below that nothing differs.
 _LEAST_LIKENESS = 0.001
+_USUAL_SHARE = 0.1  # Of a category, as long as nothing is known of the customer.
+_WORTH_OF_USUAL = 10.0  # In items: a customer who met fewer is mostly like anybody.
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,10 @@ def log_popularity(state: LiveState, rows: Rows, half_life: int, at: float) -> F
 def part_scores(
     state: LiveState, customer_id: str | None, rows: Rows, half_lives: HalfLives, at: float
 ) -> Floats:
-    """What each part says of these items for a customer, known or not or nobody: (n_rows, n_parts)."""
+    """What each part says of these items for a customer, known or not or nobody: (n_rows, n_parts).
+
+    All but taste, which is left at 0: a state knows no categories, `taste_scores` is given them.
+    """
     customer = None if customer_id is None else state.customer_row(customer_id)
     firsts = state.firsts()[rows]
     newness = -_log_days(at - firsts)
@@ -116,6 +125,19 @@ def part_scores(
     if np.isfinite(seen):
         scores[:, 6] = -newness * _log_days(np.array(depth))
     return scores
+
+
+def taste_scores(recent: Sequence[str | None], categories: Sequence[str | None]) -> Floats:
+    """log2 of the share that each of these categories has in those that a customer met lately: (n_items,).
+
+    Smoothed towards a usual share, which is also that of an item of no category.
+    """
+    counts = Counter(one for one in recent if one is not None)
+    whole = counts.total() + _WORTH_OF_USUAL
+    usual = _USUAL_SHARE * _WORTH_OF_USUAL
+    shares = {category: (count + usual) / whole for category, count in counts.items()}
+    of_unmet = usual / whole
+    return np.log2([_USUAL_SHARE if one is None else shares.get(one, of_unmet) for one in categories])
 
 
 def shared_with_readers(state: LiveState, customer: int, items: Rows) -> list[tuple[Rows, Floats]]:
@@ -139,7 +161,8 @@ def with_unmet(scores: Floats, is_met: NDArray[np.bool_], ages: Floats) -> Float
 
     `scores` (n_met, n_parts) are those of the met ones, `is_met` (n_rows,) says where they stand, `ages`
     (n_unmet,) how long ago each other was published, seconds, NaN where nobody knows. Of these every part
-    says the mean of the list, for nothing speaks against them yet; only their newness is their own.
+    says the mean of the list, for nothing speaks against them yet; only their newness is their own, and
+    their taste is as little known here as that of the others.
     """
     mean = scores.mean(axis=0) if len(scores) else np.zeros(len(PARTS))
     whole = np.broadcast_to(mean, (len(is_met), len(PARTS))).copy()

@@ -198,6 +198,12 @@ class LiveState:
         """When each item was last met, seconds: (n_items,)."""
         return self._lasts[: self.n_items]
 
+    def recent(self, customer: int) -> Rows:
+        """The rows of the last items that a customer met for the first time, in no order: (n_recent,)."""
+        kept = self._recent[customer]
+        recent: Rows = kept[kept >= 0].astype(np.int64)
+        return recent
+
     def seen(self, customer: int) -> tuple[float, float]:
         """When a customer last met an item for the first time, and how old the item was: seconds both."""
         return float(self._seen[customer]), float(self._depths[customer])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsvc.live.scoring import PARTS
+from recsvc.live.scoring import PARTS, TASTE
 from recsvc.live.state import Floats
 from recsvc.serving.candidate import Shares
 
@@ -29,7 +29,7 @@ def shares_of(weighted: Floats, own: Floats, common: Floats) -> list[Shares]:
     """
     shares = np.stack(
         [
-            own,
+            own + weighted[:, TASTE],
             weighted[:, _OF_NEIGHBOURS].sum(axis=1),
             weighted[:, _OF_POPULARITY].sum(axis=1) + common,
             weighted[:, _OF_NEWNESS].sum(axis=1),

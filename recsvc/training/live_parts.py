@@ -78,7 +78,8 @@ def weigh_live(
             "history, and there are fewer"
         )
     trained = trained_before(stream, start, material, policy, parts, selection, seed)
-    stage = Stage(stream, start, trained.scored_ids, _others(stream, material))
+    categories = {one.item_id: one.category for one in material.source.items if one.category}
+    stage = Stage(stream, start, trained.scored_ids, _others(stream, material), categories)
     mixed, half_life = _replayed(stage, trained, material, policy, progress)
     return _choose(mixed, half_life, stage, material, seed)
 

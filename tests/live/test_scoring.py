@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsvc.live.scoring import PARTS, SHORTLIST_LENGTH, HalfLives, best_first, blend, part_scores, shortlist
-from recsvc.live.state import LiveState
+from recsvc.live.scoring import (
+    PARTS,
+    SHORTLIST_LENGTH,
+    HalfLives,
+    best_first,
+    blend,
+    part_scores,
+    shortlist,
+    taste_scores,
+)
+from recsvc.live.state import Bounds, LiveState
 
 HOUR = 3600.0
 NONE = np.empty(0, np.int64)
@@ -67,6 +76,29 @@ def test_somebody_who_reads_in_the_archive_goes_on_doing_so() -> None:
     state = a_state(("c1", "archived", 0), ("c1", "older", 1), ("c1", "fresh", 99), ("me", "archived", 100))
     older, fresh = of_part("depth", state, "me", ["older", "fresh"], 101)
     assert older > fresh
+
+
+def test_taste_is_the_share_of_a_category_in_what_was_met_lately() -> None:
+    recent = ["loans", "loans", "loans", None, "saving"]
+    loans, saving, cards, none = taste_scores(recent, ["loans", "saving", "cards", None])
+    assert loans == np.log2((3 + 1) / (4 + 10)) and saving == np.log2((1 + 1) / (4 + 10))
+    assert cards < none < saving < loans
+    assert set(taste_scores([], ["loans", "cards", None]).tolist()) == {np.log2(0.1)}
+
+
+def test_one_more_of_a_category_raises_it_and_lowers_the_others() -> None:
+    before = taste_scores(["loans"], ["loans", "cards"])
+    after = taste_scores(["loans", "loans"], ["loans", "cards"])
+    assert after[0] > before[0] and after[1] < before[1]
+
+
+def test_what_a_customer_met_lately_are_the_last_first_meetings() -> None:
+    state = LiveState((1.0,), Bounds(n_recent=2))
+    for hour, item_id in enumerate(["a", "b", "b", "c"]):
+        state.record("me", item_id, hour * HOUR)
+    row = state.customer_row("me")
+    assert row is not None
+    assert {state.item_ids[one] for one in state.recent(row).tolist()} == {"b", "c"}
 
 
 def test_a_customer_never_met_gets_what_is_the_same_for_everybody() -> None:
