@@ -73,8 +73,6 @@ def publish_changed(
     arrays = {name: np.load(bundle / f"{name}.npy") for name in manifest.arrays}
     change(arrays)
     changed: Manifest = replace(manifest, name="changed", **(facts or {}))
-    if changed.live is None:
-        arrays = {name: array for name, array in arrays.items() if not name.startswith("live_")}
     published = Registry(bundle.parent).publish(changed, arrays)
     assert published.version != bundle.name
     return bundle.parent / published.version
@@ -82,7 +80,12 @@ def publish_changed(
 
 def publish_without_live(bundle: Path) -> Path:
     """The same bundle where nothing live counts, as a training publishes it that has no times to replay."""
-    return publish_changed(bundle, lambda arrays: None, {"live": None})
+
+    def drop_live(arrays: Arrays) -> None:
+        for name in [name for name in arrays if name.startswith("live_")]:
+            del arrays[name]
+
+    return publish_changed(bundle, drop_live, {"live": None})
 
 
 def flip(file: Path, position: int, mask: int = 0xFF) -> None:
