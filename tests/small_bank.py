@@ -78,13 +78,14 @@ def publish_changed(
     return bundle.parent / published.version
 
 
+def drop_live(arrays: Arrays) -> None:
+    """Take the live arrays out of a bundle whose manifest will name no live parts."""
+    for name in [name for name in arrays if name.startswith("live_")]:
+        del arrays[name]
+
+
 def publish_without_live(bundle: Path) -> Path:
     """The same bundle where nothing live counts, as a training publishes it that has no times to replay."""
-
-    def drop_live(arrays: Arrays) -> None:
-        for name in [name for name in arrays if name.startswith("live_")]:
-            del arrays[name]
-
     return publish_changed(bundle, drop_live, {"live": None})
 
 

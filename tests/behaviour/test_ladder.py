@@ -26,6 +26,7 @@ from ..small_bank import (
     Arrays,
     DownStore,
     World,
+    drop_live,
     ids,
     publish_changed,
     publish_without_live,
@@ -151,7 +152,7 @@ def of_one_family(name: str) -> dict[str, object]:
 
 
 def test_a_model_that_is_nobodys_own_says_popular_and_not_personal(shelf: tuple[Path, Path]) -> None:
-    plain = publish_changed(shelf[0], lambda arrays: None, of_one_family("popularity"))
+    plain = publish_changed(shelf[0], drop_live, of_one_family("popularity"))
     Registry(plain.parent).promote(plain.name)
     world = World(plain.parent)
     assert world.slate(CONTENT, "c0001").source is Source.POPULAR
@@ -161,6 +162,7 @@ def test_an_item_that_the_history_says_nothing_of_is_left_to_a_lower_rung(shelf:
     """Neighbours of nothing: every personal score is 0."""
 
     def no_neighbours(arrays: Arrays) -> None:
+        drop_live(arrays)
         n_items = len(arrays["popularity"])
         arrays["neighbours_items"] = np.full((n_items, 1), -1, dtype=np.int32)
         arrays["neighbours_scores"] = np.zeros((n_items, 1), dtype=np.float32)

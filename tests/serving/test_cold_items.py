@@ -30,7 +30,7 @@ from recsvc.training.families.spectral import Spectral
 from recsvc.training.material import Source as Material
 from recsvc.training.pipeline import train
 
-from ..small_bank import CONTENT, END, POLICY, Arrays, World, ids, publish_changed, who
+from ..small_bank import CONTENT, END, POLICY, Arrays, World, drop_live, ids, publish_changed, who
 from .made_bundles import bundle_of, history_of
 
 N_ITEMS = 30
@@ -159,6 +159,7 @@ def shelf_of_factors(bank_in_small: SampleBank, tmp_path_factory: pytest.TempPat
             name.removesuffix("_item_factors"): regress(known.has, block, ridge=10.0).astype(np.float32)
             for name, block in factors.items()
         }
+        drop_live(arrays)
         arrays.update(feature_arrays(known.names, learned))
 
     changed = publish_changed(folder / report.manifest.version, learn, {"live": None})
