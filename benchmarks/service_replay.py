@@ -84,7 +84,7 @@ def compare(bench: Bench, events: str, mapping: str, since: datetime, n_occasion
         shown = service_ranks(service, task)
     model = load_model(Registry(bench.work / "models").path_of(version))
     ranks = {SERVICE: shown} | {
-        side: evaluator_ranks(stage(task.stream, task.start, ids_of(model), frozenset()), task, model)
+        side: evaluator_ranks(stage(task.stream, task.start, ids_of(model), frozenset(), {}), task, model)
         for side, stage in ((EVALUATOR, Stage), (AT_LATEST, AsOfLatest))
     }
     measured = measured_together(
