@@ -47,6 +47,8 @@ _NEWNESS = PARTS.index("newness")
 _MINUTE = 60.0
 _LOWEST_LOG_COUNT = -40.0  # What is left of one meeting after forty half-lives: below that nothing differs.
 _LEAST_LIKENESS = 0.001
+_OF_ONE_MEETING = np.full(len(PARTS), np.inf)  # At this moment, with somebody who is not alike.
+_OF_ONE_MEETING[:2], _OF_ONE_MEETING[4] = 0.0, np.log2(_LEAST_LIKENESS)
 _USUAL_SHARE = 0.1  # Of a category, as long as nothing is known of the customer.
 _WORTH_OF_USUAL = 10.0  # In items: a customer who met fewer is mostly like anybody.
 
@@ -161,11 +163,12 @@ def with_unmet(scores: Floats, is_met: NDArray[np.bool_], ages: Floats) -> Float
 
     `scores` (n_met, n_parts) are those of the met ones, `is_met` (n_rows,) says where they stand, `ages`
     (n_unmet,) how long ago each other was published, seconds, NaN where nobody knows. Of these every part
-    says the mean of the list, for nothing speaks against them yet; only their newness is their own, and
-    their taste is as little known here as that of the others.
+    says the mean of the list, for nothing speaks against them yet, but no more than it would say after a
+    first meeting, which thus lowers nothing. Their newness is their own; their taste is not known here.
     """
     mean = scores.mean(axis=0) if len(scores) else np.zeros(len(PARTS))
-    whole = np.broadcast_to(mean, (len(is_met), len(PARTS))).copy()
+    usual = np.minimum(mean, _OF_ONE_MEETING)
+    whole = np.broadcast_to(usual, (len(is_met), len(PARTS))).copy()
     whole[is_met] = scores
     own = np.full(len(is_met), np.nan)
     own[~is_met] = -_log_days(ages)

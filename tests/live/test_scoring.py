@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recsvc.live.scoring import (
+    NEVER_NEGATIVE,
     PARTS,
     SHORTLIST_LENGTH,
     HalfLives,
@@ -13,6 +14,7 @@ from recsvc.live.scoring import (
     part_scores,
     shortlist,
     taste_scores,
+    with_unmet,
 )
 from recsvc.live.state import Bounds, LiveState
 
@@ -59,6 +61,18 @@ def test_one_more_meeting_never_lowers_what_counts_and_recency_say() -> None:
     after = a_state(("c1", "a", 0), ("c2", "b", 1), ("c3", "a", 2))
     for name in ("popularity", "long_popularity", "recency"):
         assert of_part(name, after, "me", ["a"], 3) > of_part(name, before, "me", ["a"], 3)
+
+
+def test_the_first_meeting_of_all_lowers_nothing_either() -> None:
+    meetings = [(f"c{n % 7}", f"i{n % 5}", n / 10) for n in range(60)]
+    state, half_lives, at = a_state(*meetings, ("me", "i1", 0)), HalfLives(0, 1), 10 * HOUR
+    met = state.item_rows([f"i{n}" for n in range(5)])
+    scores = part_scores(state, "me", met, half_lives, at)
+    unmet = with_unmet(scores, np.array([True] * 5 + [False]), np.array([3 * HOUR]))[-1]
+    state.record("somebody", "new", at)
+    (first,) = part_scores(state, "me", state.item_rows(["new"]), half_lives, at)
+    for name in NEVER_NEGATIVE | {"newness", "passed_over"}:
+        assert first[PARTS.index(name)] >= unmet[PARTS.index(name)], name
 
 
 def test_what_the_like_minded_met_is_nearer() -> None:
