@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 import click
+import numpy as np
 from click.core import ParameterSource
+from numpy.typing import NDArray
 
 from recsvc.bootstrap import now
 from recsvc.cli.prequential import Moment, print_replay, report_replay, tell_replay
@@ -21,9 +24,16 @@ from recsvc.cli.reports import (
     tell_rejects,
     tell_table,
 )
-from recsvc.cli.sources import default_kind, rejects_file, time_budget_option
+from recsvc.cli.sources import (
+    Files,
+    default_kind,
+    items_option,
+    read_files,
+    rejects_file,
+    time_budget_option,
+)
 from recsvc.cli.terminal import json_option, print_json, progress_bar, say, settings_with
-from recsvc.domain.items import ItemKind
+from recsvc.domain.items import Item, ItemKind
 from recsvc.errors import TrainingError
 from recsvc.history.interactions import InteractionTable
 from recsvc.history.mapping import load_mapping
@@ -32,6 +42,7 @@ from recsvc.history.readers import History, read_interactions
 from recsvc.policy import Policy, load_policy
 from recsvc.settings import Settings
 from recsvc.training.budget import Budget
+from recsvc.training.bundling import category_rows, complete_catalogue
 from recsvc.training.evaluation import PRIMARY_METRIC, HeldOut
 from recsvc.training.families import FAMILIES, OPTIONAL_FAMILIES, families_named
 from recsvc.training.families.base import Family
@@ -84,6 +95,10 @@ class _Cutoffs(click.ParamType[tuple[int, ...]]):
     metavar="DATE",
     help="Replay --events, and judge each first-time interaction from this day on.",
 )
+@items_option(
+    "File of items: where it gives categories, the diversity within lists is measured, and a replay judges "
+    "the part taste. Without it both are left out."
+)
 @click.option("--mapping", type=click.Path(path_type=Path), help="TOML file that says which column is what.")
 @click.option("--cutoffs", type=_Cutoffs(), default="10,20,100", show_default=True, help="Lengths of lists.")
 @click.option("--families", default="all", show_default=True, help="Names with commas, or all.")
@@ -99,6 +114,7 @@ def evaluate(
     test_path: Path | None,
     event_paths: tuple[Path, ...],
     since: datetime | None,
+    items: Path | None,
     mapping: Path | None,
     cutoffs: tuple[int, ...],
     families: str,
@@ -119,7 +135,8 @@ def evaluate(
     """
     if since is not None:
         _check_replay(context, event_paths)
-        replayed = report_replay(event_paths, mapping, since, seed=seed)
+        files = Files(events=event_paths, mapping=mapping, items=items)
+        replayed = report_replay(files, since, seed=seed)
         (print_replay if as_json else tell_replay)(*replayed, since)
         return
     if event_paths:
@@ -135,22 +152,25 @@ def evaluate(
     settings = settings_with()
     policy = load_policy(settings.policy_file)
     with progress_bar() as progress:
-        files = {"train": train_path, "test": test_path}
-        read = [_read(path, what, mapping, policy, settings, progress) for what, path in files.items()]
+        histories = {"train": train_path, "test": test_path}
+        read = [_read(path, what, mapping, policy, settings, progress) for what, path in histories.items()]
+        only_items = Files(mapping=mapping, items=items)
+        described = read_files(only_items, settings, policy, as_of=now(), progress=progress)
         train, test = (history.table for history in read)
         selection = select_model(
             wanted,
             split(train, policy, kind, seed=seed),
-            item_categories=lambda matrix: None,
+            item_categories=lambda matrix: _categories(matrix, described.items, kind),
             seed=seed,
             progress=progress,
             budget=Budget(time_budget, time.perf_counter),
         )
         learned, held_out = _measured_on(train, test, policy, kind)
-        judge = Judge(learned, held_out, item_categories=None, seed=seed, progress=progress)
+        categories = _categories(learned, described.items, kind)
+        judge = Judge(learned, held_out, item_categories=categories, seed=seed, progress=progress)
         recipes = [one.recipe for one in selection.tried] or [selection.chosen]
         tried = judge.measure(recipes, tuple(sorted({*cutoffs, _PRIMARY_CUTOFF})))
-    reports = [history.report for history in read]
+    reports = [*(history.report for history in read), *described.reports]
     if as_json:
         print_json(
             {
@@ -203,6 +223,12 @@ def _read(
         as_of=started,
         progress=progress,
     )
+
+
+def _categories(matrix: InteractionMatrix, items: Sequence[Item], kind: ItemKind) -> NDArray[np.int64] | None:
+    """The row of each item's category, -1 for none: (n_items,). None where no item has one."""
+    names = sorted({item.category for item in items if item.category})
+    return category_rows(complete_catalogue(matrix.item_ids, items, kind), names) if names else None
 
 
 def _measured_on(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 import numpy as np
@@ -14,12 +13,11 @@ from rich.table import Table
 from recsvc.bootstrap import now
 from recsvc.bundles.manifest import Measured
 from recsvc.cli.reports import rejects_json, tell_rejects, tell_table
-from recsvc.cli.sources import rejects_file
+from recsvc.cli.sources import Files, read_files, to_train_on
 from recsvc.cli.terminal import print_json, progress_bar, say, settings_with
-from recsvc.history.mapping import load_mapping
-from recsvc.history.readers import read_interactions
 from recsvc.history.rejects import RejectionReport
 from recsvc.policy import load_policy
+from recsvc.training.prequential.exposure import Exposure
 from recsvc.training.prequential.judging import PartReport, PrequentialReport, judge_from
 
 _FIGURES = ("hit@10", "ndcg@10", "mrr")
@@ -45,26 +43,28 @@ class Moment(click.ParamType[datetime]):
 
 
 def report_replay(
-    paths: Sequence[Path], mapping: Path | None, since: datetime, *, seed: int
-) -> tuple[PrequentialReport, RejectionReport]:
-    """Read events and judge what comes from a moment on. Raises HistoryError, TrainingError."""
+    files: Files, since: datetime, *, seed: int
+) -> tuple[PrequentialReport, Sequence[RejectionReport]]:
+    """Read events, and items if any, and judge what comes from a moment on.
+
+    Raises HistoryError, SourceError, TrainingError.
+    """
     settings = settings_with()
     policy = load_policy(settings.policy_file)
     with progress_bar() as progress:
-        started = now()
-        history = read_interactions(
-            paths,
-            load_mapping(mapping),
+        parts = read_files(files, settings, policy, as_of=now(), progress=progress)
+        report = judge_from(
+            to_train_on(parts, files.mapping).table,
             policy,
-            rejects_path=rejects_file(settings, started, "events"),
-            as_of=started,
+            since,
+            categories={one.item_id: one.category for one in parts.items if one.category},
+            rng=np.random.default_rng(seed),
             progress=progress,
         )
-        rng = np.random.default_rng(seed)
-        return judge_from(history.table, policy, since, rng=rng, progress=progress), history.report
+    return report, parts.reports
 
 
-def print_replay(report: PrequentialReport, rejected: RejectionReport, since: datetime) -> None:
+def print_replay(report: PrequentialReport, rejected: Sequence[RejectionReport], since: datetime) -> None:
     """The report as one JSON object on standard output."""
     model = report.model
     print_json(
@@ -72,6 +72,7 @@ def print_replay(report: PrequentialReport, rejected: RejectionReport, since: da
             "prequential": {
                 "n": report.n_judged,
                 **_values(report.blend),
+                **{name: round(value, 6) for name, value in _exposed(report.exposure).items()},
                 "half_life_days": round(model.half_life_days, 6),
                 "long_half_life_days": round(model.long_half_life_days, 6),
                 "from": since.isoformat(),
@@ -79,14 +80,14 @@ def print_replay(report: PrequentialReport, rejected: RejectionReport, since: da
                 "intervals": _intervals(report.blend),
                 "parts": {name: _part_json(part) for name, part in report.parts.items()},
             },
-            "rejects": rejects_json([rejected]),
+            "rejects": rejects_json(rejected),
         }
     )
 
 
-def tell_replay(report: PrequentialReport, rejected: RejectionReport, since: datetime) -> None:
+def tell_replay(report: PrequentialReport, rejected: Sequence[RejectionReport], since: datetime) -> None:
     """The report as a table for a person, on standard error."""
-    tell_rejects([rejected])
+    tell_rejects(rejected)
     title = f"{report.n_judged:,} first-time interactions from {since:%Y-%m-%d} on"
     table = Table(
         title=title,
@@ -97,9 +98,10 @@ def tell_replay(report: PrequentialReport, rejected: RejectionReport, since: dat
         collapse_padding=True,
     )
     table.add_column("part", no_wrap=True)
-    for name in (*_FIGURES, "weight", "adds ndcg@10"):
+    exposed = {name.split("@")[0].split("_")[-1]: value for name, value in _exposed(report.exposure).items()}
+    for name in (*_FIGURES, "weight", "adds ndcg@10", *exposed):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_row("→ blend", *_cells(report.blend), "", "")
+    table.add_row("→ blend", *_cells(report.blend), "", "", *(f"{value:.3f}" for value in exposed.values()))
     for name, part in report.parts.items():
         gain = part.gain["ndcg@10"]
         gained = f"{gain.value:+.4f} ± {(gain.high - gain.low) / 2:.4f}"
@@ -110,6 +112,7 @@ def tell_replay(report: PrequentialReport, rejected: RejectionReport, since: dat
         f"ndcg@10 of the blend: {ndcg.low:.4f} to {ndcg.high:.4f} (95 %); a part's figures are of it alone, "
         "what it adds of the blend with it and without"
     )
+    say(f"{', '.join(exposed)}: of the first ten of the blend, over all items that had an event by the end")
     say(
         f"chosen on the {report.n_learned:,} first-time interactions before: half-lives of "
         f"{model.half_life_days * 24:.3g} hours and {model.long_half_life_days:.3g} days, and the weights"
@@ -131,6 +134,13 @@ def _part_json(part: PartReport) -> Mapping[str, object]:
         "weight": round(part.weight, 6),
         "gain": {**_values(part.gain), "intervals": _intervals(part.gain)},
     }
+
+
+def _exposed(exposure: Exposure) -> Mapping[str, float]:
+    """By name; diversity only where it is known."""
+    told = {"coverage@10": exposure.coverage, "gini@10": exposure.gini, "novelty@10": exposure.novelty}
+    of_lists = {} if exposure.diversity is None else {"intra_list_diversity@10": exposure.diversity}
+    return {**told, **of_lists}
 
 
 def _cells(figures: Mapping[str, Measured]) -> Sequence[str]:

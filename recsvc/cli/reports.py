@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
+from rich.segment import Segments
 from rich.table import Table
 
 from recsvc.cli.terminal import say, stderr
@@ -17,11 +18,16 @@ from recsvc.training.selection import Selection
 from recsvc.training.trials import Tried
 
 _SHOWN = ("recall@20", "ndcg@20", "mrr@20", "hit_rate@20")  # The rest is in the JSON.
-_SHOWN_OF_CATALOGUE = ("coverage@20",)
+_SHOWN_OF_CATALOGUE = ("coverage@20", "gini@20", "novelty@20", "intra_list_diversity@20")
+_MOST_COLUMNS = 110  # Of a table.
+_HEADINGS = {"hit_rate": "hit", "intra_list_diversity": "diversity"}
 
 
 def metrics_table(title: str, tried: Sequence[Tried], chosen: str) -> Table:
-    """One row a family; the chosen one is marked."""
+    """One row a family; the chosen one is marked. Without categories there is no column of diversity."""
+    of_catalogue = [
+        name for name in _SHOWN_OF_CATALOGUE if all(name in one.evaluation.catalogue for one in tried)
+    ]
     table = Table(
         title=f"{title}, lists of 20",
         title_justify="left",
@@ -31,13 +37,14 @@ def metrics_table(title: str, tried: Sequence[Tried], chosen: str) -> Table:
         collapse_padding=True,
     )
     table.add_column("model", no_wrap=True)
-    for name in (*_SHOWN, *_SHOWN_OF_CATALOGUE, "CPU s"):
-        table.add_column(name.split("@")[0].replace("_rate", ""), justify="right", no_wrap=True)
+    for name in (*_SHOWN, *of_catalogue, "CPU s"):
+        metric = name.split("@")[0]
+        table.add_column(_HEADINGS.get(metric, metric), justify="right", no_wrap=True)
     for one in tried:
         accuracy = [f"{one.evaluation.accuracy[name].value:.4f}" for name in _SHOWN]
-        of_catalogue = [f"{one.evaluation.catalogue[name]:.3f}" for name in _SHOWN_OF_CATALOGUE]
+        whole = [f"{one.evaluation.catalogue[name]:.3f}" for name in of_catalogue]
         mark = "→ " if one.name == chosen else "  "
-        table.add_row(f"{mark}{one.name}", *accuracy, *of_catalogue, f"{one.cpu_seconds:.1f}")
+        table.add_row(f"{mark}{one.name}", *accuracy, *whole, f"{one.cpu_seconds:.1f}")
     return table
 
 
@@ -104,8 +111,9 @@ def tell_rejects(reports: Sequence[RejectionReport]) -> None:
 
 
 def tell_table(table: Table) -> None:
-    """Print a table on standard error."""
-    stderr.print(table)
+    """Print a table on standard error. In a narrower terminal its lines wrap: no figure is cut."""
+    wide = stderr.options.update(max_width=max(stderr.width, _MOST_COLUMNS), no_wrap=True, overflow="ignore")
+    stderr.print(Segments(stderr.render(table, wide)))
 
 
 def _in_als_fits(selection: Selection) -> float | None:

@@ -47,9 +47,16 @@ class Files:
 
 
 _PATH = click.Path(path_type=Path)
+
+
+def items_option(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option that names a file of items, with what the command makes of it."""
+    return click.option("--items", type=_PATH, help=help)
+
+
 _FILE_OPTIONS = (
     click.option("--events", type=_PATH, multiple=True, help="File of events; may be repeated."),
-    click.option("--items", type=_PATH, help="File of items."),
+    items_option("File of items."),
     click.option("--customers", type=_PATH, help="File of customers."),
     click.option("--mapping", type=_PATH, help="TOML file that says which column is which field."),
     click.option("--rejects", type=_PATH, help="Where rejected rows go.  [default: data folder]"),

@@ -80,14 +80,30 @@ def catalogue_metrics(
         n_customers: of training.
     """
     metrics: dict[str, float] = {}
-    information = np.log2(max(n_customers, 1) / np.maximum(customer_counts, 1))
+    bits = information(customer_counts, n_customers)
     for k, times in shown.items():
-        n_items, total = len(times), max(int(times.sum()), 1)
-        weights = 2 * np.arange(1, n_items + 1) - n_items - 1
-        metrics[f"coverage@{k}"] = float((times > 0).mean())
-        metrics[f"gini@{k}"] = float(weights @ np.sort(times) / (n_items * total))
-        metrics[f"novelty@{k}"] = float((information * times).sum() / total)
+        metrics[f"coverage@{k}"] = coverage(times)
+        metrics[f"gini@{k}"] = gini(times)
+        metrics[f"novelty@{k}"] = float((bits * times).sum() / max(int(times.sum()), 1))
     return metrics
+
+
+def coverage(times: NDArray[np.int64]) -> float:
+    """The share of items that were shown at all. `times` (n_items,) is how often each was."""
+    return float((times > 0).mean())
+
+
+def gini(times: NDArray[np.int64]) -> float:
+    """How unequally often items are shown: 0 all alike or none at all, nearly 1 one alone: (n_items,)."""
+    n_items, total = len(times), max(int(times.sum()), 1)
+    weights = 2 * np.arange(1, n_items + 1) - n_items - 1
+    return float(weights @ np.sort(times) / (n_items * total))
+
+
+def information(counts: NDArray[np.int64], total: NDArray[np.int64] | int) -> NDArray[np.float64]:
+    """-log2 of the share that each count has in the total, in bits; a count of 0 is taken for 1."""
+    bits: NDArray[np.float64] = np.log2(np.maximum(total, 1) / np.maximum(counts, 1))
+    return bits
 
 
 def intra_list_diversity(

@@ -51,6 +51,14 @@ def a_history(n_customers: int = 60, n_items: int = 40, n_days: int = 30) -> lis
     ]
 
 
+def some_items(n_items: int = 40) -> list[Row]:
+    """The items of a history: two categories for each kind of customers."""
+    return [
+        {"item_id": f"i{item}", "kind": "content", "category": f"category {4 * item // n_items}"}
+        for item in range(n_items)
+    ]
+
+
 def write_rows(path: Path, rows: Iterable[Row]) -> Path:
     """Write rows as what the suffix says."""
     found = list(rows)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.examples import Run, a_history, write_rows
+from tests.cli.examples import Run, a_history, some_items, write_rows
 
 SINCE = f"{datetime.now(UTC) - timedelta(days=10):%Y-%m-%d}"
 
@@ -33,6 +33,29 @@ def test_a_replay_tells_a_person_on_standard_error(events: Path, recsvc: Run) ->
     assert outcome.code == 0 and outcome.out == ""
     for word in ("blend", "neighbours", "ndcg@10", "half-lives"):
         assert word in outcome.err
+
+
+def test_a_replay_reports_what_its_lists_show_and_their_diversity_where_items_have_categories(
+    home: Path, events: Path, recsvc: Run
+) -> None:
+    words = ("evaluate", "--events", events, "--prequential-from", SINCE)
+    bare = recsvc(*words, "--json").report["prequential"]
+    assert 0 < bare["coverage@10"] <= 1 and 0 < bare["gini@10"] < 1 and bare["novelty@10"] > 0
+    assert "intra_list_diversity@10" not in bare and bare["parts"]["taste"]["weight"] == 0
+    items = write_rows(home / "items.jsonl", some_items())
+    whole = recsvc(*words, "--items", items, "--json").report["prequential"]
+    assert 0 < whole["intra_list_diversity@10"] < 1
+    assert whole["parts"]["taste"]["hit@10"] > bare["parts"]["taste"]["hit@10"]
+    assert recsvc(*words, "--items", items, "--json").report["prequential"] == whole
+    told = {"without": recsvc(*words).err, "with": recsvc(*words, "--items", items).err}
+    for text in told.values():
+        (heading,) = (line for line in text.splitlines() if line.lstrip().startswith("part "))
+        assert len(heading) <= 110
+        assert heading.split()[-3:] == ["coverage", "gini", "novelty"] or heading.split()[-1] == "diversity"
+    assert "diversity" not in told["without"]
+    (blend,) = (line for line in told["with"].splitlines() if "→ blend" in line)
+    assert blend.split()[-1] == f"{whole['intra_list_diversity@10']:.3f}"
+    assert blend.split()[-4] == f"{whole['coverage@10']:.3f}"
 
 
 @pytest.mark.parametrize(

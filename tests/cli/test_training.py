@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recsvc.live.scoring import PARTS
-from tests.cli.examples import Row, Run, a_history, write_rows
+from tests.cli.examples import Row, Run, a_history, some_items, write_rows
 
 KINDS = ["events.csv", "events.csv.gz", "events.jsonl", "events.jsonl.gz", "events.parquet"]
 
@@ -113,10 +113,62 @@ def test_an_evaluation_is_a_table_for_people(home: Path, recsvc: Run) -> None:
     assert (outcome.code, outcome.out) == (0, "")
     table = [line for line in outcome.err.splitlines() if not line.startswith("chosen on")]
     assert "Measured on test.csv, lists of 20" in table
-    assert max(map(len, table)) <= 80
+    assert max(map(len, table)) <= 110
     assert "…" not in outcome.err
     for name in ("popularity", "neighbours", "als"):
         assert any(name in line for line in table)
+
+
+def columns_of(text: str) -> tuple[list[str], dict[str, list[str]]]:
+    """The headings of the table of models in a text, and by model its cells; no line is too wide."""
+    lines = text.splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith(" model "))
+    end = next(place for place in range(start, len(lines)) if not lines[place].strip())
+    assert max(len(line) for line in lines[start:end]) <= 110
+    cells = [line.strip().removeprefix("→").split() for line in lines[start + 2 : end]]
+    n = len(lines[start].replace("CPU s", "CPU").split()) - 1
+    return lines[start].split(), {" ".join(row[:-n]): row[-n:] for row in cells}
+
+
+LISTS_AS_A_WHOLE = ["coverage", "gini", "novelty"]
+
+
+def test_an_evaluation_tells_what_the_lists_show_and_their_diversity_where_items_have_categories(
+    home: Path, recsvc: Run
+) -> None:
+    history = a_history()
+    half = len(history) // 2
+    train = write_rows(home / "train.csv", history[:half])
+    test = write_rows(home / "test.csv", history[half:])
+    items = write_rows(home / "items.jsonl", some_items())
+    words = ["--train", train, "--test", test, "--families", "popularity,neighbours"]
+    bare = recsvc("evaluate", *words, "--json").report["families"]["popularity"]
+    assert {f"{name}@20" for name in LISTS_AS_A_WHOLE} <= bare.keys()
+    assert "intra_list_diversity@20" not in bare
+    headings, _ = columns_of(recsvc("evaluate", *words).err)
+    assert headings[-5:] == [*LISTS_AS_A_WHOLE, "CPU", "s"]
+    words += ["--items", items]
+    families = recsvc("evaluate", *words, "--json").report["families"]
+    assert all(0 < one["intra_list_diversity@20"] < 1 for one in families.values())
+    assert {name: families["popularity"][name] for name in bare if name != "seconds"} == {
+        name: value for name, value in bare.items() if name != "seconds"
+    }
+    headings, cells = columns_of(recsvc("evaluate", *words).err)
+    assert headings[-6:] == [*LISTS_AS_A_WHOLE, "diversity", "CPU", "s"]
+    shown = [families["popularity"][f"{name}@20"] for name in (*LISTS_AS_A_WHOLE, "intra_list_diversity")]
+    assert cells["popularity"][-5:-1] == [f"{value:.3f}" for value in shown]
+
+
+def test_a_training_tells_what_the_lists_of_each_model_show(home: Path, events: Path, recsvc: Run) -> None:
+    items = write_rows(home / "items.jsonl", some_items())
+    words = ["train", "--events", events, "--items", items, "--no-promote"]
+    families = recsvc(*words, "--json").report["families"]
+    headings, cells = columns_of(recsvc(*words).err)
+    assert headings[-6:] == [*LISTS_AS_A_WHOLE, "diversity", "CPU", "s"]
+    assert cells.keys() == families.keys()
+    for name, of_model in families.items():
+        shown = [of_model[f"{one}@20"] for one in (*LISTS_AS_A_WHOLE, "intra_list_diversity")]
+        assert cells[name][-5:-1] == [f"{value:.3f}" for value in shown]
 
 
 def test_the_store_is_trained_on_where_no_file_is_named(events: Path, recsvc: Run) -> None:

@@ -100,9 +100,13 @@ def long_counts(state: LiveState, rows: Rows, at: float) -> Floats:
 
 
 def choose_model(
-    stream: EventStream, stretch: Stretch, half_life_days: float, progress: Callable[[float], None]
+    stream: EventStream,
+    stretch: Stretch,
+    half_life_days: float,
+    categories: Mapping[str, str],
+    progress: Callable[[float], None],
 ) -> Choice:
-    """The long half-life and the weights.
+    """The long half-life and the weights. `categories` are those of the items that have one, by id.
 
     Raises:
         TrainingError: nothing that was met was ever on its shortlist.
@@ -111,7 +115,7 @@ def choose_model(
     state = LiveState((half_life_days, *longer), replay_bounds(stream))
     learned = []
     for occasion in replay(stream, state, stretch.start, stretch.end, progress):
-        one = shortlisted(state, occasion, HalfLives(0, 1))
+        one = shortlisted(state, occasion, HalfLives(0, 1), categories)
         if one.wanted is not None:
             learned.append(Lesson(one, long_counts(state, one.rows, occasion.at)))
     if not learned:

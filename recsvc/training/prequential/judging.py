@@ -29,7 +29,8 @@ from recsvc.training.prequential.choosing import (
     replay_bounds,
     stretch_before,
 )
-from recsvc.training.prequential.ranking import figures, shortlisted
+from recsvc.training.prequential.exposure import Exposure, Exposures
+from recsvc.training.prequential.ranking import CUTOFF, NO_CATEGORIES, figures, shortlisted
 from recsvc.training.prequential.stream import EventStream, event_stream, replay
 
 _BLEND = "blend"
@@ -52,19 +53,29 @@ class PartReport:
 
 @dataclass(frozen=True, slots=True)
 class PrequentialReport:
-    """What was judged, by what it was chosen, and how good it is."""
+    """What was judged, by what it was chosen, how good it is, and what the first ten of the blend show."""
 
     n_judged: int
     n_learned: int
     model: LiveModel
     blend: Figures
+    exposure: Exposure
     parts: Mapping[str, PartReport]
 
 
 def judge_from(
-    table: InteractionTable, policy: Policy, since: datetime, *, rng: np.random.Generator, progress: Progress
+    table: InteractionTable,
+    policy: Policy,
+    since: datetime,
+    *,
+    categories: Mapping[str, str] = NO_CATEGORIES,
+    rng: np.random.Generator,
+    progress: Progress,
 ) -> PrequentialReport:
     """Replay a history and judge every first meeting from a moment on; `rng` draws the intervals.
+
+    `categories` are those of the items that have one, by id: without any there is neither taste nor a
+    diversity of the lists.
 
     Raises:
         TrainingError: no times, too little before the moment to choose by, or nothing after it to judge.
@@ -79,12 +90,16 @@ def judge_from(
             f"no first-time interaction with an item known before comes from {since:%Y-%m-%d} on; the events "
             f"end on {last:%Y-%m-%d}, so give an earlier date"
         )
+    categories = {one: categories[one] for one in stream.item_ids if one in categories}
     stretch = stretch_before(stream, moment)
     half_life = choose_half_life(stream, stretch, lambda share: progress("choosing the half-life", share))
-    choice = choose_model(stream, stretch, half_life, lambda share: progress("fitting the weights", share))
+    choice = choose_model(
+        stream, stretch, half_life, categories, lambda share: progress("fitting the weights", share)
+    )
     contestants = _contestants(choice)
-    ranks = _ranks(stream, first, choice.model, contestants, lambda share: progress("judging", share))
-    return _report(choice, contestants, ranks, stretch.n_occasions, rng)
+    shown = Exposures(stream, categories)
+    ranks = _ranks(stream, first, choice.model, contestants, shown, lambda share: progress("judging", share))
+    return _report(choice, contestants, ranks, shown.measured(), stretch.n_occasions, rng)
 
 
 def _contestants(choice: Choice) -> Mapping[str, tuple[float, ...]]:
@@ -99,14 +114,20 @@ def _ranks(
     first: int,
     model: LiveModel,
     contestants: Mapping[str, tuple[float, ...]],
+    shown: Exposures,
     progress: Callable[[float], None],
 ) -> NDArray[np.int64]:
-    """The rank that each contestant gives to what was met: (n_judged, n_contestants)."""
+    """The rank that each contestant gives to what was met: (n_judged, n_contestants).
+
+    What the blend shows is added to `shown`.
+    """
     state = model.state(replay_bounds(stream))
     ranks = []
     for occasion in replay(stream, state, first, len(stream), progress):
-        one = shortlisted(state, occasion, HalfLives(0, 1))
-        ranks.append([one.rank(blend(one.parts, weights)) for weights in contestants.values()])
+        one = shortlisted(state, occasion, HalfLives(0, 1), shown.categories)
+        scores = {name: blend(one.parts, weights) for name, weights in contestants.items()}
+        ranks.append([one.rank(of_one) for of_one in scores.values()])
+        shown.add(occasion.at, (state.item_ids[row] for row in one.first(scores[_BLEND], CUTOFF).tolist()))
     return np.array(ranks)
 
 
@@ -114,6 +135,7 @@ def _report(
     choice: Choice,
     contestants: Mapping[str, tuple[float, ...]],
     ranks: NDArray[np.int64],
+    exposure: Exposure,
     n_learned: int,
     rng: np.random.Generator,
 ) -> PrequentialReport:
@@ -124,7 +146,7 @@ def _report(
         name: PartReport(weight, measured[_alone(name)], measured[_gain(name)])
         for name, weight in zip(PARTS, choice.model.weights, strict=True)
     }
-    return PrequentialReport(len(ranks), n_learned, choice.model, measured[_BLEND], parts)
+    return PrequentialReport(len(ranks), n_learned, choice.model, measured[_BLEND], exposure, parts)
 
 
 def _less(one: PerCustomer, other: PerCustomer) -> PerCustomer:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recsvc.live.scoring import TASTE, HalfLives, blend, part_scores, shortlist, taste_scores
+from recsvc.live.scoring import TASTE, HalfLives, blend, part_scores, shortlist
 from recsvc.live.state import Floats, LiveState, Rows
 from recsvc.training.prequential.choosing import (
     SHORT_HALF_LIVES_DAYS,
@@ -23,7 +23,7 @@ from recsvc.training.prequential.choosing import (
     replay_bounds,
 )
 from recsvc.training.prequential.logit import LOWEST, Lesson, PrunedFit, fit_parts
-from recsvc.training.prequential.ranking import Shortlisted, barred_rows, listed
+from recsvc.training.prequential.ranking import Shortlisted, barred_rows, listed, tastes
 from recsvc.training.prequential.snapshot import state_before
 from recsvc.training.prequential.stream import EventStream, Occasion, resume
 from recsvc.training.prequential.trained import Opinion
@@ -119,7 +119,7 @@ def mix(
         best = state.rows_of(row_ids[row] for row in opinion.best.tolist() if row >= 0)
         rows = np.concatenate([live_rows, best[~np.isin(best, live_rows)]])
         parts = part_scores(state, occasion.customer_id, rows, HalfLives(0, 1), occasion.at)
-        parts[:, TASTE] = known.tastes(state, occasion, rows)
+        parts[:, TASTE] = tastes(state, occasion.customer_id, rows, stage.categories)
         trained = known.trained(opinion.scores, rows)
         whole = listed(state, occasion, barred, rows, np.column_stack([parts, trained]))
         live = listed(state, occasion, barred, live_rows, parts[: len(live_rows)])
@@ -161,7 +161,6 @@ class _KnownItems:
         n_items = len(stage.stream.item_ids)
         self._trained_rows = {one: row for row, one in enumerate(stage.trained_items)}
         self._other_ids = stage.other_ids
-        self._categories = stage.categories
         self._rows = np.full(n_items, -1, np.int64)
         self._is_other: NDArray[np.bool_] = np.zeros(n_items, np.bool_)
         self._n = 0
@@ -177,16 +176,6 @@ class _KnownItems:
     def barred(self, state: LiveState, occasion: Occasion) -> Rows:
         """The rows of what the customer has met, and of what is not ranked; each once."""
         return np.union1d(barred_rows(state, occasion), np.flatnonzero(self._is_other[: self._n]))
-
-    def tastes(self, state: LiveState, occasion: Occasion, rows: Rows) -> Floats:
-        """What taste says of these rows for the customer of an occasion: (n_rows,)."""
-        customer = state.customer_row(occasion.customer_id)
-        recent = state.recent(customer).tolist() if customer is not None else []
-        categories = self._categories
-        return taste_scores(
-            [categories.get(state.item_ids[row]) for row in recent],
-            [categories.get(state.item_ids[row]) for row in rows.tolist()],
-        )
 
     def trained(self, scores: NDArray[np.float32], rows: Rows) -> Floats:
         """The trained score of these rows, 0 where the model has none: (n_rows,)."""

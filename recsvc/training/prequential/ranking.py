@@ -7,17 +7,20 @@ where that is equal too, all others do: chance never flatters.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recsvc.live.scoring import HalfLives, part_scores, shortlist
+from recsvc.live.scoring import TASTE, HalfLives, best_first, part_scores, shortlist, taste_scores
 from recsvc.live.state import Floats, LiveState, Rows
 from recsvc.training.metrics import PerCustomer
 from recsvc.training.prequential.stream import Occasion
 
 CUTOFF = 10
+NO_CATEGORIES: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,11 @@ class Shortlisted:
         if self.wanted is None:
             return self.rank_outside
         return rank_of(self.wanted, scores, self.firsts)
+
+    def first(self, scores: Floats, n: int) -> Rows:
+        """The rows of the first so many items where these scores order the shortlist: at most (n,)."""
+        first: Rows = self.rows[best_first(scores, self.firsts)][:n]
+        return first
 
     def with_parts(self, parts: Floats) -> Shortlisted:
         """The same list where the parts say something else: (n_rows, n_parts)."""
@@ -67,12 +75,33 @@ def rank_by_count(state: LiveState, occasion: Occasion, barred: Rows, half_life:
     return rank_of(int(wanted[0]), counts, state.firsts())
 
 
-def shortlisted(state: LiveState, occasion: Occasion, half_lives: HalfLives) -> Shortlisted:
-    """The shortlist of an occasion, and what the parts say of it."""
+def shortlisted(
+    state: LiveState,
+    occasion: Occasion,
+    half_lives: HalfLives,
+    categories: Mapping[str, str] = NO_CATEGORIES,
+) -> Shortlisted:
+    """The shortlist of an occasion, and what the parts say of it; `categories` as in `tastes`."""
     barred = barred_rows(state, occasion)
     rows = shortlist(state, barred, half_lives.short, occasion.at)
     parts = part_scores(state, occasion.customer_id, rows, half_lives, occasion.at)
+    parts[:, TASTE] = tastes(state, occasion.customer_id, rows, categories)
     return listed(state, occasion, barred, rows, parts)
+
+
+def tastes(state: LiveState, customer_id: str, rows: Rows, categories: Mapping[str, str]) -> Floats:
+    """What taste says of these rows for a customer, nothing where no item has a category: (n_rows,).
+
+    `categories` are those of the items that have one, by id.
+    """
+    if not categories:
+        return np.zeros(len(rows))
+    customer = state.customer_row(customer_id)
+    recent = state.recent(customer).tolist() if customer is not None else []
+    return taste_scores(
+        [categories.get(state.item_ids[row]) for row in recent],
+        [categories.get(state.item_ids[row]) for row in rows.tolist()],
+    )
 
 
 def listed(state: LiveState, occasion: Occasion, barred: Rows, rows: Rows, parts: Floats) -> Shortlisted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,15 +16,26 @@ from recsvc.history.readers import read_interactions
 from recsvc.live.scoring import PARTS
 from recsvc.training.prequential.judging import PrequentialReport, judge_from
 from recsvc.training.prequential.logit import Lessons, fit_weights
+from recsvc.training.prequential.ranking import NO_CATEGORIES
 from tests.training.examples import AS_OF, POLICY, busy_history, did, shuffled, table_of
 
 SINCE = AS_OF - timedelta(days=20)
 MAPPING = Path(__file__).parents[3] / "scripts" / "mappings" / "deskdrop.toml"
 
 
-def judged(table: InteractionTable, since: datetime = SINCE, seed: int = 1) -> PrequentialReport:
+def judged(
+    table: InteractionTable,
+    since: datetime = SINCE,
+    seed: int = 1,
+    categories: Mapping[str, str] = NO_CATEGORIES,
+) -> PrequentialReport:
     return judge_from(
-        table, POLICY, since, rng=np.random.default_rng(seed), progress=lambda stage, share: None
+        table,
+        POLICY,
+        since,
+        categories=categories,
+        rng=np.random.default_rng(seed),
+        progress=lambda stage, share: None,
     )
 
 
