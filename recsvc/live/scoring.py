@@ -24,7 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recsvc.live.state import SECONDS_A_DAY, Bounds, Floats, LiveState, Rows
+from recsvc.live.places import Floats, Rows
+from recsvc.live.state import SECONDS_A_DAY, Bounds, LiveState
 
 PARTS = (
     "popularity",

@@ -15,21 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-Rows = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Places = NDArray[np.int32]  # Rows in half the memory, -1 for none.
-
-_Number = TypeVar("_Number", bound=np.generic)
+from recsvc.live.places import NO_ROW, Floats, Places, Rows, grown, kept_rows, renumbered
 
 SECONDS_A_DAY = 86_400.0
-NO_ROW = -1
-_NOBODY = -1
-_MAKES_ROOM = 8  # One part in so many goes when all places are taken.
+_NOBODY = NO_ROW
 _FIRST_PLACES = 256
 _FORGOTTEN = "\0"  # No id begins so: these are the names of rows that belong to nobody any more.
 
@@ -245,9 +237,9 @@ class LiveState:
         row = len(self._item_rows)
         if row == len(self._firsts):
             n = min(max(2 * row, _FIRST_PLACES), self.bounds.n_items)
-            self._counts, self._readers = _grown(self._counts, n, -np.inf), _grown(self._readers, n, _NOBODY)
-            self._firsts, self._lasts = _grown(self._firsts, n, 0), _grown(self._lasts, n, 0)
-            self._n_met = _grown(self._n_met, n, 0)
+            self._counts, self._readers = grown(self._counts, n, -np.inf), grown(self._readers, n, _NOBODY)
+            self._firsts, self._lasts = grown(self._firsts, n, 0), grown(self._lasts, n, 0)
+            self._n_met = grown(self._n_met, n, 0)
         self._counts[row], self._readers[row], self._n_met[row] = -np.inf, _NOBODY, 0
         self._firsts[row] = self._lasts[row] = at
         self._item_rows[item_id] = row
@@ -260,8 +252,8 @@ class LiveState:
         row = len(self._customer_rows)
         if row == len(self._seen):
             n = min(max(2 * row, _FIRST_PLACES), self.bounds.n_customers)
-            self._recent, self._n_recorded = _grown(self._recent, n, _NOBODY), _grown(self._n_recorded, n, 0)
-            self._seen, self._depths = _grown(self._seen, n, -np.inf), _grown(self._depths, n, 0)
+            self._recent, self._n_recorded = grown(self._recent, n, _NOBODY), grown(self._n_recorded, n, 0)
+            self._seen, self._depths = grown(self._seen, n, -np.inf), grown(self._depths, n, 0)
         self._recent[row], self._n_recorded[row] = _NOBODY, 0
         self._seen[row], self._depths[row] = -np.inf, 0.0
         self._customer_rows[customer_id] = row
@@ -269,36 +261,16 @@ class LiveState:
 
     def _forget_items(self) -> None:
         longest = int(np.argmax(self.half_lives_days))
-        kept, places = _kept(self._counts[: self.n_items, longest])
+        kept, places = kept_rows(self._counts[: self.n_items, longest])
         for array in (self._counts, self._readers, self._firsts, self._lasts, self._n_met):
             array[: len(kept)] = array[kept]
-        self._item_rows = _renumbered(self._item_rows, places)
+        self._item_rows = renumbered(self._item_rows, places)
         self._item_ids = list(self._item_rows)
         self._recent = places[self._recent]
 
     def _forget_customers(self) -> None:
-        kept, places = _kept(self._seen[: len(self._customer_rows)])
+        kept, places = kept_rows(self._seen[: len(self._customer_rows)])
         for array in (self._recent, self._n_recorded, self._seen, self._depths):
             array[: len(kept)] = array[kept]
-        self._customer_rows = _renumbered(self._customer_rows, places)
+        self._customer_rows = renumbered(self._customer_rows, places)
         self._readers = places[self._readers]
-
-
-def _grown(array: NDArray[_Number], n: int, value: float) -> NDArray[_Number]:
-    """The array with room for `n` rows, the new ones full of a value."""
-    grown: NDArray[_Number] = np.full((n, *array.shape[1:]), value, array.dtype)
-    grown[: len(array)] = array
-    return grown
-
-
-def _kept(worth: Floats) -> tuple[Rows, Places]:
-    """The rows worth most, in order, and by old row the new one; the place after the last is of nobody."""
-    n_gone = max(len(worth) // _MAKES_ROOM, 1)
-    kept = np.sort(np.argsort(worth, kind="stable")[n_gone:])
-    places = np.full(len(worth) + 1, _NOBODY, np.int32)
-    places[kept] = np.arange(len(kept), dtype=np.int32)
-    return kept, places
-
-
-def _renumbered(rows: dict[str, int], places: Places) -> dict[str, int]:
-    return {one: int(places[row]) for one, row in rows.items() if places[row] >= 0}

@@ -13,8 +13,9 @@ from itertools import islice
 import numpy as np
 
 from recsvc.bundles.bundle import History
+from recsvc.live.places import NO_ROW
 from recsvc.live.scoring import shared_with_readers
-from recsvc.live.state import NO_ROW, LiveState
+from recsvc.live.state import LiveState
 from recsvc.serving.candidate import Candidate
 from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.scoring.parts import FloatArray, PlaceArray

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.slates import Source
+from recsvc.live.places import NO_ROW, Floats, Rows
 from recsvc.live.scoring import (
     NEVER_NEGATIVE,
     PARTS,
@@ -34,7 +35,7 @@ from recsvc.live.scoring import (
     taste_scores,
     with_unmet,
 )
-from recsvc.live.state import NO_ROW, Floats, LiveState, Rows
+from recsvc.live.state import LiveState
 from recsvc.serving.candidate import Candidate
 from recsvc.serving.cold_items import ColdItems
 from recsvc.serving.live_catalogue import CatalogueView

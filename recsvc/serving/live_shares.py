@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from recsvc.live.places import Floats
 from recsvc.live.scoring import PARTS, TASTE
-from recsvc.live.state import Floats
 from recsvc.serving.candidate import Shares
 
 LEAST_RIVALS = 20

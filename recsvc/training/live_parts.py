@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from recsvc.bundles.manifest import LiveFacts, Measured
 from recsvc.errors import TrainingError
+from recsvc.live.places import Rows
 from recsvc.live.scoring import PARTS
-from recsvc.live.state import Rows
 from recsvc.policy import Policy
 from recsvc.training.goals import may_repeat
 from recsvc.training.holdout import Split

@@ -20,8 +20,9 @@ from recsvc.bundles.id_table import id_arrays
 from recsvc.bundles.manifest import LiveFacts, PartFacts
 from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.slates import SlateRequest, Source
+from recsvc.live.places import Floats
 from recsvc.live.scoring import NEVER_NEGATIVE, PARTS, SHORTLIST_LENGTH, HalfLives, LiveModel, part_scores
-from recsvc.live.state import Bounds, Floats, LiveState
+from recsvc.live.state import Bounds, LiveState
 from recsvc.serving.candidates import Candidate, rankings
 from recsvc.serving.customers import Subject
 from recsvc.serving.engine import Engine

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsvc.errors import TrainingError
+from recsvc.live.places import Floats, Rows
 from recsvc.live.scoring import PARTS, HalfLives, LiveModel, log_popularity
-from recsvc.live.state import Bounds, Floats, LiveState, Rows
+from recsvc.live.state import Bounds, LiveState
 from recsvc.training.prequential.logit import Lesson, fit_parts
 from recsvc.training.prequential.ranking import barred_rows, figures, rank_by_count, shortlisted
 from recsvc.training.prequential.stream import EventStream, Occasion, replay

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recsvc.live.state import Floats
+from recsvc.live.places import Floats
 from recsvc.training.metrics import coverage, gini, information, intra_list_diversity, times_shown
 from recsvc.training.prequential.ranking import CUTOFF
 from recsvc.training.prequential.stream import EventStream

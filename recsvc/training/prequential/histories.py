@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from recsvc.history.interactions import InteractionTable
 from recsvc.history.weighing import Weighed, weigh
-from recsvc.live.state import Floats, Rows
+from recsvc.live.places import Floats, Rows
 from recsvc.policy import Policy
 
 _MICROSECONDS = 1e6

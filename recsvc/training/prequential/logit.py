@@ -13,8 +13,8 @@ import numpy as np
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
+from recsvc.live.places import Floats, Rows
 from recsvc.live.scoring import NEVER_NEGATIVE, PARTS
-from recsvc.live.state import Floats, Rows
 from recsvc.training.prequential.ranking import Shortlisted
 
 LOWEST = tuple(0.0 if name in NEVER_NEGATIVE else -np.inf for name in PARTS)

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from recsvc.live.places import Floats, Rows
 from recsvc.live.scoring import TASTE, HalfLives, blend, part_scores, shortlist
-from recsvc.live.state import Floats, LiveState, Rows
+from recsvc.live.state import LiveState
 from recsvc.training.prequential.choosing import (
     SHORT_HALF_LIVES_DAYS,
     best_half_life,

@@ -14,8 +14,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from recsvc.live.places import Floats, Rows
 from recsvc.live.scoring import TASTE, HalfLives, best_first, part_scores, shortlist, taste_scores
-from recsvc.live.state import Floats, LiveState, Rows
+from recsvc.live.state import LiveState
 from recsvc.training.metrics import PerCustomer
 from recsvc.training.prequential.stream import Occasion
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recsvc.live.state import SECONDS_A_DAY, Bounds, Floats, LiveState, Rows, Snapshot
+from recsvc.live.places import Floats, Rows
+from recsvc.live.state import SECONDS_A_DAY, Bounds, LiveState, Snapshot
 from recsvc.training.holdout import rows_in
 from recsvc.training.prequential.stream import EventStream
 
