@@ -1,0 +1,38 @@
+"""Rows of arrays that grow, and that make room when they are full. In: arrays. Out: arrays, and new rows."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Places = NDArray[np.int32]  # Rows in half the memory, -1 for none.
+
+NO_ROW = -1
+
+_Number = TypeVar("_Number", bound=np.generic)
+_MAKES_ROOM = 8  # One part in so many goes when all places are taken.
+
+
+def grown(array: NDArray[_Number], n: int, value: float) -> NDArray[_Number]:
+    """The array with room for `n` rows, the new ones full of a value."""
+    larger: NDArray[_Number] = np.full((n, *array.shape[1:]), value, array.dtype)
+    larger[: len(array)] = array
+    return larger
+
+
+def kept_rows(worth: Floats) -> tuple[Rows, Places]:
+    """The rows worth most, in order, and by old row the new one; the place after the last is of nobody."""
+    n_gone = max(len(worth) // _MAKES_ROOM, 1)
+    rows = np.sort(np.argsort(worth, kind="stable")[n_gone:])
+    places = np.full(len(worth) + 1, NO_ROW, np.int32)
+    places[rows] = np.arange(len(rows), dtype=np.int32)
+    return rows, places
+
+
+def renumbered(rows: dict[str, int], places: Places) -> dict[str, int]:
+    """The ids that are still there, by their new rows."""
+    return {one: int(places[row]) for one, row in rows.items() if places[row] >= 0}
