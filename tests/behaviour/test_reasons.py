@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from benchmarks.reasons import LEAST_SHARE, judge_reasons, make_service
+from recsvc.bundles.opening import read_manifest
+from recsvc.bundles.registry import Registry
 from recsvc.domain.customers import Consents, Customer
 from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.slates import SlateItem
 from recsvc.sample_bank import SampleBank
 from recsvc.serving.reason_texts import TEXTS
 
-from ..small_bank import END, POLICY, World, who
+from ..small_bank import END, POLICY, World, publish_changed, who
 
 SAY_NOTHING_OF_ANYBODY = {"popular", "new", "more_for_you", "our_pick"}
 N_REASONS = 300
 
 
+@pytest.fixture
+def neighbourly(shelf: tuple[Path, Path], tmp_path: Path) -> Path:
+    """Models of which the champion listens to like-minded readers, whatever a replay would choose."""
+    bundle = Path(shutil.copytree(shelf[0], tmp_path / shelf[0].name))
+    live = read_manifest(bundle).live
+    assert live is not None
+    weights = {**live.weights, "neighbours": 0.6}
+    listening = publish_changed(bundle, lambda arrays: None, {"live": replace(live, weights=weights)})
+    Registry(tmp_path).promote(listening.name)
+    return tmp_path
+
+
 def test_without_the_items_that_reasons_name_scores_are_lower(
-    world: World, bank_in_small: SampleBank
+    neighbourly: Path, bank_in_small: SampleBank
 ) -> None:
-    service = make_service(world.registry.folder, bank_in_small.items, bank_in_small.customers, POLICY, END)
+    service = make_service(neighbourly, bank_in_small.items, bank_in_small.customers, POLICY, END)
     report = judge_reasons(service, who(bank_in_small.customers), N_REASONS)
     assert sum(one.n - one.n_whole for one in report.held.values()) > 0.8 * N_REASONS
     assert {"because_you_read", "read_by_people_like_you"} <= set(report.held)

@@ -37,7 +37,7 @@ from recsvc.stores.tombstones import SqlTombstones
 from ..small_bank import END
 
 POLICY = load_policy()
-WEIGHTS = LiveModel(0.25, 7.0, (1.0, 0.2, 0.3, 0.2, 0.5, 0.4, 0.05))
+WEIGHTS = LiveModel(0.25, 7.0, (1.0, 0.2, 0.3, 0.2, 0.5, 0.4, 0.05, 0.0))
 
 
 @dataclass
