@@ -49,7 +49,10 @@ class Number(fields.Float):
     def _deserialize(self, value: Any, attr: str | None, data: Data, **options: Any) -> float:
         if type(value) not in (int, float):
             raise ValidationError(self._rule)
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # A whole number of JSON has no end, a float has.
+            raise ValidationError(self._rule) from None
 
 
 class YesOrNo(fields.Boolean):

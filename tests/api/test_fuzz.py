@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from copy import copy
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode
@@ -13,9 +15,9 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recsvc.api import cloud_events
+from recsvc.api import cloud_events, segment_track
 from recsvc.api.app import create_app
-from recsvc.api.documents import EVENT_EXAMPLE
+from recsvc.api.documents import CUSTOMER_EXAMPLE, EVENT_EXAMPLE, ITEM_EXAMPLE, RULE_EXAMPLE
 from recsvc.api.event_rules import READINGS
 from recsvc.api.record_schemas import CustomerSchema, ItemSchema, MerchandisingRuleSchema
 from recsvc.api.schemas import ProblemSchema, SlateSchema
@@ -68,6 +70,8 @@ header_values = st.one_of(
 headers = st.dictionaries(st.sampled_from(HEADERS), header_values)
 
 
+BEYOND_FLOATS = 10**400  # JSON can write it, and no float can hold it.
+
 CHANGES = (
     *(("POST", path) for path in ("/v1/events", "/v1/events/segment", "/v1/items")),
     *((method, path) for method in ("PUT", "DELETE") for path in ("/v1/items/a7", "/v1/customers/c1")),
@@ -75,6 +79,7 @@ CHANGES = (
 )
 plain_values = st.one_of(
     *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20)),
+    st.sampled_from([BEYOND_FLOATS, -BEYOND_FLOATS]),
     st.sampled_from(
         ["2026-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "click", "offer", "web", "c1", "1e9"]
     ),
@@ -162,6 +167,50 @@ def test_no_body_gets_an_answer_that_is_not_ours(
     reply = send(the_app(), path, method=method, key="rs_admin", body=body, environ=sent)
     assert_one_of_ours(reply, path)
     assert (reply.status == 422) == (reply.status >= 400 and "errors" in reply.json)
+
+
+EVENT = {**EVENT_EXAMPLE, "value": "1.00", "quantity": 1, "score": 9, "scale": 10, "properties": {"n": 1}}
+TERMS = {**ITEM_EXAMPLE["terms"], "priority": 1, "weight": 1.5}
+SUITABILITY = {**CUSTOMER_EXAMPLE["suitability"], "horizon_years": 10}
+NUMBERED: list[tuple[str, str, str, Any]] = [
+    ("POST", "/v1/events", "application/json", {"events": [EVENT]}),
+    ("POST", "/v1/events", cloud_events.MEDIA_TYPE, [{**cloud_events.EXAMPLE[0], "data": {"score": 9}}]),
+    ("POST", "/v1/events/segment", "application/json", segment_track.EXAMPLE),
+    ("POST", "/v1/items", "application/json", {"items": [{**ITEM_EXAMPLE, "terms": TERMS}]}),
+    ("PUT", "/v1/items/o3", "application/json", {"attributes": {"n": 1}, "terms": TERMS}),
+    ("PUT", "/v1/customers/c1", "application/json", {**CUSTOMER_EXAMPLE, "suitability": SUITABILITY}),
+    (
+        *("PUT", "/v1/merchandising-rules/autumn-saving", "application/json"),
+        {**RULE_EXAMPLE, "position": 1, "is_on": True, "matches": 41},
+    ),
+]
+
+
+def with_each_value(body: Any, changed: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """The body again and again, each time with another of its values changed; and the place of that."""
+    if not isinstance(body, dict | list):
+        yield place, changed
+        return
+    for key, value in body.items() if isinstance(body, dict) else enumerate(body):
+        for where, inner in with_each_value(value, changed, f"{place}/{key}"):
+            whole: Any = copy(body)
+            whole[key] = inner
+            yield where, whole
+
+
+@pytest.mark.parametrize("number", [BEYOND_FLOATS, -BEYOND_FLOATS], ids=["above", "below"])
+@pytest.mark.parametrize(("method", "path", "as_type", "body"), NUMBERED)
+def test_a_number_beyond_all_floats_is_refused_wherever_it_stands(
+    method: str, path: str, as_type: str, body: Any, number: int
+) -> None:
+    """Also where no number belongs."""
+    for place, changed in with_each_value(body, number):
+        sent = {"CONTENT_TYPE": as_type}
+        reply = send(
+            the_app(), path, method=method, key="rs_admin", body=json.dumps(changed).encode(), environ=sent
+        )
+        assert_one_of_ours(reply, path)
+        assert reply.status == 422, place
 
 
 @quickly
