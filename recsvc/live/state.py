@@ -132,6 +132,10 @@ class LiveState:
         """The row of every one of the items, `NO_ROW` for one that was never met."""
         return np.array([self._item_rows.get(one, NO_ROW) for one in item_ids], np.int64)
 
+    def knows_item(self, item_id: str) -> bool:
+        """Whether the item was ever met, as far as it is still known."""
+        return item_id in self._item_rows
+
     def customer_row(self, customer_id: str) -> int | None:
         """The row of a customer; None for one who is not known."""
         return self._customer_rows.get(customer_id)

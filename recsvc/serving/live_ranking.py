@@ -49,6 +49,9 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
+MOST_NEWS = 1_000
+"""So many of the newest items without a place are looked through for what nobody has met, at each request."""
+
 _HALF_LIVES = HalfLives(0, 1)
 _AT_MOST_AGE_SECONDS = 0.05
 _FIRST_LOOK = 256  # Of so many items a shortlist is nearly always full.
@@ -139,8 +142,9 @@ class Open:
         return None if self.view.rows.get(item_id) in self.used_rows else item
 
     def unplaced(self) -> Iterator[Item]:
-        """Those that the model can say nothing of, newest first."""
-        return (item for item in self.view.unplaced[self.kind] if item.item_id not in self.used)
+        """Those that the model can say nothing of, newest first: no more than can be news."""
+        newest = islice(self.view.unplaced[self.kind], MOST_NEWS)
+        return (item for item in newest if item.item_id not in self.used)
 
 
 def shortlisted(
@@ -194,7 +198,7 @@ def _proposed(live: Live, of: Open, trained: TrainedOpinion) -> dict[str, Item]:
     unmet = (
         item
         for item in of.unplaced()
-        if live.state.rows_of([item.item_id])[0] == NO_ROW and not _is_to_come(item, live.now)
+        if not live.state.knows_item(item.item_id) and not _is_to_come(item, live.now)
     )
     return proposed | {item.item_id: item for item in islice(unmet, SHORTLIST_LENGTH)}
 

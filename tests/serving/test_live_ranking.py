@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,14 +20,14 @@ from recsvc.bundles.id_table import id_arrays
 from recsvc.bundles.manifest import LiveFacts, PartFacts
 from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.slates import SlateRequest, Source
-from recsvc.live.places import Floats
+from recsvc.live.places import Floats, Rows
 from recsvc.live.scoring import NEVER_NEGATIVE, PARTS, SHORTLIST_LENGTH, HalfLives, LiveModel, part_scores
 from recsvc.live.state import Bounds, LiveState
 from recsvc.serving.candidates import Candidate, rankings
 from recsvc.serving.customers import Subject
 from recsvc.serving.engine import Engine
 from recsvc.serving.live_catalogue import CatalogueView, make_view
-from recsvc.serving.live_ranking import Live
+from recsvc.serving.live_ranking import MOST_NEWS, Live
 from recsvc.serving.live_shares import LEAST_RIVALS
 from recsvc.serving.past import NO_PAST, Past
 from recsvc.serving.scoring import make_scorer
@@ -320,6 +320,35 @@ def test_of_items_that_nobody_met_the_newer_stands_higher() -> None:
     weights = {**WEIGHTS, "newness": 0.5}
     listed = ids(ranking(model, live_of(state, 0.7, weights), subject("c4", HISTORY), fresh))
     assert listed.index("new") < listed.index("undated") < listed.index("old")
+
+
+class CountingState(LiveState):
+    """Counts how many items it is asked for."""
+
+    n_asked = 0
+
+    def knows_item(self, item_id: str) -> bool:
+        self.n_asked += 1
+        return super().knows_item(item_id)
+
+    def rows_of(self, item_ids: Iterable[str]) -> Rows:
+        asked = list(item_ids)
+        self.n_asked += len(asked)
+        return super().rows_of(asked)
+
+
+def test_a_request_looks_through_no_more_than_the_newest_for_what_nobody_met() -> None:
+    at = datetime.fromtimestamp(NOW, UTC)
+    fresh = [Item(f"n{n:04}", published_at=at - timedelta(minutes=n)) for n in range(3 * MOST_NEWS)]
+    unmet = {fresh[MOST_NEWS - 5].item_id, fresh[-5].item_id}
+    state = CountingState((0.25, 7.0))
+    for item in fresh:
+        if item.item_id not in unmet:
+            state.record("c9", item.item_id, NOW - HOUR)
+    state.n_asked = 0
+    listed = ranking(a_model(a_bundle()), live_of(state, 0.7), subject("c4", HISTORY), fresh)
+    assert {one.item.item_id for one in listed if one.shares} & unmet == {fresh[MOST_NEWS - 5].item_id}
+    assert state.n_asked <= MOST_NEWS + 4 * SHORTLIST_LENGTH
 
 
 def test_what_is_to_be_published_later_is_no_news() -> None:
