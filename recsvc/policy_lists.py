@@ -20,6 +20,7 @@ class ListsPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     most_of_a_category: float = 0.7
     least_relevance: float = 0.0
     rotation_hours: float = 24.0
+    page_minutes: float = 5.0
     like_dismissed_days: float = 7.0
 
     def __post_init__(self) -> None:
@@ -31,6 +32,8 @@ class ListsPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("least_relevance must be 0 to 1")
         if not 0 <= self.rotation_hours <= 24 * 30:
             raise ValueError("rotation_hours must be 0 to 720")
+        if not 0 <= self.page_minutes <= 60:
+            raise ValueError("page_minutes must be 0 to 60")
         if not 0 <= self.like_dismissed_days <= 365:
             raise ValueError("like_dismissed_days must be 0 to 365")
 

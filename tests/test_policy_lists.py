@@ -50,6 +50,7 @@ def test_a_policy_from_before_there_were_lists_goes_on_working(tmp_path: Path) -
         ("most_of_a_category = 0.0", r"most_of_a_category must be above 0 .* at `\$\.lists`"),
         ("least_relevance = 1.5", r"least_relevance must be 0 to 1 - at `\$\.lists`"),
         ("rotation_hours = -1.0", r"rotation_hours must be 0 to 720 - at `\$\.lists`"),
+        ("page_minutes = 61.0", r"page_minutes must be 0 to 60 - at `\$\.lists`"),
         ("like_dismissed_days = 366.0", r"like_dismissed_days must be 0 to 365 - at `\$\.lists`"),
         ('rotation_hours = "a day"', r"Expected `float`, got `str` - at `\$\.lists\.rotation_hours`"),
     ],

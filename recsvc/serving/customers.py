@@ -154,8 +154,7 @@ class SubjectReader:
         now: datetime,
     ) -> Past:
         past = read_past(customer_row, bundle, known, self._policy)
-        since = now - timedelta(days=self._policy.lists.like_dismissed_days)
-        return with_reactions(past, lately, known, self._policy, dismissed_after=since)
+        return with_reactions(past, lately, known, self._policy, now=now)
 
     def _unreachable(self, customer_id: str) -> Subject:
         return Subject(

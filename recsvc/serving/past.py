@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 
@@ -53,27 +53,29 @@ def read_refusals(customer_row: int | None, bundle: Bundle | None, known: Known,
 
 
 def with_reactions(
-    past: Past, lately: Sequence[Interaction], known: Known, policy: Policy, *, dismissed_after: datetime
+    past: Past, lately: Sequence[Interaction], known: Known, policy: Policy, *, now: datetime
 ) -> Past:
     """The past, with what the customer left alone of what was shown `lately`, and what was turned down.
 
-    `lately` is everything that happened in the time for which impressions count, oldest first.
+    `lately` is everything that happened in the time for which impressions count, oldest first. Impressions
+    of the last `page_minutes` do not count yet: they belong to a page of which more may be asked for.
     """
-    return replace(
-        past, shown=_left_alone(lately), dismissed=_turned_down(known, policy, since=dismissed_after)
-    )
+    lists = policy.lists
+    shown = _left_alone(lately, until=now - timedelta(minutes=lists.page_minutes))
+    dismissed = _turned_down(known, policy, since=now - timedelta(days=lists.like_dismissed_days))
+    return replace(past, shown=shown, dismissed=dismissed)
 
 
-def _left_alone(lately: Sequence[Interaction]) -> Mapping[str, int]:
-    """How often each item was shown since the customer last did something with it."""
+def _left_alone(lately: Sequence[Interaction], *, until: datetime) -> Mapping[str, int]:
+    """How often each item was shown, up to then, since the customer last did something with it."""
     times: dict[str, int] = {}
     for one in lately:
         if one.item_id is None:
             continue
-        if one.type == IMPRESSION:
-            times[one.item_id] = times.get(one.item_id, 0) + 1
-        else:
+        if one.type != IMPRESSION:
             times.pop(one.item_id, None)
+        elif one.occurred_at <= until:
+            times[one.item_id] = times.get(one.item_id, 0) + 1
     return times
 
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from recsvc.domain.items import Channel
+from recsvc.domain.customers import Consents, Customer, Suitability
+from recsvc.domain.items import Channel, ItemKind
 from recsvc.domain.slates import SlateRequest
 from recsvc.policy_lists import PagePlacement, PagePolicy
+from recsvc.sample_bank import SampleBank
 from recsvc.serving.reranking import requests_of_page
 
 from ..small_bank import CONTENT, OFFER, POLICY, World, ids
@@ -73,6 +75,23 @@ def test_a_click_between_two_placements_repeats_nothing(pages: World) -> None:
     after = shown(pages, "list")
     assert not set(hero) & set(after)
     assert not set(shown(pages, "hero")) & set(after)
+
+
+@pytest.mark.parametrize("kind", [CONTENT, OFFER])
+@pytest.mark.parametrize("order", [("hero", "list"), ("list", "hero")])
+def test_an_impression_between_two_placements_repeats_nothing(
+    pages: World, bank_in_small: SampleBank, kind: ItemKind, order: tuple[str, str]
+) -> None:
+    open_to_all = Consents(personalisation=True, marketing=tuple(Channel))
+    for who in (one.customer_id for one in bank_in_small.customers[:20]):
+        pages.record(Customer(who, consents=open_to_all, suitability=Suitability(max_risk_class=7)))
+        whole = {name: ids(pages.slate(kind, who, placement=name)) for name in order}
+        found = []
+        for name in order:
+            found += (one := ids(pages.slate(kind, who, placement=name)))
+            assert one == whole[name]
+            pages.did(who, "impression", *one)
+        assert len(found) == len(set(found)) > 1
 
 
 def test_a_page_keeps_to_what_the_request_excludes_and_wishes(pages: World) -> None:

@@ -18,6 +18,8 @@ from ..small_bank import CONTENT, OFFER, POLICY, World, ids
 
 HOT = "c0001"
 HOURS = timedelta(hours=1)
+SEEN = timedelta(minutes=6)
+"""So long ago that the page is done with."""
 
 
 def policy_with(**lists: float) -> Policy:
@@ -38,7 +40,7 @@ def plain(world: World) -> World:
 
 def test_what_was_shown_and_left_alone_sinks(plain: World) -> None:
     first, second = ids(plain.slate(CONTENT, HOT)), ids(plain.slate(CONTENT, HOT, limit=100))[10:20]
-    plain.did(HOT, "impression", *first)
+    plain.did(HOT, "impression", *first, after=-SEEN)
     after = ids(plain.slate(CONTENT, HOT))
     assert after[:5] == second[:5]
     assert [one for one in after if one in first] == first[
@@ -48,9 +50,20 @@ def test_what_was_shown_and_left_alone_sinks(plain: World) -> None:
 
 def test_it_comes_back_after_a_day(plain: World) -> None:
     before = ids(plain.slate(CONTENT, HOT))
-    plain.did(HOT, "impression", *before)
+    plain.did(HOT, "impression", *before, after=-SEEN)
     plain.now += 25 * HOURS
     assert ids(plain.slate(CONTENT, HOT)) == before
+
+
+def test_an_impression_counts_once_the_page_is_done_with(plain: World) -> None:
+    before = ids(plain.slate(CONTENT, HOT))
+    plain.did(HOT, "impression", *before)
+    assert ids(plain.slate(CONTENT, HOT)) == before
+    plain.now += timedelta(minutes=plain.policy.lists.page_minutes, seconds=1)
+    assert ids(plain.slate(CONTENT, HOT)) != before
+    at_once = world_like(plain, policy_with(page_minutes=0))
+    at_once.did(HOT, "impression", *before)
+    assert ids(at_once.slate(CONTENT, HOT)) != before
 
 
 def test_impressions_are_found_though_the_training_saw_them(plain: World) -> None:
@@ -63,8 +76,8 @@ def test_an_item_that_was_touched_does_not_sink(plain: World) -> None:
     """Offers may be shown again after they were used."""
     who = "c0002"
     before = ids(plain.slate(OFFER, who, limit=3))
-    plain.did(who, "impression", *before)
-    plain.did(who, "click", before[0], after=timedelta(minutes=1))
+    plain.did(who, "impression", *before, after=-SEEN)
+    plain.did(who, "click", before[0])
     after = ids(plain.slate(OFFER, who, limit=3))
     assert after[0] == before[0] and after != before
 
@@ -72,26 +85,26 @@ def test_an_item_that_was_touched_does_not_sink(plain: World) -> None:
 def test_the_policy_may_leave_it_out(world: World) -> None:
     still = world_like(world, policy_with(rotation_hours=0))
     before = ids(still.slate(CONTENT, HOT))
-    still.did(HOT, "impression", *before)
+    still.did(HOT, "impression", *before, after=-SEEN)
     assert ids(still.slate(CONTENT, HOT)) == before
 
 
 def test_without_consent_nothing_rotates(world: World) -> None:
     world.record(Customer("nobody-knows", consents=Consents(False, tuple(Channel))))
     before = ids(world.slate(CONTENT, "nobody-knows"))
-    world.did("nobody-knows", "impression", *before)
+    world.did("nobody-knows", "impression", *before, after=-SEEN)
     assert ids(world.slate(CONTENT, "nobody-knows")) == before
 
 
 def test_somebody_elses_impressions_change_nothing(world: World) -> None:
     before = ids(world.slate(CONTENT, HOT))
-    world.did("c0002", "impression", *before)
+    world.did("c0002", "impression", *before, after=-SEEN)
     assert ids(world.slate(CONTENT, HOT)) == before
 
 
 def test_impressions_change_nothing_of_the_history_and_push_nothing_out_of_it(plain: World) -> None:
     scores = {one.item_id: one.score for one in plain.slate(CONTENT, HOT, limit=100).items}
-    plain.did(HOT, "impression", *list(scores)[:20])
+    plain.did(HOT, "impression", *list(scores)[:20], after=-SEEN)
     after = plain.slate(CONTENT, HOT, limit=100)
     assert after.source is Source.PERSONALISED
     assert {one.item_id: one.score for one in after.items} == scores

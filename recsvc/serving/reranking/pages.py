@@ -1,8 +1,9 @@
 """One page, one story. In: a request, the policy's pages. Out: what was asked before it on its page.
 
 Nothing is remembered: what an earlier placement shows is worked out anew, by the same steps, so that it is
-the same whatever was asked first. The placements of a page are taken to be asked for alike: with the same
-kind, channel, categories, exclusions and diversity.
+the same whatever was asked first; impressions count only once they are older than a page lasts. The
+placements of a page are taken to be asked for alike: with the same kind, channel, categories, exclusions and
+diversity.
 """
 
 from __future__ import annotations
