@@ -100,20 +100,25 @@ class Engine:
         live: Live | None,
         now: datetime,
     ) -> list[Candidate]:
-        """The list, without what the earlier placements of its page show."""
-        shown: list[str] = []
+        """The list, without what the earlier placements of its page show, nor anything of the same series."""
+        shown: list[Candidate] = []
         chosen: list[Candidate] = []
         for asked in requests_of_page(request, self._policy.pages):
             rules = view.rules.on(now, asked.channel, asked.placement)
             circumstances = Circumstances(after(asked, shown), subject, now, rules)
-            considered = self._consider(circumstances, model, view, live)
+            considered = self._consider(circumstances, model, view, live, shown)
             chosen = arrange(considered, asked, subject, view, self._policy.lists)
             chosen = place_pins(chosen, circumstances, model, view, self._policy)
-            shown += [candidate.item.item_id for candidate in chosen]
+            shown += chosen
         return chosen
 
     def _consider(
-        self, circumstances: Circumstances, model: Model | None, view: CatalogueView, live: Live | None
+        self,
+        circumstances: Circumstances,
+        model: Model | None,
+        view: CatalogueView,
+        live: Live | None,
+        shown: Sequence[Candidate],
     ) -> Sequence[Candidate]:
         """The best eligible candidates, of the first ranking that has enough of them."""
         request = circumstances.request
@@ -121,7 +126,7 @@ class Engine:
         proposed = rankings(request.kind, circumstances.subject, model, view, self._policy, live)
         eligible = (_eligible(ranking, circumstances) for ranking in proposed)
         for ranking in ruled(eligible, circumstances.rules):
-            pool = consider(ranking, request, self._policy.lists)
+            pool = consider(ranking, request, self._policy.lists, shown)
             if pool.is_enough:
                 break
         return pool.candidates

@@ -94,6 +94,31 @@ def test_an_impression_between_two_placements_repeats_nothing(
         assert len(found) == len(set(found)) > 1
 
 
+def test_a_series_and_a_duplicate_stand_on_a_page_once(pages: World) -> None:
+    def of_series(world: World) -> list[str]:
+        whole = [one for name in ("hero", "list", "foot") for one in shown(world, name)]
+        return [
+            one for one in whole if world.catalogue.view.items[one].attributes.get("series") == "pensions"
+        ]
+
+    whole = shown(pages, "elsewhere", limit=20)
+    items = pages.catalogue.view.items
+    pages.put(*(replace(items[one], attributes={"series": "pensions"}) for one in whole[:4]))
+    assert of_series(pages) == shown(pages, "hero") == whole[:1]
+    pages.put(*(replace(items[one], title={"en": "The same"}) for one in whole[4:8]))
+    again = [one for name in ("hero", "list", "foot") for one in shown(pages, name)]
+    assert len(set(again) & set(whole[4:8])) == 1
+    assert len(again) == len(set(again)) == 1 + 10 + 3
+
+
+def test_what_is_pinned_on_one_placement_keeps_its_series_off_the_next(pages: World) -> None:
+    items, whole = pages.catalogue.view.items, shown(pages, "elsewhere", limit=5)
+    pages.put(*(replace(items[one], attributes={"series": "pensions"}) for one in (whole[1], whole[4])))
+    pages.rule("pin", item_id=whole[4], placements=("hero",))
+    assert shown(pages, "hero") == [whole[4]]
+    assert whole[1] not in shown(pages, "list")
+
+
 def test_a_page_keeps_to_what_the_request_excludes_and_wishes(pages: World) -> None:
     wanted = {"exclude": tuple(shown(pages, "hero")), "diversity": 0.5, "channel": Channel.MOBILE}
     together = [one for name in ("hero", "list", "foot") for one in shown(pages, name, **wanted)]

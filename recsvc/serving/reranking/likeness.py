@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +42,14 @@ class Likeness:
         return alike
 
 
-def first_of_its_kind(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
-    """The candidates, of each series and of duplicates only the first.
+def first_of_its_kind(
+    candidates: Iterable[Candidate], shown: Collection[Candidate] = ()
+) -> Iterator[Candidate]:
+    """The candidates, of each series and of duplicates only the first, and none of what was `shown` before.
 
     Items are one where they share `attributes["series"]`, the title in one locale, or the url.
     """
-    seen: set[object] = set()
+    seen = {name for one in shown for name in _names(one.item)}
     for candidate in candidates:
         names = _names(candidate.item)
         if seen.isdisjoint(names):

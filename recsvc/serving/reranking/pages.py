@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from recsvc.domain.slates import SlateRequest
 from recsvc.policy_lists import PagePlacement, PagePolicy
+from recsvc.serving.candidate import Candidate
 
 
 def requests_of_page(request: SlateRequest, pages: Sequence[PagePolicy]) -> tuple[SlateRequest, ...]:
@@ -31,9 +32,11 @@ def requests_of_page(request: SlateRequest, pages: Sequence[PagePolicy]) -> tupl
     return (request,)
 
 
-def after(request: SlateRequest, shown: Sequence[str]) -> SlateRequest:
+def after(request: SlateRequest, shown: Sequence[Candidate]) -> SlateRequest:
     """The same request, without the items that were shown before."""
-    return replace(request, exclude=(*request.exclude, *shown)) if shown else request
+    if not shown:
+        return request
+    return replace(request, exclude=(*request.exclude, *(candidate.item.item_id for candidate in shown)))
 
 
 def _shows(placement: PagePlacement, request: SlateRequest) -> bool:

@@ -7,7 +7,7 @@ a weak wish would change the list for another reason than the wish.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import ceil
@@ -43,13 +43,20 @@ class Pool:
     is_enough: bool
 
 
-def consider(ranking: Iterator[Candidate], request: SlateRequest, lists: ListsPolicy) -> Pool:
+def consider(
+    ranking: Iterator[Candidate],
+    request: SlateRequest,
+    lists: ListsPolicy,
+    shown: Collection[Candidate] = (),
+) -> Pool:
     """The first candidates of a ranking, of a series and of duplicates the best one.
+
+    None is of a series, or a duplicate, of what was `shown` before on the same page.
 
     Where these could not fill the list without more of a category than it may have, further ones of other
     categories are among them.
     """
-    distinct = first_of_its_kind(ranking)
+    distinct = first_of_its_kind(ranking, shown)
     n_wanted, most = n_considered(request.limit), most_of_a_category(request, lists)
     found = list(islice(distinct, n_wanted))
     needed = ceil(_ENOUGH * n_wanted) if request.diversity > 0 else min(2 * request.limit, n_wanted)
