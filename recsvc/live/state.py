@@ -100,13 +100,14 @@ class LiveState:
         for item_id, first in zip(item_ids, snapshot.firsts.tolist(), strict=True):
             state._new_item(item_id, first)
         n_items = len(item_ids)
+        # Each meeting gets the place it had, so that who comes next replaces the oldest reader.
+        state._n_met[:n_items] = snapshot.n_met - np.bincount(snapshot.items, minlength=n_items)
         meetings = (snapshot.customers.tolist(), snapshot.items.tolist(), snapshot.seconds.tolist())
         for customer, item, at in zip(*meetings, strict=True):
             state.record(customer_id_of(customer), item_ids[item], at)
         state._counts[:n_items] = snapshot.log_counts
         state._firsts[:n_items] = snapshot.firsts
         state._lasts[:n_items] = snapshot.lasts
-        state._n_met[:n_items] = snapshot.n_met
         state.latest = float(snapshot.lasts.max(initial=-np.inf))
         return state
 
@@ -165,21 +166,26 @@ class LiveState:
 
     def customer_ids(self) -> list[str]:
         """Everybody of whom something is kept."""
-        return [one for one in self._customer_rows if not one.startswith(_FORGOTTEN)]
+        # Copied at once: another thread may forget somebody meanwhile.
+        return [one for one in list(self._customer_rows) if not one.startswith(_FORGOTTEN)]
 
-    def forget(self, customer_id: str) -> None:
-        """Keep nothing of a customer but a share in the counts of items, which name nobody.
+    def forget(self, customer_ids: Iterable[str]) -> None:
+        """Keep nothing of the customers but a share in the counts of items, which name nobody.
 
-        The row stays, blank, until room is needed. Nothing happens to one who is not known.
+        Their rows stay, blank, until room is needed; those who are not known change nothing. One look at all
+        readers does for all customers: some ms for 20,000 items.
         """
-        row = self._customer_rows.pop(customer_id, None)
-        if row is None:
+        known = [row for one in customer_ids if (row := self._customer_rows.pop(one, None)) is not None]
+        if not known:
             return
-        self._readers[self._readers == row] = _NOBODY
-        self._recent[row], self._n_recorded[row] = _NOBODY, 0
-        self._seen[row], self._depths[row] = -np.inf, 0.0
-        self._customer_rows[f"{_FORGOTTEN}{self._n_forgotten}"] = row
-        self._n_forgotten += 1
+        rows = np.array(known)
+        readers = self._readers[: self.n_items]
+        readers[np.isin(readers, rows)] = _NOBODY
+        self._recent[rows], self._n_recorded[rows] = _NOBODY, 0
+        self._seen[rows], self._depths[rows] = -np.inf, 0.0
+        for number, row in enumerate(known, self._n_forgotten):
+            self._customer_rows[f"{_FORGOTTEN}{number}"] = row
+        self._n_forgotten += len(known)
 
     def log_counts(self, half_life: int, at: float) -> Floats:
         """log2 of every item's decayed count under the half-life of this place: (n_items,)."""

@@ -152,7 +152,7 @@ class LiveFeed:
         """Keep nothing of a customer who was erased."""
         with self._lock:
             for follower in self._followers.values():
-                follower.state.forget(customer_id)
+                follower.state.forget((customer_id,))
             self._is_outdated = True
 
     def report(self) -> LiveReport:
@@ -191,7 +191,7 @@ class LiveFeed:
                 self._note_failure(error)
                 return
             with self._lock:
-                follower.forget(refusing)
+                follower.state.forget(refusing)
                 self._is_outdated |= bool(refusing)
 
     def _build_again(self) -> None:
@@ -235,8 +235,8 @@ class LiveFeed:
         follower = Follower(self._sources, state, start=start, erasure=erasure, trained=trained)
         known = set(state.customer_ids())
         erased = self._sources.erasures.erased_among(known)
-        follower.forget({one for one, erased_at in erased.items() if erased_at >= facts.created_at})
-        follower.forget(self._sources.refusing(known))
+        state.forget({one for one, erased_at in erased.items() if erased_at >= facts.created_at})
+        state.forget(self._sources.refusing(known))
         return follower
 
     def _start(self, model: Model | None) -> int:

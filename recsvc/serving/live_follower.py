@@ -6,12 +6,11 @@ which they were stored: whoever has come as far holds the very same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from recsvc.domain.interactions import TailEvent
-from recsvc.domain.records import LateErasures
 from recsvc.live.state import LiveState
 from recsvc.policy import Policy
 from recsvc.serving.protocols import ConsentRecords, ErasureTail, EventTail
@@ -56,11 +55,15 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What came since a place in the order: how many events, up to which one, and what counts of it."""
+    """What came since a place in the order: how many events, up to which one, and what counts of it.
+
+    `gone` are those of the state's customers who were erased, up to the erasure at the place `erasure`.
+    """
 
     n_events: int
     sequence: int
-    erasures: LateErasures | None
+    erasure: int
+    gone: Collection[str]
     meetings: Sequence[Meeting]
 
 
@@ -92,23 +95,23 @@ class Follower:
 
         Erasures are read first: an event from before an erasure that was read later would outlive it.
         """
-        erasures = self._sources.erasures.erased_after(self._erasure)
+        late = self._sources.erasures.erased_after(self._erasure)
+        # Found here: it takes 2 µs a customer, for which no request need wait.
+        gone = late.among(self.state.customer_ids()) if late else ()
+        erasure = late.sequence if late else self._erasure
         events = self._sources.tail.after(self.sequence, limit)
         sequence = events[-1].sequence if events else self.sequence
-        return News(len(events), sequence, erasures, self._meetings(events))
+        return News(len(events), sequence, erasure, gone, self._meetings(events))
 
     def take(self, news: News) -> bool:
         """Bring the state to where the news end; whether somebody was forgotten."""
-        late = news.erasures
-        gone = late.among(self.state.customer_ids()) if late else ()
-        self.forget(gone)
-        if late:
-            self._erasure = late.sequence
+        self.state.forget(news.gone)
+        self._erasure = news.erasure
         record = self.state.record
         for customer_id, item_id, at in news.meetings:
             record(customer_id, item_id, at)
         self.sequence = news.sequence
-        return bool(gone)
+        return bool(news.gone)
 
     def next_customers(self, n: int) -> set[str]:
         """The next `n` customers of the state: all of them have their turn, again and again."""
@@ -116,11 +119,6 @@ class Follower:
             self._to_sweep = self.state.customer_ids()
         some, self._to_sweep = self._to_sweep[:n], self._to_sweep[n:]
         return set(some)
-
-    def forget(self, customer_ids: Iterable[str]) -> None:
-        """Keep nothing of the customers."""
-        for customer_id in customer_ids:
-            self.state.forget(customer_id)
 
     def _meetings(self, events: Sequence[TailEvent]) -> list[Meeting]:
         """What the policy gives a strength above 0, names an item, and is not in the snapshot."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsvc.live.state import SECONDS_A_DAY, Bounds, LiveState
+from recsvc.live.state import SECONDS_A_DAY, Bounds, LiveState, Snapshot
 
 DAY = SECONDS_A_DAY
 
@@ -39,8 +39,8 @@ def test_what_comes_late_counts_as_if_it_had_come_in_time() -> None:
 def test_of_one_who_is_forgotten_only_the_counts_are_left() -> None:
     state = a_state(("c1", "a", 0), ("gone", "a", 1), ("gone", "b", 2), ("c2", "b", 3))
     before = counts(state, 3)
-    state.forget("gone")
-    state.forget("nobody")
+    state.forget(["gone"])
+    state.forget(["nobody"])
     assert state.customer_ids() == ["c1", "c2"]
     assert state.customer_row("gone") is None
     assert counts(state, 3) == before
@@ -51,9 +51,31 @@ def test_of_one_who_is_forgotten_only_the_counts_are_left() -> None:
         assert row is not None and not state.likeness(row).any()
 
 
+def test_many_are_forgotten_as_if_one_by_one_in_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    meetings = [(f"c{number}", f"i{number % 7}", float(number)) for number in range(600)]
+    one_by_one, at_once = a_state(*meetings), a_state(*meetings)
+    gone = [f"c{number}" for number in range(0, 600, 2)]
+    for each in gone:
+        one_by_one.forget([each])
+    looks: list[int] = []
+    isin = np.isin
+
+    def counted(*args: np.ndarray) -> np.ndarray:
+        looks.append(1)
+        return isin(*args)
+
+    monkeypatch.setattr(np, "isin", counted)
+    at_once.forget([*gone, "nobody"])
+    assert len(looks) == 1
+    assert at_once.customer_ids() == one_by_one.customer_ids() == [f"c{n}" for n in range(1, 600, 2)]
+    rows = at_once.item_rows([f"i{number}" for number in range(7)])
+    assert np.array_equal(at_once.readers(rows), one_by_one.readers(rows))
+    assert n_places(at_once) == n_places(one_by_one)
+
+
 def test_one_who_was_forgotten_comes_back_as_a_stranger() -> None:
     state = a_state(("gone", "a", 0), ("c1", "a", 1))
-    state.forget("gone")
+    state.forget(["gone"])
     state.record("gone", "a", 2 * DAY)
     assert counts(state, 2)[0] == pytest.approx(0.25 + 0.5 + 1.0)
     row = state.customer_row("gone")
@@ -65,13 +87,13 @@ def test_rows_of_the_forgotten_are_the_first_to_be_given_away() -> None:
     state = a_state(*((f"c{number}", "a", number) for number in range(16)), bounds=bounds)
     for _ in range(3):
         for number in (3, 7):
-            state.forget(f"c{number}")
+            state.forget([f"c{number}"])
             state.record(f"c{number}", "b", 50 * DAY)
         assert {f"c{number}" for number in range(16)} >= set(state.customer_ids())
         assert state.n_customers <= 16
     state = a_state(*((f"c{number}", "a", number) for number in range(16)), bounds=bounds)
-    state.forget("c14")
-    state.forget("c15")
+    state.forget(["c14"])
+    state.forget(["c15"])
     state.record("new", "a", 60 * DAY)
     assert set(state.customer_ids()) == {*(f"c{number}" for number in range(14)), "new"}
 
@@ -80,6 +102,46 @@ def test_a_second_meeting_is_the_latest_and_counts_no_more() -> None:
     state = a_state(("c1", "a", 0), ("c1", "a", 2))
     assert counts(state, 2) == [0.25]
     assert state.lasts()[0] == 2 * DAY
+
+
+def test_a_meeting_that_comes_late_is_not_when_the_customer_was_last_seen() -> None:
+    state = a_state(("c1", "a", 1), ("c1", "b", 5), ("c1", "c", 3))
+    row = state.customer_row("c1")
+    assert row is not None and state.seen(row) == (5 * DAY, 0)
+    late = a_state(("c1", "a", 2), ("c2", "b", 4), ("c1", "b", 6), ("c1", "c", 3))
+    row = late.customer_row("c1")
+    assert row is not None and late.seen(row) == (6 * DAY, 2 * DAY)
+
+
+def readers_of(state: LiveState, item_id: str) -> set[str]:
+    names = {state.customer_row(one): one for one in state.customer_ids()}
+    return {names[row] for row in state.readers(state.item_rows([item_id])).ravel().tolist() if row >= 0}
+
+
+def test_after_a_restore_who_comes_next_replaces_the_oldest_reader() -> None:
+    bounds = Bounds(n_items=10, n_customers=100, n_readers=4, n_recent=5)
+    whole = a_state(*((f"c{number}", "a", number) for number in range(11)), bounds=bounds)
+    snapshot = Snapshot(
+        log_counts=np.stack([whole.log_counts(place, 0.0) for place in range(2)], axis=1),
+        firsts=whole.firsts().copy(),
+        lasts=whole.lasts().copy(),
+        n_met=np.array([11]),
+        customers=np.array([8, 9, 10], np.int32),
+        items=np.zeros(3, np.int32),
+        seconds=np.array([8.0, 9.0, 10.0]) * DAY,
+    )
+    restored = LiveState.restored((1.0, 7.0), bounds, snapshot, ["a"], "c{}".format)
+    for number in range(11, 14):
+        for state in (whole, restored):
+            state.record(f"c{number}", "a", number * DAY)
+        assert (
+            readers_of(restored, "a")
+            == readers_of(whole, "a")
+            == {f"c{n}" for n in range(number - 3, number + 1)}
+        )
+    me = [state.customer_row("c13") for state in (whole, restored)]
+    weights = [s.likeness(row)[s.customer_row("c12")] for s, row in zip((whole, restored), me, strict=True)]
+    assert weights[0] == weights[1] == pytest.approx(1 / np.log2(2 + 14) / (1 + 4))
 
 
 def test_decades_of_events_under_a_half_life_of_an_hour_stay_finite() -> None:
@@ -129,7 +191,7 @@ def test_ten_times_as_many_items_and_customers_take_no_more_places() -> None:
     for number in range(400, 4_000):
         state.record(f"c{number}", f"i{number}", number * 60.0)
         if number % 50 == 0:
-            state.forget(f"c{number - 7}")
+            state.forget([f"c{number - 7}"])
             state.record(f"c{number - 7}", "back", number * 60.0)
         now = n_places(state)
         assert all(now[name] <= places for name, places in full.items())
