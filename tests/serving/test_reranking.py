@@ -85,6 +85,10 @@ def arranged(
     return [one.item.item_id for one in arrange(considered, request, subject(past), view, lists)]
 
 
+def offer(item_id: str, **fields: Any) -> Item:
+    return Item(item_id, kind=ItemKind.OFFER, **fields)
+
+
 def ids(some: Sequence[Candidate]) -> list[str]:
     return [candidate.item.item_id for candidate in some]
 
@@ -247,7 +251,9 @@ def test_how_many_are_considered_does_not_hang_on_the_wish_for_diversity() -> No
     ("one", "other"),
     [
         (Item("a", attributes={"series": "pensions"}), Item("b", attributes={"series": "pensions"})),
+        (Item("a", attributes={"series": 1}), Item("b", attributes={"series": 1})),
         (Item("a", title={"en": "Same"}), Item("b", title={"en": "Same", "zh": "b"})),
+        (offer("a", title={"en": "Same"}), offer("b", title={"en": "Same"})),
         (Item("a", url="https://x.example/1"), Item("b", url="https://x.example/1")),
     ],
 )
@@ -261,6 +267,10 @@ def test_a_series_and_a_duplicate_count_once_and_the_best_of_them_stays(one: Ite
     [
         (Item("a", attributes={"series": "pensions"}), Item("b", attributes={"series": "rates"})),
         (Item("a", attributes={"series": None}), Item("b", attributes={"series": None})),
+        (Item("a", attributes={"series": ""}), Item("b", attributes={"series": ""})),
+        (Item("a", attributes={"series": 1}), Item("b", attributes={"series": True})),
+        (Item("a", attributes={"series": 1}), Item("b", attributes={"series": 1.0})),
+        (offer("a", url="https://x.example/offers"), offer("b", url="https://x.example/offers")),
         (Item("a", title={"en": "Gift"}), Item("b", title={"de": "Gift"})),
         (Item("a", title={"en": ""}), Item("b", title={"en": ""})),
         (Item("a", title={"series": "x"}), Item("b", attributes={"series": "x"})),

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from recsvc.domain.items import Item
+from recsvc.domain.items import Item, ItemKind
 from recsvc.serving.candidate import Candidate
 
 SERIES = "series"
@@ -47,7 +47,8 @@ def first_of_its_kind(
 ) -> Iterator[Candidate]:
     """The candidates, of each series and of duplicates only the first, and none of what was `shown` before.
 
-    Items are one where they share `attributes["series"]`, the title in one locale, or the url.
+    Items are one where they share `attributes["series"]` or the title in one locale; articles also where they
+    share the url. That of an offer says little: many lead to the same landing page.
     """
     seen = {name for one in shown for name in _names(one.item)}
     for candidate in candidates:
@@ -60,8 +61,8 @@ def first_of_its_kind(
 def _names(item: Item) -> list[object]:
     """What no two items of a list may share. The kinds of names cannot be taken for each other."""
     names: list[object] = [(locale, title) for locale, title in item.title.items() if title]
-    if item.url:
+    if item.url and item.kind is ItemKind.CONTENT:
         names.append(item.url)
-    if item.attributes and (series := item.attributes.get(SERIES)) is not None:
-        names.append((SERIES, "", series))
+    if item.attributes and (series := item.attributes.get(SERIES)):
+        names.append((SERIES, type(series), series))  # Else 1, 1.0 and true would be one series.
     return names
