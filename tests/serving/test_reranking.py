@@ -189,6 +189,15 @@ def test_with_full_diversity_every_category_comes_before_any_comes_twice() -> No
     assert arranged(considered, 3, diversity=1) == ["i00", "i05", "i10"]
 
 
+def test_with_full_diversity_too_what_was_shown_or_is_like_something_dismissed_sinks() -> None:
+    tags = (["home"], ["home"], ["news"], ["news"])
+    considered = candidates([(one, tag) for one in ("saving", "travel") for tag in tags])
+    assert arranged(considered, 2, diversity=1) == ["i00", "i06"]
+    assert arranged(considered, 2, diversity=1, past=Past(shown={"i00": 1, "i06": 1})) == ["i01", "i07"]
+    view = make_view([Item("no", category="saving", tags=("home",))], None, revision=1)
+    assert arranged(considered, 2, diversity=1, past=Past(dismissed=("no",)), view=view) == ["i02", "i04"]
+
+
 def test_equals_stand_in_the_order_in_which_they_came() -> None:
     considered = [replace(one, score=1.0) for one in of_categories(*["saving"] * 8)]
     for diversity in (0.0, 0.5, 1.0):

@@ -31,6 +31,9 @@ __all__ = ["Pool", "after", "arrange", "consider", "requests_of_page"]
 
 _A_RUNG = 1_000.0  # More than all concerns together can cost.
 _OF_MEAN_LIKENESS = 0.2
+_BREAKS_TIES = (
+    1e-6  # Of what is equally unlike the list, the most relevant is taken, however strong the wish.
+)
 
 
 def arrange(
@@ -52,9 +55,10 @@ def arrange(
     mix = mix_of(subject.past, view, request.kind) if strength > 0 else {}
     weights = Weights.of(diversity=request.diversity, calibration=strength if mix else 0.0)
     codes, shares = coded([candidate.item.category for candidate in candidates], mix)
-    relevance = weights.relevance * relevance_of(candidates, request.limit, subject.past, view)
-    if keeps_order:
-        relevance -= _A_RUNG * _rungs(candidates)
+    relevance = relevance_of(candidates, request.limit, subject.past, view)
+    fall = _A_RUNG * _rungs(candidates) if keeps_order else np.zeros(len(candidates))
+    best = int((relevance - fall).argmax())  # No concern is worth a list that does not begin with the best.
+    relevance = max(weights.relevance, _BREAKS_TIES) * relevance - fall
     concerns: list[tuple[float, Concern]] = []
     if weights.likeness > 0:
         likeness_to = Likeness([candidate.item for candidate in candidates])
@@ -63,7 +67,6 @@ def arrange(
     if weights.mix > 0:
         concerns.append((weights.mix, Miscalibration(codes, shares)))
     openings = Openings(relevance, codes, most_of_a_category(request, lists))
-    best = int(relevance.argmax())  # No concern is worth a list that does not begin with the best.
     rows = choose_rows(openings, request.limit, concerns, begun_with=[best])
     if keeps_order:
         rows.sort(key=lambda row: (-relevance[row], row))
