@@ -32,7 +32,7 @@ from recsvc.serving.reason_texts import (
 from recsvc.serving.verification import Model
 
 NEW_FOR = timedelta(days=30)
-"""An item known to be older is not called new, whatever its age did for its score."""
+"""Only an item that is known to be younger is called new, whatever its age did for its score."""
 
 _PERSONAL = (Source.PERSONALISED, Source.FOLDED_IN)
 
@@ -107,7 +107,8 @@ def _code_of_rung(source: Source, may_be_new: bool, subject: Subject) -> str:
 
 
 def _may_be_new(item: Item, now: datetime) -> bool:
-    return item.published_at is None or now - item.published_at <= NEW_FOR
+    """Not what has no date, nor what is yet to be published."""
+    return item.published_at is not None and timedelta(0) <= now - item.published_at <= NEW_FOR
 
 
 def _because(

@@ -34,6 +34,7 @@ from recsvc.serving.verification import Model
 from .made_bundles import bundle_of
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+FRESH = Item("art", published_at=NOW)
 IDS = ["art", "bonds", "cash", "debt"]
 SHARES = {
     "fits_your_history": Shares(2.0, 0.5, 1.0, 0.1),
@@ -126,26 +127,36 @@ def test_the_parts_of_an_als_score_are_those_of_the_reference() -> None:
 
 @pytest.mark.parametrize("code", SHARES)
 def test_what_carried_a_score_most_is_its_reason(code: str) -> None:
-    candidate = Candidate(Item("art"), 1.0, Source.PERSONALISED, None, SHARES[code])
+    candidate = Candidate(FRESH, 1.0, Source.PERSONALISED, None, SHARES[code])
     (reason,) = reasons([candidate], a_subject({1: 1.0}), in_detail=False)
     assert (reason.code, reason.because) == (code, ())
 
 
 @pytest.mark.parametrize("order", list(permutations([3.0, 2.0, 1.0, 0.5]))[::3])
 def test_no_share_is_preferred_to_a_greater_one(order: tuple[float, ...]) -> None:
-    candidate = Candidate(Item("art"), 1.0, Source.FOLDED_IN, None, Shares(*order))
+    candidate = Candidate(FRESH, 1.0, Source.FOLDED_IN, None, Shares(*order))
     codes = ["fits_your_history", "read_by_people_like_you", "popular", "new"]
     (reason,) = reasons([candidate], a_subject({1: 1.0}), in_detail=False)
     assert reason.code == codes[int(np.argmax(order))]
 
 
-@pytest.mark.parametrize(("age", "code"), [(NEW_FOR, "new"), (NEW_FOR + timedelta(seconds=1), "popular")])
-def test_an_old_item_is_not_called_new(age: timedelta, code: str) -> None:
-    item = Item("art", published_at=NOW - age)
-    candidate = Candidate(item, 1.0, Source.PERSONALISED, None, SHARES["new"])
-    assert reasons([candidate], a_subject({1: 1.0}))[0].code == code
+@pytest.mark.parametrize(
+    ("published_at", "is_new"),
+    [
+        (NOW, True),
+        (NOW - NEW_FOR, True),
+        (NOW - NEW_FOR - timedelta(seconds=1), False),
+        (NOW + timedelta(seconds=1), False),
+        (None, False),
+    ],
+    ids=["now", "young", "old", "to come", "of no date"],
+)
+def test_only_what_is_known_to_be_young_is_called_new(published_at: datetime | None, is_new: bool) -> None:
+    item = Item("art", published_at=published_at)
+    of_shares = Candidate(item, 1.0, Source.PERSONALISED, None, SHARES["new"])
     of_catalogue = Candidate(item, 0.0, Source.EDITORIAL, None)
-    assert (reasons([of_catalogue], a_subject())[0].code == "new") == (code == "new")
+    given = [one.code for one in reasons([of_shares, of_catalogue], a_subject({1: 1.0}))]
+    assert given == (["new", "new"] if is_new else ["popular", "more_for_you"])
 
 
 @pytest.mark.parametrize("in_detail", [False, True])
