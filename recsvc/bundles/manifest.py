@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from recsvc.domain.items import ItemKind
 from recsvc.domain.profiles import Population
 
 FORMAT = 2
@@ -84,10 +85,13 @@ class PartFacts:
 class LiveFacts:
     """How what is live is weighed against what was trained, as a replay of the history chose it.
 
+    `kind` is that of the items that were met: the choice holds for them, and those of another kind are
+    ranked by what was trained alone.
     `weights` are by live part, `trained_weight` is of the model's standardised score; `n_learned` is how
     many first meetings they were chosen by. `metrics` is by contestant (blend, live, trained), then metric.
     """
 
+    kind: ItemKind
     half_life_days: float
     long_half_life_days: float
     weights: Mapping[str, float]

@@ -10,10 +10,12 @@ from rich.table import Table
 from recsvc.bundles.manifest import LiveFacts, Measured
 from recsvc.cli.reports import tell_table
 from recsvc.cli.terminal import say
+from recsvc.domain.items import ItemKind
 from recsvc.training.live_parts import LiveChoice
 
 _FIGURES = ("hit@10", "ndcg@10", "mrr")
 _MARKED = "blend"
+_NAMES = {ItemKind.CONTENT: "content", ItemKind.OFFER: "offers"}
 
 
 def live_json(choice: LiveChoice) -> Mapping[str, object]:
@@ -26,7 +28,7 @@ def tell_live(choice: LiveChoice) -> None:
     say(choice.why)
     if choice.facts:
         tell_table(_figures_table(choice.facts))
-        for name, told in live_rows(choice.facts)[:2]:
+        for name, told in live_rows(choice.facts)[:3]:
             say(f"{name}: {told}")
 
 
@@ -36,6 +38,7 @@ def live_rows(live: LiveFacts | None) -> Sequence[tuple[str, str]]:
         return (("live parts", "none: the trained model serves alone"),)
     weights = {**live.weights, "trained score": live.trained_weight}
     return (
+        ("live parts", f"rank {_NAMES[live.kind]}; what else there is, the trained model ranks alone"),
         ("half-lives", f"{_in_words(live.half_life_days)} and {_in_words(live.long_half_life_days)}"),
         ("live weights", ", ".join(f"{name} {weight:.3g}" for name, weight in weights.items() if weight)),
         *((f"ndcg@10 live, {name}", _interval(one["ndcg@10"])) for name, one in live.metrics.items()),
@@ -62,6 +65,7 @@ def _figures_table(live: LiveFacts) -> Table:
 
 def _facts_json(live: LiveFacts) -> Mapping[str, object]:
     return {
+        "kind": live.kind,
         "half_life_days": live.half_life_days,
         "long_half_life_days": live.long_half_life_days,
         "weights": live.weights,

@@ -13,8 +13,8 @@ from recsvc.errors import NotFoundError
 from recsvc.serving.answers import ItemList
 from recsvc.serving.candidates import Candidate, open_to, popular, ranked
 from recsvc.serving.engine import show_item
+from recsvc.serving.live_access import Live, LiveStates, made_with_live
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
-from recsvc.serving.live_ranking import Live, LiveStates, made_with_live
 from recsvc.serving.past import NO_PAST
 from recsvc.serving.verification import Model
 

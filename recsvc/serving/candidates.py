@@ -5,8 +5,9 @@ first and goes down while the slate is not full. Where there are many items it f
 shortlist of the highest rung, which saves the scoring of all the others. Items that came after the training
 stand on the highest rung too, where the model can tell from what they are who might take them.
 
-Where it is known what is live, the highest rung begins with a shortlist that blends that with what was
-trained, and the popular rung with what is popular now.
+Where it is known what is live, the popular rung begins with what is popular now. The highest rung begins with
+a shortlist that blends that with what was trained, for items of the kind that a replay weighed the two on;
+those of another kind are ranked as the model alone ranks them.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from recsvc.policy import Policy
 from recsvc.serving.candidate import Candidate, Shares
 from recsvc.serving.cold_items import ColdItems
 from recsvc.serving.customers import Subject
+from recsvc.serving.live_access import Live, Weighing
 from recsvc.serving.live_catalogue import CatalogueView
-from recsvc.serving.live_ranking import Live, Open, popular_now, shortlisted
+from recsvc.serving.live_popularity import Open, popular_now
+from recsvc.serving.live_ranking import shortlisted
 from recsvc.serving.past import NO_PAST, Past
 from recsvc.serving.scoring import Shortlist
 from recsvc.serving.scoring.parts import RowArray
@@ -61,8 +64,9 @@ def rankings(
         return
     open_items = open_to(past, kind, model, view)
     blended: list[Candidate] = []
-    if live is not None and (_is_personal(subject, model) or live.knows(subject.live_id)):
-        blended = _blended(open_items, subject, model, live)
+    weighing = live.weighing_of(kind) if live is not None else None
+    if live and weighing and (_is_personal(subject, model) or live.knows(subject.live_id)):
+        blended = _blended(open_items, subject, model, live, weighing)
         yield iter(blended)
     elif model.shortlist is not None and len(open_items.rows) >= _MANY_ITEMS and _is_personal(subject, model):
         yield _of_shortlist(open_items, model.shortlist, subject, model)
@@ -86,13 +90,15 @@ def _is_personal(subject: Subject, model: Model) -> bool:
     return model.scorer.is_personal and len(subject.past.history) > 0
 
 
-def _blended(open_items: Open, subject: Subject, model: Model, live: Live) -> list[Candidate]:
+def _blended(
+    open_items: Open, subject: Subject, model: Model, live: Live, weighing: Weighing
+) -> list[Candidate]:
     """The beginning of the highest rung where what is live counts too."""
     history = subject.past.history
     trained = TrainedScores(model.scorer, history) if len(history) else NoOpinion(model.bundle.popularity)
     is_folded_in = subject.past.is_folded_in or not len(history)
     source = Source.FOLDED_IN if is_folded_in else Source.PERSONALISED
-    return shortlisted(live, subject.live_id, open_items, trained, source)
+    return shortlisted(live, weighing, subject.live_id, open_items, trained, source)
 
 
 def _of_shortlist(

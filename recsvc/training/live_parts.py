@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.bundles.manifest import LiveFacts, Measured
+from recsvc.domain.items import ItemKind
 from recsvc.errors import TrainingError
 from recsvc.live.places import Rows
 from recsvc.live.scoring import PARTS
@@ -167,7 +168,7 @@ def _choose(
     chosen = fit_blend(mixed)
     if chosen is None or not any(chosen.weights[: len(PARTS)]):
         return _none(f"none pays beside the trained score; {compared}")
-    facts = _facts(chosen, half_life, len(mixed), metrics)
+    facts = _facts(chosen, half_life, len(mixed), metrics, material.kind)
     return LiveChoice(facts, f"live parts count: {compared}", _arrays(facts, stage.stream, material))
 
 
@@ -186,10 +187,15 @@ def _compared(metrics: Mapping[str, Mapping[str, Measured]]) -> str:
 
 
 def _facts(
-    chosen: PrunedFit, half_life: float, n_learned: int, metrics: Mapping[str, Mapping[str, Measured]]
+    chosen: PrunedFit,
+    half_life: float,
+    n_learned: int,
+    metrics: Mapping[str, Mapping[str, Measured]],
+    kind: ItemKind,
 ) -> LiveFacts:
     *weights, trained = (round(weight, _DIGITS) for weight in chosen.weights)
     return LiveFacts(
+        kind=kind,
         half_life_days=half_life,
         long_half_life_days=longer_than(half_life)[chosen.long],
         weights=dict(zip(PARTS, weights, strict=True)),

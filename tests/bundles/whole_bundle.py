@@ -11,6 +11,7 @@ from recsvc.bundles.id_table import IdTable
 from recsvc.bundles.layouts import LIVE_PARTS
 from recsvc.bundles.manifest import GoldenQuery, LiveFacts, Measured, PartFacts, RowCounts
 from recsvc.bundles.opening import open_bundle
+from recsvc.domain.items import ItemKind
 from recsvc.serving.scoring import make_scorer
 
 from ..serving.made_bundles import bundle_of, history_of
@@ -31,6 +32,7 @@ PARTS = tuple(PartFacts(name, 0.125, parameters) for name, parameters in PARAMET
 N_FACTORS, N_PROPOSALS = 4, 3
 FEATURES = ("category:saving", "item", "word:fund")
 LIVE = LiveFacts(
+    kind=ItemKind.CONTENT,
     half_life_days=0.25,
     long_half_life_days=7.0,
     weights={name: 0.5 for name in LIVE_PARTS},

@@ -46,6 +46,7 @@ def test_a_training_tells_what_live_parts_count_and_so_does_the_shelf(home: Path
     live = recsvc("train", "--events", events, "--json").report["live"]
     chosen = live["chosen"]
     assert live["why"].startswith("live parts count: ndcg@10 ")
+    assert chosen["kind"] == "content"
     assert set(chosen["metrics"]) == {"blend", "live", "trained"} and set(chosen["weights"]) == set(PARTS)
     for figures in chosen["metrics"].values():
         for name in ("hit@10", "ndcg@10", "mrr"):
@@ -53,7 +54,15 @@ def test_a_training_tells_what_live_parts_count_and_so_does_the_shelf(home: Path
             assert 0 <= low <= figures[name] <= high <= 1
     assert 0 < chosen["half_life_days"] < chosen["long_half_life_days"] and chosen["learned_from"] >= 150
     told = recsvc("train", "--events", events, "--seed", "2").err
-    for word in ("live parts count", "half-lives: ", "live weights: ", "→ blend", "trained", "ndcg@10"):
+    for word in (
+        "live parts count",
+        "live parts: rank content; ",
+        "half-lives: ",
+        "live weights: ",
+        "→ blend",
+        "trained",
+        "ndcg@10",
+    ):
         assert word in told
     sheet = recsvc("models", "show", "champion").out
     assert "half-lives" in sheet and "ndcg@10 live, trained" in sheet

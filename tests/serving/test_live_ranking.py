@@ -26,8 +26,9 @@ from recsvc.live.state import Bounds, LiveState
 from recsvc.serving.candidates import Candidate, rankings
 from recsvc.serving.customers import Subject
 from recsvc.serving.engine import Engine
+from recsvc.serving.live_access import Live, Weighing
 from recsvc.serving.live_catalogue import CatalogueView, make_view
-from recsvc.serving.live_ranking import MOST_NEWS, Live
+from recsvc.serving.live_popularity import MOST_NEWS
 from recsvc.serving.live_shares import LEAST_RIVALS
 from recsvc.serving.past import NO_PAST, Past
 from recsvc.serving.scoring import make_scorer
@@ -37,7 +38,7 @@ from recsvc.training.blending import standardised
 from recsvc.training.prequential.ranking import shortlisted
 from recsvc.training.prequential.stream import Occasion
 
-from ..small_bank import CONTENT, POLICY
+from ..small_bank import CONTENT, OFFER, POLICY
 from .made_bundles import bundle_of, history_of
 
 N_ITEMS = 200
@@ -103,7 +104,7 @@ def live_of(
 ) -> Live:
     by_part = {**dict.fromkeys(PARTS, 0.0), **(weights or WEIGHTS)}
     model = LiveModel(0.25, 7.0, tuple(by_part[name] for name in PARTS))
-    return Live(model, trained_weight, state, NOW, NOW)
+    return Live(Weighing(CONTENT, model, trained_weight), state, NOW, NOW)
 
 
 def subject(
@@ -147,7 +148,7 @@ def test_the_list_is_the_one_that_the_replay_judges() -> None:
     met = frozenset(IDS[row] for row in HISTORY)
     judged = shortlisted(state, Occasion("c4", "i001", NOW, met), HalfLives(0, 1))
     live = live_of(state)
-    order = np.argsort(-(judged.parts @ np.array(live.model.weights)), kind="stable")
+    order = np.argsort(-(judged.parts @ np.array(live.weighing.model.weights)), kind="stable")
     wanted = [state.item_ids[row] for row in judged.rows[order]]
     shown = ranking(model, live, subject("c4", HISTORY))[:SHORTLIST_LENGTH]
     assert ids(shown) == wanted
@@ -165,7 +166,7 @@ def test_the_trained_score_counts_in_deviations_from_its_mean_as_training_has_it
     for one in ranking(model, live, subject("c4", HISTORY))[:SHORTLIST_LENGTH]:
         (parts,) = part_scores(state, "c4", state.rows_of([one.item.item_id]), HalfLives(0, 1), NOW)
         assert one.row is not None
-        by_live = float(parts @ np.array(live.model.weights))
+        by_live = float(parts @ np.array(live.weighing.model.weights))
         assert one.score == pytest.approx(by_live + 1.5 * of_all[one.row], rel=1e-4, abs=1e-4)
 
 
@@ -185,6 +186,24 @@ def test_shares_make_up_what_a_score_is_above_those_it_stands_against() -> None:
         of_all = [getattr(one.shares, name) for one in shown]
         assert np.std(of_all) > 0
         assert np.mean(of_all[:LEAST_RIVALS]) < max(of_all[:LEAST_RIVALS])
+
+
+def test_what_was_weighed_on_one_kind_orders_no_other() -> None:
+    """Offers are ranked as the model alone ranks them, and who has no history gets the hottest of them."""
+    model, state = a_model(a_bundle()), a_state(4)
+    offers = [Item(one, OFFER) for one in IDS[:50]]
+    for n in range(40):
+        state.record(f"d{n}", "i040", NOW - HOUR)
+    live = live_of(state, 0.5)
+    for who in (subject("c4", HISTORY), subject("c4", {0: 1.0, 60: 1.0})):
+        with_live, alone = (ranking(model, one, who, offers, OFFER) for one in (live, None))
+        personal = [one for one in with_live if one.source is Source.PERSONALISED]
+        assert personal and personal == [one for one in alone if one.source is Source.PERSONALISED]
+        assert not any(one.shares for one in with_live)
+        assert any(one.shares for one in ranking(model, live, who, offers))
+    for who in (subject("c4"), subject("stranger"), subject(None)):
+        first, *_ = ranking(model, live, who, offers, OFFER)
+        assert (first.item.item_id, first.source) == ("i040", Source.POPULAR)
 
 
 def place_of(item_id: str, candidates: Sequence[Candidate]) -> int:
@@ -390,7 +409,7 @@ def test_a_live_state_that_is_broken_leaves_the_lists_as_if_there_were_none() ->
 
         moment = NOW
 
-    facts = LiveFacts(0.25, 7.0, {**dict.fromkeys(PARTS, 0.0), **WEIGHTS}, 0.5, 200, {})
+    facts = LiveFacts(CONTENT, 0.25, 7.0, {**dict.fromkeys(PARTS, 0.0), **WEIGHTS}, 0.5, 200, {})
     plain = a_bundle()
     bundle = replace(plain, manifest=replace(plain.manifest, live=facts))
     standing = Standing(a_model(bundle), make_view((), bundle, revision=1), subject("c4", HISTORY))

@@ -82,6 +82,7 @@ def test_where_everybody_reads_the_news_what_is_live_counts() -> None:
     choice = chosen_from(Source(news()))
     facts = choice.facts
     assert facts is not None and choice.why.startswith("live parts count: ndcg@10 ")
+    assert facts.kind is ItemKind.CONTENT
     assert facts.weights.keys() == set(PARTS) and any(facts.weights.values())
     assert min(facts.trained_weight, *(facts.weights[name] for name in NEVER_NEGATIVE)) >= 0
     assert facts.n_learned >= LEAST_REPLAYED

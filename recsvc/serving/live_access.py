@@ -1,0 +1,109 @@
+"""What is live for one request. In: the live states, a model, a moment. Out: a state and its weights.
+
+Whatever goes wrong with what is live, there is an answer without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+import structlog
+
+from recsvc.domain.items import ItemKind
+from recsvc.live.scoring import LiveModel
+from recsvc.live.state import LiveState
+from recsvc.serving.live_snapshot import live_model_of
+from recsvc.serving.verification import Model
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+AT_MOST_AGE_SECONDS = 0.05
+"""So long an answer goes by the last look into the store. What this worker took in itself is read at once."""
+
+
+class Reading(Protocol):
+    """A live state that nobody changes meanwhile, and the moment to score it at, seconds since 1970."""
+
+    @property
+    def state(self) -> LiveState: ...
+
+    @property
+    def moment(self) -> float: ...
+
+
+class LiveStates(Protocol):
+    """Has a live state for each model that serves."""
+
+    def reading(
+        self, model: Model | None, *, at_most_age_seconds: float = ...
+    ) -> AbstractContextManager[Reading | None]:
+        """The state of the model, no older than the age; None while it is not there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """How what is live is weighed against what was trained, as a replay chose it: for items of one kind."""
+
+    kind: ItemKind
+    model: LiveModel
+    trained_weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What is live for a request at `now`; `at` is the time of the latest event. Seconds since 1970."""
+
+    weighing: Weighing
+    state: LiveState
+    at: float
+    now: float
+
+    def weighing_of(self, kind: ItemKind) -> Weighing | None:
+        """How items of the kind are weighed for a customer; None where the model ranks them alone."""
+        return self.weighing if self.weighing.kind is kind else None
+
+    def knows(self, customer_id: str | None) -> bool:
+        """Whether anything was recorded of the customer; None is nobody."""
+        return customer_id is not None and self.state.customer_row(customer_id) is not None
+
+
+@contextmanager
+def live_of(states: LiveStates | None, model: Model | None, now: datetime) -> Iterator[Live | None]:
+    """What is live for a model, for as long as it is read; None where the model has no live parts."""
+    weighing = weighing_of(model)
+    if states is None or weighing is None:
+        yield None
+        return
+    with states.reading(model, at_most_age_seconds=AT_MOST_AGE_SECONDS) as reading:
+        if reading is None:
+            yield None
+        else:
+            yield Live(weighing, reading.state, reading.moment, now.timestamp())
+
+
+def made_with_live(
+    states: LiveStates | None, model: Model | None, now: datetime, make: Callable[[Live | None], T]
+) -> T:
+    """What is made of what is live; whatever goes wrong with it, what is made without it."""
+    try:
+        with live_of(states, model, now) as live:
+            return make(live)
+    except Exception as error:
+        log.warning("live_state_unusable", reason=repr(error))
+    return make(None)
+
+
+def weighing_of(model: Model | None) -> Weighing | None:
+    """What the bundle of the model says of it; None where nothing live counts."""
+    facts = model.bundle.manifest.live if model is not None else None
+    chosen = live_model_of(model.bundle.manifest) if model is not None else None
+    if facts is None or chosen is None:
+        return None
+    return Weighing(facts.kind, chosen, facts.trained_weight)
