@@ -63,7 +63,9 @@ def with_reactions(
     lists = policy.lists
     shown = _left_alone(lately, until=now - timedelta(minutes=lists.page_minutes))
     dismissed = _turned_down(known, policy, since=now - timedelta(days=lists.like_dismissed_days))
-    return replace(past, shown=shown, dismissed=dismissed)
+    # A no of before the training is known for good, and that it was taken back is known to the model alone.
+    still = tuple(item_id for item_id in dismissed if item_id in past.suppressed)
+    return replace(past, shown=shown, dismissed=still)
 
 
 def _left_alone(lately: Sequence[Interaction], *, until: datetime) -> Mapping[str, int]:

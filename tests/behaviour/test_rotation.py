@@ -131,11 +131,26 @@ def test_items_like_one_that_was_dismissed_sink_for_a_while(plain: World) -> Non
     assert order() == ["alike", "other"]
 
 
+def dismissed_by(world: World, customer_id: str) -> tuple[str, ...]:
+    """Those whose like sinks for the customer."""
+    model, view = world.catalogue.model_and_view()
+    subject = SubjectReader(world.customers, world.events, world.policy).read(
+        customer_id, channel=Channel.WEB, model=model, items=view.items, now=world.now
+    )
+    return subject.past.dismissed
+
+
 def test_a_dismissal_that_was_taken_back_makes_nothing_sink(plain: World) -> None:
     first = ids(plain.slate(CONTENT, "nobody", limit=100))
     plain.did("nobody", "dismiss", first[0])
+    assert dismissed_by(plain, "nobody") == (first[0],)
     plain.did("nobody", "like", first[0], after=timedelta(seconds=1))
-    subject = SubjectReader(plain.customers, plain.events, plain.policy).read(
-        "nobody", channel=Channel.WEB, model=None, items=plain.catalogue.view.items, now=plain.now
-    )
-    assert subject.past.dismissed == ()
+    assert dismissed_by(plain, "nobody") == ()
+
+
+def test_nor_does_one_that_was_taken_back_before_the_training(plain: World) -> None:
+    before = ids(plain.slate(CONTENT, HOT))
+    plain.did(HOT, "dismiss", before[0], after=-72 * HOURS)
+    plain.did(HOT, "like", before[0], after=-48 * HOURS)
+    assert dismissed_by(plain, HOT) == ()
+    assert ids(plain.slate(CONTENT, HOT)) == before
