@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from heapq import merge
 
 from recsvc.bundles.bundle import Bundle
 from recsvc.domain.customers import Customer
-from recsvc.domain.interactions import STANDING_TYPES, Interaction, Known
+from recsvc.domain.interactions import IMPRESSION, STANDING_TYPES, Interaction, Known
 from recsvc.domain.items import Channel, Item
 from recsvc.domain.records import Versioned
 from recsvc.errors import StoreError
@@ -24,7 +25,7 @@ from recsvc.serving.protocols import CustomerDirectory, EventHistory
 from recsvc.serving.verification import Model
 
 MAX_RECENT = 200
-MAX_LATELY = 200  # Of a customer's last day: a page of ten that is looked at twenty times.
+MAX_SHOWN = 1_000  # Impressions of the hours for which they count: ten lists of a hundred.
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class SubjectReader:
         rules = policy.interaction_types
         # What says nothing for or against an item must not push out what does.
         self._says_nothing = frozenset(name for name in rules if rules[name].strength == 0)
+        self._is_done = frozenset(rules) - {IMPRESSION}
 
     def read(
         self,
@@ -136,14 +138,23 @@ class SubjectReader:
         )
 
     def _lately(self, customer_id: str, now: datetime) -> Sequence[Interaction]:
-        """All that happened while impressions count, whatever the model knows of it."""
+        """What happened while impressions count, whatever the model knows of it, oldest first.
+
+        What was shown and what was done are asked for apart, so that neither pushes out the other.
+        """
         hours = self._policy.lists.rotation_hours
         if not hours:
             return ()
         since = now - timedelta(hours=hours)
-        return self._events.known(
-            customer_id, occurred_after=since, received_after=None, limit=MAX_LATELY
+        shown = self._events.known(
+            customer_id, occurred_after=since, received_after=None, limit=MAX_SHOWN, ignoring=self._is_done
         ).interactions
+        if not shown:
+            return ()
+        done = self._events.known(
+            customer_id, occurred_after=since, received_after=None, limit=MAX_RECENT, ignoring=(IMPRESSION,)
+        ).interactions
+        return tuple(merge(shown, done, key=lambda one: (one.occurred_at, one.event_id)))
 
     def _past(
         self,

@@ -12,7 +12,8 @@ from recsvc.domain.customers import Consents, Customer
 from recsvc.domain.items import Channel, Item
 from recsvc.domain.slates import Source
 from recsvc.policy import Policy
-from recsvc.serving.customers import MAX_RECENT, SubjectReader
+from recsvc.serving.customers import MAX_RECENT, MAX_SHOWN, SubjectReader
+from recsvc.serving.past import Past
 
 from ..small_bank import CONTENT, OFFER, POLICY, World, ids
 
@@ -30,6 +31,13 @@ def world_like(world: World, policy: Policy) -> World:
     return World(
         world.registry.folder, items=world.items.items(), customers=world.customers.each(), policy=policy
     )
+
+
+def past_of(world: World, customer_id: str) -> Past:
+    """What lists know of the customer."""
+    model, view = world.catalogue.model_and_view()
+    reader = SubjectReader(world.customers, world.events, world.policy)
+    return reader.read(customer_id, channel=Channel.WEB, model=model, items=view.items, now=world.now).past
 
 
 @pytest.fixture
@@ -82,6 +90,23 @@ def test_an_item_that_was_touched_does_not_sink(plain: World) -> None:
     assert after[0] == before[0] and after != before
 
 
+def test_a_day_of_many_lists_and_of_much_that_was_done_forgets_nothing(plain: World) -> None:
+    best, *others = ids(plain.slate(CONTENT, HOT, limit=20))
+    plain.did(HOT, "impression", best, after=-4 * HOURS)
+    plain.did(HOT, "impression", *(others * MAX_SHOWN)[: MAX_SHOWN - 1], after=-3 * HOURS)
+    plain.did(HOT, "transaction", *["elsewhere"] * MAX_SHOWN, after=-2 * HOURS)
+    assert past_of(plain, HOT).shown[best] == 1
+    plain.did(HOT, "impression", "one-more", after=-1 * HOURS)
+    assert best not in past_of(plain, HOT).shown  # The bound that the policy states.
+
+
+def test_many_impressions_do_not_push_out_what_was_done(plain: World) -> None:
+    plain.did(HOT, "impression", "a0001", after=-4 * HOURS)
+    plain.did(HOT, "click", "a0001", after=-3 * HOURS)
+    plain.did(HOT, "impression", *["a0002"] * 2 * MAX_RECENT, after=-2 * HOURS)
+    assert past_of(plain, HOT).shown == {"a0002": 2 * MAX_RECENT}
+
+
 def test_the_policy_may_leave_it_out(world: World) -> None:
     still = world_like(world, policy_with(rotation_hours=0))
     before = ids(still.slate(CONTENT, HOT))
@@ -131,26 +156,17 @@ def test_items_like_one_that_was_dismissed_sink_for_a_while(plain: World) -> Non
     assert order() == ["alike", "other"]
 
 
-def dismissed_by(world: World, customer_id: str) -> tuple[str, ...]:
-    """Those whose like sinks for the customer."""
-    model, view = world.catalogue.model_and_view()
-    subject = SubjectReader(world.customers, world.events, world.policy).read(
-        customer_id, channel=Channel.WEB, model=model, items=view.items, now=world.now
-    )
-    return subject.past.dismissed
-
-
 def test_a_dismissal_that_was_taken_back_makes_nothing_sink(plain: World) -> None:
     first = ids(plain.slate(CONTENT, "nobody", limit=100))
     plain.did("nobody", "dismiss", first[0])
-    assert dismissed_by(plain, "nobody") == (first[0],)
+    assert past_of(plain, "nobody").dismissed == (first[0],)
     plain.did("nobody", "like", first[0], after=timedelta(seconds=1))
-    assert dismissed_by(plain, "nobody") == ()
+    assert past_of(plain, "nobody").dismissed == ()
 
 
 def test_nor_does_one_that_was_taken_back_before_the_training(plain: World) -> None:
     before = ids(plain.slate(CONTENT, HOT))
     plain.did(HOT, "dismiss", before[0], after=-72 * HOURS)
     plain.did(HOT, "like", before[0], after=-48 * HOURS)
-    assert dismissed_by(plain, HOT) == ()
+    assert past_of(plain, HOT).dismissed == ()
     assert ids(plain.slate(CONTENT, HOT)) == before
