@@ -29,7 +29,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
     POPULAR_WITH_PEOPLE_LIKE_YOU: {"en": "Popular with people like you", "zh": "在与您相似的客户中很受欢迎"},
     POPULAR: {"en": "Popular now", "zh": "当前热门"},
     NEW: {"en": "New", "zh": "最新发布"},
-    MORE_FOR_YOU: {"en": "More for you", "zh": "更多推荐"},
+    MORE_FOR_YOU: {"en": "You may like this", "zh": "您可能感兴趣"},
     OUR_PICK: {"en": "Our pick", "zh": "编辑推荐"},
 }
 

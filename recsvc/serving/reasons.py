@@ -1,13 +1,14 @@
 """Why an item is on the slate. In: a candidate, what carried its score. Out: a code and a sentence.
 
-What carried a score most is its reason, and nothing else is ever said. Of a customer of whom nothing may be
-known, nothing is: such a reason names no history, and nobody who is like them.
+What carried a score most, of what is true of the item, is its reason; where nothing is, the reason is a
+neutral one. Of a customer of whom nothing may be known, nothing is: such a reason names no history, and
+nobody who is like them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from operator import itemgetter
 
 import numpy as np
@@ -18,6 +19,7 @@ from recsvc.live.state import LiveState
 from recsvc.serving.candidate import Candidate, Shares
 from recsvc.serving.customers import Subject
 from recsvc.serving.drivers import neighbours_drivers, trained_drivers
+from recsvc.serving.grounds import Grounds
 from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.reason_texts import (
     BECAUSE_YOU_READ,
@@ -30,9 +32,6 @@ from recsvc.serving.reason_texts import (
     text_of,
 )
 from recsvc.serving.verification import Model
-
-NEW_FOR = timedelta(days=30)
-"""Only an item that is known to be younger is called new, whatever its age did for its score."""
 
 _PERSONAL = (Source.PERSONALISED, Source.FOLDED_IN)
 
@@ -53,7 +52,7 @@ def explain(
     Args:
         state: the live state that neighbours were found in; None where the scores are the model's alone.
     """
-    codes = _codes(chosen, subject, model, now)
+    codes = _codes(chosen, model, Grounds(subject, model, view, now, state))
     because = _because(chosen, codes, subject, model, view, state) if in_detail and model else {}
     return [
         _reason(code, because.get(one.item.item_id, ()), view, locale)
@@ -61,12 +60,10 @@ def explain(
     ]
 
 
-def _codes(chosen: Sequence[Candidate], subject: Subject, model: Model | None, now: datetime) -> list[str]:
-    """For each candidate the code of what carried its score most, as far as the shares tell."""
+def _codes(chosen: Sequence[Candidate], model: Model | None, grounds: Grounds) -> list[str]:
+    """For each candidate the code of what carried its score most, of all that is true of it."""
     return [
-        _code_of_shares(shares, _may_be_new(one.item, now), subject)
-        if shares is not None
-        else _code_of_rung(one.source, _may_be_new(one.item, now), subject)
+        _code_of_shares(one, shares, grounds) if shares is not None else _code_of_rung(one, grounds)
         for one, shares in zip(chosen, _shares(chosen, model), strict=True)
     ]
 
@@ -89,26 +86,24 @@ def _shares(chosen: Sequence[Candidate], model: Model | None) -> list[Shares | N
     return shares
 
 
-def _code_of_shares(shares: Shares, may_be_new: bool, subject: Subject) -> str:
-    by_share = [(shares.popularity, POPULAR)]
-    if may_be_new:
+def _code_of_shares(candidate: Candidate, shares: Shares, grounds: Grounds) -> str:
+    by_share = []
+    if grounds.is_met(candidate):
+        by_share.append((shares.popularity, POPULAR))
+    if grounds.is_new(candidate.item):
         by_share.append((shares.newness, NEW))
-    if _is_known(subject):
+    if grounds.is_known:
         by_share += [(shares.trained, FITS_YOUR_HISTORY), (shares.neighbours, READ_BY_PEOPLE_LIKE_YOU)]
-    greatest, code = max(by_share, key=itemgetter(0))  # The first of equals.
+    greatest, code = max(by_share, key=itemgetter(0), default=(0.0, MORE_FOR_YOU))  # The first of equals.
     return code if greatest > 0 else MORE_FOR_YOU
 
 
-def _code_of_rung(source: Source, may_be_new: bool, subject: Subject) -> str:
-    if source is Source.EDITORIAL:
-        return NEW if may_be_new else MORE_FOR_YOU
-    is_of_segment = source is Source.SEGMENT_POPULAR and subject.segment is not None
-    return POPULAR_WITH_PEOPLE_LIKE_YOU if is_of_segment else POPULAR
-
-
-def _may_be_new(item: Item, now: datetime) -> bool:
-    """Not what has no date, nor what is yet to be published."""
-    return item.published_at is not None and timedelta(0) <= now - item.published_at <= NEW_FOR
+def _code_of_rung(candidate: Candidate, grounds: Grounds) -> str:
+    if candidate.source is Source.EDITORIAL:
+        return NEW if grounds.is_new(candidate.item) else MORE_FOR_YOU
+    if candidate.source is Source.SEGMENT_POPULAR and grounds.is_popular_in_segment(candidate):
+        return POPULAR_WITH_PEOPLE_LIKE_YOU
+    return POPULAR if grounds.is_popular(candidate) else MORE_FOR_YOU
 
 
 def _because(
@@ -142,8 +137,3 @@ def _reason(code: str, because: tuple[str, ...], view: CatalogueView, locale: st
 
 def _title_of(item: Item | None, locale: str) -> str | None:
     return (text_in(item.title, locale) or "").strip() or None if item else None
-
-
-def _is_known(subject: Subject) -> bool:
-    """Whether there is a history that may be spoken of."""
-    return len(subject.past.history) > 0 or bool(subject.past.used)

@@ -24,10 +24,11 @@ from recsvc.serving.candidate import Candidate, Shares
 from recsvc.serving.cold_items import ColdItems
 from recsvc.serving.customers import Subject
 from recsvc.serving.drivers import MAX_NAMED
+from recsvc.serving.grounds import NEW_FOR
 from recsvc.serving.live_catalogue import CatalogueView, make_view
 from recsvc.serving.past import NO_PAST, Past
 from recsvc.serving.reason_texts import TEXTS, text_of
-from recsvc.serving.reasons import NEW_FOR, explain
+from recsvc.serving.reasons import explain
 from recsvc.serving.scoring import make_scorer
 from recsvc.serving.verification import Model
 
@@ -128,7 +129,7 @@ def test_the_parts_of_an_als_score_are_those_of_the_reference() -> None:
 @pytest.mark.parametrize("code", SHARES)
 def test_what_carried_a_score_most_is_its_reason(code: str) -> None:
     candidate = Candidate(FRESH, 1.0, Source.PERSONALISED, None, SHARES[code])
-    (reason,) = reasons([candidate], a_subject({1: 1.0}), in_detail=False)
+    (reason,) = reasons([candidate], a_subject({1: 1.0}), a_model([[1, 0], [0, 1]]), in_detail=False)
     assert (reason.code, reason.because) == (code, ())
 
 
@@ -136,7 +137,7 @@ def test_what_carried_a_score_most_is_its_reason(code: str) -> None:
 def test_no_share_is_preferred_to_a_greater_one(order: tuple[float, ...]) -> None:
     candidate = Candidate(FRESH, 1.0, Source.FOLDED_IN, None, Shares(*order))
     codes = ["fits_your_history", "read_by_people_like_you", "popular", "new"]
-    (reason,) = reasons([candidate], a_subject({1: 1.0}), in_detail=False)
+    (reason,) = reasons([candidate], a_subject({1: 1.0}), a_model([[1, 0], [0, 1]]), in_detail=False)
     assert reason.code == codes[int(np.argmax(order))]
 
 
@@ -155,8 +156,74 @@ def test_only_what_is_known_to_be_young_is_called_new(published_at: datetime | N
     item = Item("art", published_at=published_at)
     of_shares = Candidate(item, 1.0, Source.PERSONALISED, None, SHARES["new"])
     of_catalogue = Candidate(item, 0.0, Source.EDITORIAL, None)
-    given = [one.code for one in reasons([of_shares, of_catalogue], a_subject({1: 1.0}))]
+    model = a_model([[1, 0], [0, 1]])
+    given = [one.code for one in reasons([of_shares, of_catalogue], a_subject({1: 1.0}), model)]
     assert given == (["new", "new"] if is_new else ["popular", "more_for_you"])
+
+
+def counted(counts: dict[str, float], **more: Any) -> tuple[Model, CatalogueView]:
+    """A model that counted these items by their interactions, and a view of them and more."""
+    model = a_model(np.eye(len(counts)))
+    popularity = np.array(list(counts.values()), dtype=np.float32)
+    bundle = replace(model.bundle, arrays={**model.bundle.arrays, "popularity": popularity})
+    return replace(model, bundle=bundle), make_view([Item(one) for one in more], bundle, revision=1)
+
+
+def a_state(meetings: dict[str, int], at: float = 1.0) -> LiveState:
+    state = LiveState((0.25, 7.0))
+    for item_id, n in meetings.items():
+        for reader in range(n):
+            state.record(f"r{reader}", item_id, at)
+    return state
+
+
+@pytest.mark.parametrize("state", [None, a_state({"bonds": 1})], ids=["trained", "live"])
+@pytest.mark.parametrize("source", [Source.PERSONALISED, Source.POPULAR, Source.SEGMENT_POPULAR])
+def test_what_nobody_ever_met_is_not_called_popular(source: Source, state: LiveState | None) -> None:
+    model, view = counted({"art": 0.0, "bonds": 3.0}, unheard_of=True)
+    shares = SHARES["popular"] if source is Source.PERSONALISED else None
+    chosen = [
+        Candidate(Item("art"), 1.0, source, 0, shares),
+        Candidate(Item("unheard_of"), 1.0, source, None, shares),
+    ]
+    for subject in (a_subject(), a_subject({1: 1.0})):
+        for reason in reasons(chosen, subject, model, view=view, state=state):
+            assert reason.code not in ("popular", "popular_with_people_like_you")
+
+
+def test_on_the_popular_rung_only_the_upper_half_is_called_popular() -> None:
+    model, view = counted({"art": 9.0, "bonds": 8.0, "cash": 2.0, "debt": 1.0})
+    chosen = [Candidate(Item(one), 1.0, Source.POPULAR, row) for row, one in enumerate(IDS)]
+    trained = [one.code for one in reasons(chosen, a_subject(), model, view=view)]
+    assert trained == ["popular", "popular", "more_for_you", "more_for_you"]
+    # What is live counts, as far as there is anything: of cash and debt there is.
+    state = a_state({"cash": 5, "debt": 2})
+    live = [one.code for one in reasons(chosen, a_subject(), model, view=view, state=state)]
+    assert live == ["more_for_you", "more_for_you", "popular", "popular"]
+    state = a_state({"cash": 5, "debt": 2, "bonds": 1, "art": 1})
+    live = [one.code for one in reasons(chosen, a_subject(), model, view=view, state=state)]
+    assert live == ["more_for_you", "more_for_you", "popular", "popular"]
+
+
+def test_offers_are_held_against_offers_alone() -> None:
+    model, view = counted({"art": 900.0, "bonds": 800.0, "cash": 2.0, "debt": 1.0})
+    items = [Item(one, kind=ItemKind.OFFER if one in ("cash", "debt") else ItemKind.CONTENT) for one in IDS]
+    view = make_view(items, model.bundle, revision=1)
+    chosen = [Candidate(item, 1.0, Source.POPULAR, row) for row, item in enumerate(items)]
+    codes = [one.code for one in reasons(chosen, a_subject(), model, view=view)]
+    assert codes == ["popular", "more_for_you"] * 2
+
+
+def test_in_a_segment_only_the_upper_half_is_called_popular_there() -> None:
+    model, _ = counted({"art": 1.0, "bonds": 1.0, "cash": 1.0, "debt": 9.0})
+    manifest = replace(model.bundle.manifest, segments=("young",))
+    of_segment = np.array([[4.0, 3.0, 2.0, 1.0]], dtype=np.float32)
+    bundle = replace(
+        model.bundle, manifest=manifest, arrays={**model.bundle.arrays, "segment_popularity": of_segment}
+    )
+    chosen = [Candidate(Item(one), 1.0, Source.SEGMENT_POPULAR, row) for row, one in enumerate(IDS)]
+    codes = [one.code for one in reasons(chosen, a_subject(segment="young"), replace(model, bundle=bundle))]
+    assert codes == ["popular_with_people_like_you"] * 2 + ["more_for_you", "popular"]
 
 
 @pytest.mark.parametrize("in_detail", [False, True])

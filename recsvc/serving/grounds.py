@@ -1,0 +1,107 @@
+"""What is true of items and of a customer, so that a reason may say it. In: a subject, a model, what is live.
+
+What carried a score is one thing, and whether its reason would be true is another: an article that nobody
+met is not popular, and one of no date is not new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+import numpy as np
+
+from recsvc.domain.items import Item, ItemKind
+from recsvc.live.places import NO_ROW, Floats
+from recsvc.live.state import LiveState
+from recsvc.serving.candidate import Candidate
+from recsvc.serving.customers import Subject
+from recsvc.serving.live_catalogue import CatalogueView
+from recsvc.serving.verification import Model
+
+NEW_FOR = timedelta(days=30)
+"""Only an item that is known to be younger is called new, whatever its age did for its score."""
+N_COMPARED = 500
+"""Of so many items of a kind at most, evenly spread over the catalogue, the median count is found."""
+
+_SHORT_HALF_LIFE = 0
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """The facts of one request. `state` is None where nothing live is read."""
+
+    subject: Subject
+    model: Model | None
+    view: CatalogueView
+    now: datetime
+    state: LiveState | None
+
+    @cached_property
+    def is_known(self) -> bool:
+        """Whether there is a history that may be spoken of."""
+        return len(self.subject.past.history) > 0 or bool(self.subject.past.used)
+
+    def is_new(self, item: Item) -> bool:
+        """Not what has no date, nor what is yet to be published."""
+        return item.published_at is not None and timedelta(0) <= self.now - item.published_at <= NEW_FOR
+
+    def is_met(self, candidate: Candidate) -> bool:
+        """Whether anybody ever had to do with the item."""
+        return bool(np.isfinite(self._counts([candidate.item.item_id])[0]))
+
+    def is_popular(self, candidate: Candidate) -> bool:
+        """Whether more people have to do with the item now than with most of its kind that anybody met."""
+        count = self._counts([candidate.item.item_id])[0]
+        return bool(np.isfinite(count)) and count > self._medians[candidate.item.kind]
+
+    def is_popular_in_segment(self, candidate: Candidate) -> bool:
+        """The same among those of the customer's segment."""
+        segment, row = self.subject.segment, candidate.row
+        if self.model is None or segment is None or row is None:
+            return False
+        counts = self.model.bundle.segment_popularity(segment)
+        if counts is None:
+            return False
+        of_kind = counts[self.view.trained_rows[candidate.item.kind]]
+        return bool(counts[row] > np.median(of_kind[of_kind > 0])) if (of_kind > 0).any() else False
+
+    def _counts(self, item_ids: Sequence[str]) -> Floats:
+        """log2 of how many people have to do with each item now: (n_item_ids,), -inf for nobody ever.
+
+        Where something live is read, what only the training knew of stands below everything else.
+        """
+        trained = self._trained_counts(item_ids)
+        if self.state is None:
+            return trained
+        rows = self.state.rows_of(item_ids)
+        live = np.full(len(rows), -np.inf)
+        of_known = self.state.log_counts(_SHORT_HALF_LIFE, self.state.latest)[rows[rows != NO_ROW]]
+        live[rows != NO_ROW] = of_known
+        return np.where(np.isfinite(live), live, np.where(np.isfinite(trained), _FORGOTTEN, -np.inf))
+
+    def _trained_counts(self, item_ids: Sequence[str]) -> Floats:
+        counts = np.zeros(len(item_ids))
+        if self.model is not None:
+            rows = np.array([self.view.rows.get(one, NO_ROW) for one in item_ids], dtype=np.int32)
+            counts[rows != NO_ROW] = self.model.bundle.popularity[rows[rows != NO_ROW]]
+        with np.errstate(divide="ignore"):
+            return np.log2(counts)
+
+    @cached_property
+    def _medians(self) -> dict[ItemKind, float]:
+        """By kind the median count of its items that anybody met."""
+        return {kind: self._median_of(kind) for kind in ItemKind}
+
+    def _median_of(self, kind: ItemKind) -> float:
+        rows, fresh = self.view.trained_rows[kind], self.view.fresh[kind]
+        step = 1 + (len(rows) + len(fresh)) // N_COMPARED
+        compared = [self.view.by_row[row] for row in rows[::step].tolist()] + list(fresh[::step])
+        counts = self._counts([one.item_id for one in compared])
+        met = counts[np.isfinite(counts)]
+        return float(np.median(met)) if len(met) else np.inf
+
+
+_FORGOTTEN = np.finfo(np.float64).min
