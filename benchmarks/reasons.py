@@ -32,6 +32,7 @@ from recsvc.policy import Policy
 from recsvc.sample_bank import make_sample_bank
 from recsvc.serving.customers import Subject, SubjectReader
 from recsvc.serving.engine import Engine
+from recsvc.serving.live_access import NO_LIVE, LiveReader
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.live_snapshot import live_model_of, opened_state
@@ -136,7 +137,7 @@ def make_service(
         policy,
         clock=lambda: now,
         new_id=lambda: str(next(numbers)),
-        live=_Standing(state) if state else None,
+        live=LiveReader(_Standing(state), monotonic=lambda: 0.0) if state else NO_LIVE,
     )
     return Service(engine, subjects, catalogue, state, now)
 

@@ -33,6 +33,7 @@ from recsvc.serving.engine import Engine as SlateEngine
 from recsvc.serving.epochs import OutdatingCache
 from recsvc.serving.health import Health as WorkerHealth
 from recsvc.serving.intake import EventIntake
+from recsvc.serving.live_access import LiveReader
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.live_feed import FOLLOW_SECONDS, LiveFeed
@@ -206,8 +207,9 @@ def build_services(settings: Settings) -> Services:
     live = LiveCatalogue(items, bundles, rules.rules)
     sources = LiveSources(SqlEventTail(database), SqlTombstones(database), records, policy)
     feed = LiveFeed(sources, clock=now, monotonic=time.monotonic)
+    live_reader = LiveReader(feed, monotonic=time.monotonic)
     subjects = SubjectReader(records, events, policy)
-    engine = SlateEngine(live, subjects, policy, clock=now, new_id=new_id, live=feed)
+    engine = SlateEngine(live, subjects, policy, clock=now, new_id=new_id, live=live_reader)
     portraits = PortraitDrawer(records, events, live, policy, clock=now)
     privacy = PrivacyDesk(
         SqlErasures(database, tokens=secrets.token_hex),
@@ -237,9 +239,9 @@ def build_services(settings: Settings) -> Services:
         settings=settings,
         policy=policy,
         engine=CachedEngine(engine, cache, live, policy.version, clock=now),
-        browser=CatalogueBrowser(live, policy.serving.default_locale, clock=now, live=feed),
+        browser=CatalogueBrowser(live, policy.serving.default_locale, clock=now, live=live_reader),
         keys=KeyRing(SqlApiKeys(database), monotonic=time.monotonic),
-        health=WorkerHealth(bundles, live, slates, feed),
+        health=WorkerHealth(bundles, live, slates, feed, live_reader),
         intake=EventIntake(writer, cache, clock=now, announce=feed.expect),
         customers=RecordDesk(records, outdate=cache.move_epochs, clock=now),
         catalogue=ItemDesk(items, live),

@@ -29,6 +29,7 @@ from recsvc.serving.caching import CachedEngine
 from recsvc.serving.customers import SubjectReader
 from recsvc.serving.engine import Engine
 from recsvc.serving.health import Health
+from recsvc.serving.live_access import LiveReader
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.live_feed import LiveFeed
@@ -125,13 +126,14 @@ class World:
         self.catalogue = LiveCatalogue(self.items, self.bundles, self.rules.rules)
         sources = LiveSources(self.events, self.customers, self.customers, policy)
         self.feed = LiveFeed(sources, clock=lambda: self.now, monotonic=lambda: self.seconds)
+        self.live = LiveReader(self.feed, monotonic=lambda: self.seconds)
         self._ids = count(1)
         self.engine = self.engine_over(SubjectReader(self.customers, self.events, policy))
         self.cached = self.cached_over(self.cache)
         self.browser = Browser(
-            self.catalogue, policy.serving.default_locale, clock=lambda: self.now, live=self.feed
+            self.catalogue, policy.serving.default_locale, clock=lambda: self.now, live=self.live
         )
-        self.health = Health(self.bundles, self.catalogue, self.cache, self.feed)
+        self.health = Health(self.bundles, self.catalogue, self.cache, self.feed, self.live)
         self.refresh()
 
     def engine_over(self, subjects: SubjectReader) -> Engine:
@@ -141,7 +143,7 @@ class World:
             self.policy,
             clock=lambda: self.now,
             new_id=lambda: str(next(self._ids)),
-            live=self.feed,
+            live=self.live,
         )
 
     def cached_over(self, cache: Any, *, policy_version: str = "p1") -> CachedEngine:

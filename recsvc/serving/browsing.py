@@ -13,7 +13,7 @@ from recsvc.errors import NotFoundError
 from recsvc.serving.answers import ItemList
 from recsvc.serving.candidates import Candidate, open_to, popular, ranked
 from recsvc.serving.engine import show_item
-from recsvc.serving.live_access import Live, LiveStates, made_with_live
+from recsvc.serving.live_access import NO_LIVE, Live, LiveReader
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
 from recsvc.serving.past import NO_PAST
 from recsvc.serving.verification import Model
@@ -28,7 +28,7 @@ class Browser:
         default_locale: str,
         *,
         clock: Callable[[], datetime],
-        live: LiveStates | None = None,
+        live: LiveReader = NO_LIVE,
     ) -> None:
         self._catalogue = catalogue
         self._default_locale = default_locale
@@ -62,7 +62,7 @@ class Browser:
             wanted = (c for c in candidates if not categories or c.item.category in categories)
             return self._list(wanted, limit=limit, channel=channel, locale=locale, model=model, view=view)
 
-        return made_with_live(self._live, model, self._clock(), made)
+        return self._live.made(model, self._clock(), made).value
 
     def _list(
         self,

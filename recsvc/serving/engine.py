@@ -6,6 +6,7 @@ It knows neither the cache nor experiments. Whatever the model lacks, a lower ru
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from recsvc.domain.items import Item, ItemKind, text_in
@@ -14,8 +15,8 @@ from recsvc.policy import Policy
 from recsvc.serving.candidates import Candidate, rankings
 from recsvc.serving.customers import Subject, SubjectReader
 from recsvc.serving.eligibility import Circumstances, refusal_of
+from recsvc.serving.live_access import NO_LIVE, Live, LiveReader
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
-from recsvc.serving.live_ranking import Live, LiveStates, made_with_live
 from recsvc.serving.merchandising import as_ranked, log_ruled, place_pins, ruled, source_of, with_picks
 from recsvc.serving.reasons import explain
 from recsvc.serving.reranking import Pool, after, arrange, consider, requests_of_page
@@ -33,7 +34,7 @@ class Engine:
         *,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
-        live: LiveStates | None = None,
+        live: LiveReader = NO_LIVE,
     ) -> None:
         self._catalogue = catalogue
         self._subjects = subjects
@@ -49,9 +50,9 @@ class Engine:
         subject = self._subjects.read(
             request.customer_id, channel=request.channel, model=model, items=view.items, now=now
         )
-        return made_with_live(
-            self._live, model, now, lambda live: self._slate(request, subject, model, view, live, now)
-        )
+        made = self._live.made(model, now, lambda live: self._slate(request, subject, model, view, live, now))
+        slate = made.value
+        return slate if made.is_whole else replace(slate, degraded=(*slate.degraded, "live"))
 
     def _slate(
         self,

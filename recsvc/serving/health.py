@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from recsvc.errors import RedisError
 from recsvc.serving.answers import HealthReport
+from recsvc.serving.live_access import LiveReader
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.live_feed import LiveFeed
@@ -14,12 +15,18 @@ class Health:
     """Reports on one worker. It is ready as long as it has anything to show."""
 
     def __init__(
-        self, bundles: LiveBundles, catalogue: LiveCatalogue, cache: SlateCache, live: LiveFeed
+        self,
+        bundles: LiveBundles,
+        catalogue: LiveCatalogue,
+        cache: SlateCache,
+        live: LiveFeed,
+        live_reader: LiveReader,
     ) -> None:
         self._bundles = bundles
         self._catalogue = catalogue
         self._cache = cache
         self._live = live
+        self._live_reader = live_reader
 
     def report(self) -> HealthReport:
         """How things stand at this moment."""
@@ -30,7 +37,7 @@ class Health:
         degraded = [part for part, stands in parts.items() if not stands]
         degraded += ["bundle_refused"] if self._bundles.refused else []
         degraded += ["registry"] if self._bundles.is_stale else []
-        degraded += ["live"] if live.is_stale else []
+        degraded += ["live"] if live.is_stale or self._live_reader.is_failing else []
         return HealthReport(
             ready=model is not None or bool(view.items),
             degraded=tuple(degraded),

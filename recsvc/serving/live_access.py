@@ -5,11 +5,14 @@ Whatever goes wrong with what is live, there is an answer without it.
 
 from __future__ import annotations
 
+import math
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
+from pathlib import PurePath
+from typing import Generic, Protocol, TypeVar
 
 import structlog
 
@@ -25,6 +28,8 @@ T = TypeVar("T")
 
 AT_MOST_AGE_SECONDS = 0.05
 """So long an answer goes by the last look into the store. What this worker took in itself is read at once."""
+FAILING_SECONDS = 60.0
+"""So long after a failure a worker says that it has to do without what is live."""
 
 
 class Reading(Protocol):
@@ -88,18 +93,6 @@ def live_of(states: LiveStates | None, model: Model | None, now: datetime) -> It
             yield Live(weighing, reading.state, reading.moment, now.timestamp())
 
 
-def made_with_live(
-    states: LiveStates | None, model: Model | None, now: datetime, make: Callable[[Live | None], T]
-) -> T:
-    """What is made of what is live; whatever goes wrong with it, what is made without it."""
-    try:
-        with live_of(states, model, now) as live:
-            return make(live)
-    except Exception as error:
-        log.warning("live_state_unusable", reason=repr(error))
-    return make(None)
-
-
 def weighing_of(model: Model | None) -> Weighing | None:
     """What the bundle of the model says of it; None where nothing live counts."""
     facts = model.bundle.manifest.live if model is not None else None
@@ -107,3 +100,56 @@ def weighing_of(model: Model | None) -> Weighing | None:
     if facts is None or chosen is None:
         return None
     return Weighing(facts.kind, chosen, facts.trained_weight)
+
+
+@dataclass(frozen=True, slots=True)
+class Made(Generic[T]):
+    """What was made; not whole if what is live should have had a part in it and had none."""
+
+    value: T
+    is_whole: bool
+
+
+class LiveReader:
+    """Has answers made of what is live, and remembers for a while that this failed."""
+
+    def __init__(self, states: LiveStates | None, *, monotonic: Callable[[], float]) -> None:
+        self._states = states
+        self._monotonic = monotonic
+        self._failed_at = -math.inf
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether of late something could only be made without what is live."""
+        return self._monotonic() - self._failed_at < FAILING_SECONDS
+
+    def made(self, model: Model | None, now: datetime, make: Callable[[Live | None], T]) -> Made[T]:
+        """What is made of what is live; whatever goes wrong with it, what is made without it.
+
+        What goes wrong without it too is not its fault: that raises what `make` raises.
+        """
+        try:
+            with live_of(self._states, model, now) as live:
+                is_missed = live is None and self._states is not None and weighing_of(model) is not None
+                return Made(make(live), not is_missed)
+        except Exception as error:
+            failure = error
+        value = make(None)
+        self._note(failure)
+        return Made(value, False)
+
+    def _note(self, failure: Exception) -> None:
+        """The first failure is told, by its type and place: its words may name somebody."""
+        if not self.is_failing:
+            log.warning("live_state_unusable", error=type(failure).__name__, place=_place_of(failure))
+        self._failed_at = self._monotonic()
+
+
+def _place_of(failure: Exception) -> str | None:
+    """The line of code that raised it."""
+    last = next(reversed(traceback.extract_tb(failure.__traceback__)), None)
+    return f"{PurePath(last.filename).name}:{last.lineno}" if last else None
+
+
+NO_LIVE = LiveReader(None, monotonic=lambda: 0.0)
+"""For whoever serves without what is live."""

@@ -29,14 +29,12 @@ from recsvc.live.scoring import (
 )
 from recsvc.live.state import LiveState
 from recsvc.serving.candidate import Candidate
-from recsvc.serving.live_access import Live, LiveStates, Weighing, made_with_live
+from recsvc.serving.live_access import Live, Weighing
 from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.live_popularity import HALF_LIVES, Open, open_by_score
 from recsvc.serving.live_shares import shares_of
 from recsvc.serving.scoring.parts import RowArray
 from recsvc.serving.scoring.standardised import TrainedOpinion
-
-__all__ = ["Live", "LiveStates", "made_with_live", "shortlisted"]
 
 _RAISED = np.array([part for part, name in enumerate(PARTS) if name in NEVER_NEGATIVE])
 

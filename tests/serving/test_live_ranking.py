@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,19 +12,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
 from recsvc.bundles.bundle import Bundle
 from recsvc.bundles.id_table import id_arrays
-from recsvc.bundles.manifest import LiveFacts, PartFacts
+from recsvc.bundles.manifest import PartFacts
 from recsvc.domain.items import Item, ItemKind
-from recsvc.domain.slates import SlateRequest, Source
-from recsvc.live.places import Floats, Rows
+from recsvc.domain.slates import Source
+from recsvc.live.places import Rows
 from recsvc.live.scoring import NEVER_NEGATIVE, PARTS, SHORTLIST_LENGTH, HalfLives, LiveModel, part_scores
 from recsvc.live.state import Bounds, LiveState
 from recsvc.serving.candidates import Candidate, rankings
 from recsvc.serving.customers import Subject
-from recsvc.serving.engine import Engine
 from recsvc.serving.live_access import Live, Weighing
 from recsvc.serving.live_catalogue import CatalogueView, make_view
 from recsvc.serving.live_popularity import MOST_NEWS
@@ -392,43 +389,6 @@ def test_what_the_state_forgot_does_not_pass_for_news() -> None:
     of_forgotten = [score for one, score in scores.items() if one not in met and one != "news"]
     assert of_forgotten and set(of_forgotten) == {min(of_met)}
     assert scores["news"] == pytest.approx(np.mean(of_met))
-
-
-def test_a_live_state_that_is_broken_leaves_the_lists_as_if_there_were_none() -> None:
-    class Broken(LiveState):
-        def log_counts(self, half_life: int, at: float) -> Floats:
-            raise IndexError("what was kept does not fit together")
-
-    @dataclass
-    class States:
-        state: LiveState
-
-        @contextmanager
-        def reading(self, model: object, *, at_most_age_seconds: float = 0.0) -> Iterator[Any]:
-            yield self
-
-        moment = NOW
-
-    facts = LiveFacts(CONTENT, 0.25, 7.0, {**dict.fromkeys(PARTS, 0.0), **WEIGHTS}, 0.5, 200, {})
-    plain = a_bundle()
-    bundle = replace(plain, manifest=replace(plain.manifest, live=facts))
-    standing = Standing(a_model(bundle), make_view((), bundle, revision=1), subject("c4", HISTORY))
-
-    def slate(states: States | None) -> list[str]:
-        engine = Engine(
-            standing,  # type: ignore[arg-type]
-            standing,  # type: ignore[arg-type]
-            POLICY,
-            clock=lambda: datetime.fromtimestamp(NOW, UTC),
-            new_id=lambda: "1",
-            live=states,
-        )
-        return [item.item_id for item in engine.recommend(SlateRequest(CONTENT, "c4")).items]
-
-    with capture_logs() as logs:
-        assert slate(States(Broken((0.25, 7.0)))) == slate(None)
-    assert [one["event"] for one in logs] == ["live_state_unusable"]
-    assert slate(States(a_state(11))) != slate(None)
 
 
 @given(scores=st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), min_size=1, max_size=40), n=st.integers(1, 12))

@@ -27,7 +27,7 @@ def test_a_healthy_worker_is_ready_and_lacks_nothing(world: World) -> None:
 
 
 def test_a_worker_without_redis_is_ready_and_says_so(world: World) -> None:
-    report = Health(world.bundles, world.catalogue, DownCache(), world.feed).report()
+    report = Health(world.bundles, world.catalogue, DownCache(), world.feed, world.live).report()
     assert (report.ready, report.degraded, report.redis) == (True, ("redis",), False)
 
 
