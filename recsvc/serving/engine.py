@@ -17,7 +17,15 @@ from recsvc.serving.customers import Subject, SubjectReader
 from recsvc.serving.eligibility import Circumstances, refusal_of
 from recsvc.serving.live_access import NO_LIVE, Live, LiveReader
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
-from recsvc.serving.merchandising import as_ranked, log_ruled, place_pins, ruled, source_of, with_picks
+from recsvc.serving.merchandising import (
+    as_ranked,
+    log_ruled,
+    pinned_below,
+    place_pins,
+    ruled,
+    source_of,
+    with_picks,
+)
 from recsvc.serving.reasons import explain
 from recsvc.serving.reranking import Pool, after, arrange, consider, requests_of_page
 from recsvc.serving.verification import Model
@@ -101,15 +109,17 @@ class Engine:
         live: Live | None,
         now: datetime,
     ) -> list[Candidate]:
-        """The list, without what the earlier placements of its page show, nor anything of the same series."""
+        """The list, without what other placements of its page show first, nor anything of the same series."""
         shown: list[Candidate] = []
         chosen: list[Candidate] = []
         for asked in requests_of_page(request, self._policy.pages):
             rules = view.rules.on(now, asked.channel, asked.placement)
-            circumstances = Circumstances(after(asked, shown), subject, now, rules)
-            considered = self._consider(circumstances, model, view, live, shown)
+            at = Circumstances(after(asked, shown), subject, now, rules)
+            elsewhere = [*shown, *pinned_below(at, model, view, self._policy)]
+            circumstances = Circumstances(after(asked, elsewhere), subject, now, rules)
+            considered = self._consider(circumstances, model, view, live, elsewhere)
             chosen = arrange(considered, asked, subject, view, self._policy.lists)
-            chosen = place_pins(chosen, circumstances, model, view, self._policy)
+            chosen = place_pins(chosen, circumstances, model, view, self._policy, elsewhere)
             shown += chosen
         return chosen
 

@@ -10,17 +10,18 @@ blocks are one themselves (`eligibility`), and every pinned item has to pass all
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
-from itertools import chain, islice
+from itertools import islice
 
 import structlog
 
 from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.merchandising import MerchandisingRule, RuleAction, RulesOn
-from recsvc.domain.slates import AppliedRule, Reason, Slate, Source
+from recsvc.domain.slates import AppliedRule, Reason, Slate, SlateRequest, Source
 from recsvc.policy import Policy
+from recsvc.policy_lists import PagePlacement, PagePolicy
 from recsvc.serving.candidate import Candidate
 from recsvc.serving.eligibility import Circumstances, refusal_of
 from recsvc.serving.live_catalogue import CatalogueView
@@ -93,28 +94,90 @@ def place_pins(
     model: Model | None,
     view: CatalogueView,
     policy: Policy,
+    shown: Collection[Candidate] = (),
 ) -> list[Candidate]:
     """The chosen with every pinned item at its position, no item twice, and no more than was asked for.
 
     Of several pins at one position the first by rule id has it and the next follow. A pin beyond the end of
-    a list comes last on it; one beyond its limit is not shown. What the customer used before is not pinned
-    again, unless the policy repeats items of its kind.
+    a list comes last on it; one beyond its limit does nothing there. What the customer used before is not
+    pinned again, unless the policy repeats items of its kind; nor is what was `shown` on the page.
     """
-    rules, limit = circumstances.rules, circumstances.request.limit
-    if not rules.pins:
+    pinned = _standing(circumstances, model, view, policy, shown)
+    if not pinned:
         return list(chosen)
     by_id = {candidate.item.item_id: candidate for candidate in chosen}
-    pinned = {
-        item.item_id: (pin.position or 1, _pinned(pin, item, by_id.get(item.item_id), rules))
-        for pin, item in _first_pins(rules, circumstances.request.kind, view)
-        if refusal_of(item, circumstances) is None and _may_be_met(item, circumstances, model, policy)
-    }
-    others = (candidate for candidate in chosen if candidate.item.item_id not in pinned)
+    placed = [(position, _as_scored(one, by_id.get(one.item.item_id))) for position, one in pinned]
+    ids = {one.item.item_id for _, one in placed}
+    others = (candidate for candidate in chosen if candidate.item.item_id not in ids)
     # Of a series or of duplicates one is shown, and that is the pinned one.
-    distinct = list(first_of_its_kind(chain((candidate for _, candidate in pinned.values()), others)))
-    ids = {candidate.item.item_id for candidate in distinct}
-    standing = [pinned[item_id] for item_id in pinned if item_id in ids]
-    return list(islice(_merged(standing, iter(distinct[len(standing) :])), limit))
+    rest = first_of_its_kind(others, [one for _, one in placed])
+    return list(islice(_merged(placed, rest), circumstances.request.limit))
+
+
+def pinned_below(
+    circumstances: Circumstances, model: Model | None, view: CatalogueView, policy: Policy
+) -> list[Candidate]:
+    """What is pinned further down the page and not here. This placement leaves it to those.
+
+    It would else show such an item first, and the pin would find it shown already.
+    """
+    request = circumstances.request
+    own, *below = _from_here_on(request, policy.pages)
+
+    def pinned_in(placement: PagePlacement) -> list[Candidate]:
+        asked = replace(request, placement=placement.name, limit=placement.items)
+        rules = view.rules.on(circumstances.now, request.channel, placement.name)
+        there = replace(circumstances, request=asked, rules=rules)
+        return [candidate for _, candidate in _standing(there, model, view, policy)]
+
+    found = [candidate for placement in below for candidate in pinned_in(placement)]
+    if own is None or not found:
+        return []
+    mine = pinned_in(own)
+    ids = {candidate.item.item_id for candidate in mine}
+    others = (candidate for candidate in found if candidate.item.item_id not in ids)
+    return list(first_of_its_kind(others, mine))
+
+
+def _from_here_on(
+    request: SlateRequest, pages: Sequence[PagePolicy]
+) -> tuple[PagePlacement | None, *tuple[PagePlacement, ...]]:
+    """The placement that is asked for, None on no page, and those after it that show items of the kind."""
+    for page in pages:
+        names = [placement.name for placement in page.placements]
+        if request.placement in names:
+            own, *below = page.placements[names.index(request.placement) :]
+            return (own, *(one for one in below if one.kind in (None, request.kind.value)))
+    return (None,)
+
+
+def _standing(
+    circumstances: Circumstances,
+    model: Model | None,
+    view: CatalogueView,
+    policy: Policy,
+    shown: Collection[Candidate] = (),
+) -> list[tuple[int, Candidate]]:
+    """The pinned items that have a place on the list, by position, which comes with each; of a series one."""
+    rules, limit = circumstances.rules, circumstances.request.limit
+    positions: dict[str, int] = {}
+
+    def allowed() -> Iterator[Candidate]:
+        for pin, item in _first_pins(rules, circumstances.request.kind, view):
+            if refusal_of(item, circumstances) is None and _may_be_met(item, circumstances, model, policy):
+                positions[item.item_id] = pin.position or 1
+                yield _pinned(pin, item, rules)
+
+    found: list[tuple[int, Candidate]] = []
+    place = 1
+    for candidate in first_of_its_kind(allowed(), shown):
+        position = positions[candidate.item.item_id]
+        place = max(place, position)
+        if place > limit:
+            break
+        found.append((position, candidate))
+        place += 1
+    return found
 
 
 def _first_pins(
@@ -138,10 +201,15 @@ def _may_be_met(item: Item, circumstances: Circumstances, model: Model | None, p
     return item.item_id not in past.used and (row is None or row not in past.history.item_rows)
 
 
-def _pinned(pin: MerchandisingRule, item: Item, ranked: Candidate | None, rules: RulesOn) -> Candidate:
-    """A pinned item keeps the score that it had; one that no ranking put on the list has none to speak of."""
-    candidate = ranked or Candidate(item, 0.0, Source.EDITORIAL, None)
-    return replace(candidate, rules=_applied((pin, *rules.weighing(item))))
+def _pinned(pin: MerchandisingRule, item: Item, rules: RulesOn) -> Candidate:
+    """The item as no ranking put it on the list: it has no score to speak of."""
+    applied = _applied((pin, *rules.weighing(item)))
+    return Candidate(item, 0.0, Source.EDITORIAL, None, rules=applied)
+
+
+def _as_scored(pinned: Candidate, ranked: Candidate | None) -> Candidate:
+    """The pinned item with the score that it had where a ranking put it on the list."""
+    return replace(ranked, rules=pinned.rules) if ranked else pinned
 
 
 def _merged(pinned: Sequence[tuple[int, Candidate]], rest: Iterator[Candidate]) -> Iterator[Candidate]:

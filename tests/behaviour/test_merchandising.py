@@ -143,6 +143,38 @@ def test_of_a_series_the_pinned_item_is_the_one_that_is_shown(rich: World) -> No
     assert len(slate.items) == 10
 
 
+def test_a_pin_that_has_no_place_on_a_list_takes_nobody_elses(rich: World) -> None:
+    """Neither that of an item of the same series, nor that of the item itself."""
+    first, *_ = plain = ids(rich.slate(CONTENT, "c0001", limit=3))
+    rich.put(replace(rich.catalogue.view.items[first], attributes={"series": "budget"}))
+    rich.put(Item("part-2", attributes={"series": "budget"}))
+    for position, place in [(50, None), (4, None), (3, 2)]:
+        rich.rule("pin", item_id="part-2", position=position)
+        found = ids(rich.slate(CONTENT, "c0001", limit=3))
+        assert found == plain if place is None else found.index("part-2") == place
+    rich.rule("pin", item_id=first, position=50)
+    assert ids(rich.slate(CONTENT, "c0001", limit=3)) == plain
+
+
+def test_a_pin_that_gives_way_to_another_beyond_the_end_takes_nobody_elses_place(rich: World) -> None:
+    first, second, _ = ids(rich.slate(CONTENT, "c0001", limit=3))
+    rich.put(replace(rich.catalogue.view.items[first], attributes={"series": "budget"}))
+    rich.put(Item("part-2", attributes={"series": "budget"}))
+    rich.rule("pin", rule_id="p1", item_id="new-1", position=3)
+    rich.rule("pin", rule_id="p2", item_id="part-2", position=3)
+    assert ids(rich.slate(CONTENT, "c0001", limit=3)) == [first, second, "new-1"]
+
+
+def test_an_item_both_pinned_and_boosted_names_both_rules(rich: World) -> None:
+    rich.rule("pin", rule_id="p", item_id="new-7")
+    rich.rule("boost", rule_id="b", category="rare")
+    rich.rule("bury", rule_id="a", item_id="new-7")
+    applied = shown(rich.slate(CONTENT, "c0001"), "new-7").rules
+    assert [(rule.rule_id, rule.action.value) for rule in applied] == [
+        *(("p", "pin"), ("a", "bury"), ("b", "boost"))
+    ]
+
+
 def test_more_pins_than_places_fill_the_list_and_no_more(rich: World) -> None:
     for n in range(5):
         rich.rule("pin", rule_id=f"p{n}", item_id=f"new-{n}")
@@ -325,6 +357,56 @@ def test_a_rule_of_a_placement_holds_there_and_what_it_pins_stands_on_the_page_o
     hero, below = (both.slate(CONTENT, "c0001", placement=name) for name in ("hero", "below"))
     assert ids(hero)[0] == "new-7"
     assert "new-7" not in ids(below)
+
+
+def on_a_page(world: World, *placements: PagePlacement) -> World:
+    return World(
+        world.registry.folder,
+        items=world.items.items(),
+        customers=world.customers.each(),
+        policy=replace(world.policy, pages=(PagePolicy("home", placements),)),
+    )
+
+
+def test_what_is_pinned_further_down_the_page_is_left_to_that_placement(rich: World) -> None:
+    paged = on_a_page(
+        rich, PagePlacement("hero", 1), PagePlacement("list", 10), PagePlacement("deals", 3, "offer")
+    )
+    (best,), (second, *_) = (ids(paged.slate(CONTENT, "c0001", placement=name)) for name in ("hero", "list"))
+    for position in (1, 4, 10):
+        paged.rule("pin", item_id=best, position=position, placements=("list",))
+        assert ids(paged.slate(CONTENT, "c0001", placement="hero")) == [second]
+        assert ids(paged.slate(CONTENT, "c0001", placement="list")).index(best) == position - 1
+    for unheard in ({"position": 11, "placements": ("list",)}, {"placements": ("deals",)}):
+        paged.rule("pin", item_id=best, **unheard)
+        assert ids(paged.slate(CONTENT, "c0001", placement="hero")) == [best]
+    paged.rule("pin", item_id=best, placements=("list",))
+    paged.rule("block", item_id=best, placements=("list",))
+    assert ids(paged.slate(CONTENT, "c0001", placement="hero")) == [best]
+
+
+def test_an_item_that_is_pinned_in_two_placements_of_a_page_is_in_the_first(rich: World) -> None:
+    paged = on_a_page(rich, PagePlacement("hero", 2), PagePlacement("list", 10))
+    paged.rule("pin", rule_id="p1", item_id="new-7", position=2, placements=("hero",))
+    paged.rule("pin", rule_id="p2", item_id="new-7", position=1, placements=("list",))
+    hero, below = (ids(paged.slate(CONTENT, "c0001", placement=name)) for name in ("hero", "list"))
+    assert hero[1] == "new-7"
+    assert "new-7" not in below
+
+
+def test_of_a_series_the_item_that_is_pinned_below_is_the_one_that_the_page_shows(rich: World) -> None:
+    paged = on_a_page(rich, PagePlacement("hero", 1), PagePlacement("list", 10))
+    (best,) = ids(paged.slate(CONTENT, "c0001", placement="hero"))
+    paged.put(replace(paged.catalogue.view.items[best], attributes={"series": "budget"}))
+    paged.put(*(Item(f"part-{n}", attributes={"series": "budget"}) for n in range(2)))
+    paged.rule("pin", item_id="part-0", position=3, placements=("list",))
+    hero, below = (ids(paged.slate(CONTENT, "c0001", placement=name)) for name in ("hero", "list"))
+    assert below[2] == "part-0"
+    assert best not in (*hero, *below)
+    paged.rule("pin", rule_id="p2", item_id="part-1", placements=("hero",))
+    hero, below = (ids(paged.slate(CONTENT, "c0001", placement=name)) for name in ("hero", "list"))
+    assert hero == ["part-1"]
+    assert {"part-0", best}.isdisjoint(below)
 
 
 # --- block ----------------------------------------------------------------------------------------
