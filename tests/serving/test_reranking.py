@@ -31,7 +31,7 @@ from recsvc.serving.reranking.greedy import calibrated_rows, diverse_rows
 from recsvc.serving.reranking.likeness import Likeness, first_of_its_kind
 from recsvc.serving.reranking.mix import coded, divergence, mix_of
 from recsvc.serving.reranking.pool import n_considered
-from recsvc.serving.reranking.relevance import relevance_of
+from recsvc.serving.reranking.relevance import MOST_DISMISSED, relevance_of
 
 TAGS = ("home", "loan", "news", "guide")
 PLAIN = ListsPolicy(calibration=0, most_of_a_category=1)
@@ -347,6 +347,29 @@ def test_items_like_a_dismissed_one_sink_and_others_of_its_category_do_not() -> 
     view = make_view([dismissed], None, revision=1)
     assert arranged(considered, 4, past=Past(dismissed=("no",)), view=view) == ["i01", "i02", "i03", "i00"]
     assert arranged(considered, 4, past=Past(dismissed=("gone",)), view=view) == ids(considered)
+
+
+def test_without_tags_a_dismissed_item_makes_its_series_sink_and_not_its_category() -> None:
+    def article(item_id: str, series: str | None = None, *tags: str) -> Item:
+        return Item(item_id, category="travel", tags=tags, attributes={"series": series})
+
+    items = [article("a"), article("b", "visas"), article("c", None, "visa"), article("d")]
+    considered = [Candidate(one, 1.0 / (n + 1), Source.PERSONALISED, n) for n, one in enumerate(items)]
+    view = make_view([article("no", "visas"), article("tagged", None, "visa")], None, revision=1)
+    assert arranged(considered, 4, past=Past(dismissed=("no",)), view=view) == ["a", "c", "d", "b"]
+    assert arranged(considered, 4, past=Past(dismissed=("tagged",)), view=view) == ["a", "b", "d", "c"]
+
+
+def test_of_many_dismissed_items_the_latest_count() -> None:
+    no = Item("no", attributes={"series": "visas"})
+    considered = [
+        Candidate(replace(no, item_id="a"), 1.0, Source.POPULAR, None),
+        Candidate(Item("b"), 0.5, Source.POPULAR, None),
+    ]
+    view = make_view([no], None, revision=1)
+    others = tuple(f"x{n}" for n in range(MOST_DISMISSED - 1))
+    assert arranged(considered, 2, past=Past(dismissed=("no", *others)), view=view) == ["b", "a"]
+    assert arranged(considered, 2, past=Past(dismissed=("no", *others, "x")), view=view) == ["a", "b"]
 
 
 class TestTheMix:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from recsvc.domain.items import Item, ItemKind
+from recsvc.domain.items import AttributeValue, Item, ItemKind
 from recsvc.serving.candidate import Candidate
 
 SERIES = "series"
@@ -42,6 +42,12 @@ class Likeness:
         return alike
 
 
+def series_of(item: Item) -> tuple[type, AttributeValue] | None:
+    """The series of an item: equal for two of one series, and 1, 1.0 and true are three. None without one."""
+    series = item.attributes.get(SERIES)
+    return (type(series), series) if series else None
+
+
 def first_of_its_kind(
     candidates: Iterable[Candidate], shown: Collection[Candidate] = ()
 ) -> Iterator[Candidate]:
@@ -63,6 +69,6 @@ def _names(item: Item) -> list[object]:
     names: list[object] = [(locale, title) for locale, title in item.title.items() if title]
     if item.url and item.kind is ItemKind.CONTENT:
         names.append(item.url)
-    if item.attributes and (series := item.attributes.get(SERIES)):
-        names.append((SERIES, type(series), series))  # Else 1, 1.0 and true would be one series.
+    if (series := series_of(item)) is not None:
+        names.append((SERIES, *series))
     return names

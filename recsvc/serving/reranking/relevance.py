@@ -8,23 +8,24 @@ Two things lower it, each by a factor:
 
 - An item that was shown within the policy's hours and left alone since: by SHOWN for each time, three times
   at most. What was shown once at the first place falls by one and a half lists.
-- An item like one that was lately dismissed, of the same category and with half of the tags in common: by
-  DISMISSED.
+- An item like one that was lately dismissed, of the same category and with half of the tags in common, or of
+  the same series: by DISMISSED. Of two without tags the category alone would say too little.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from statistics import median
 
 import numpy as np
 
+from recsvc.domain.items import Item
 from recsvc.domain.slates import Source
 from recsvc.serving.candidate import Candidate
 from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.past import Past
 from recsvc.serving.reranking.concerns import Floats
-from recsvc.serving.reranking.likeness import Likeness
+from recsvc.serving.reranking.likeness import Likeness, series_of
 from recsvc.serving.reranking.pool import n_considered
 
 SHOWN, MOST_SHOWN = 0.7, 3
@@ -64,14 +65,22 @@ def relevant_enough(candidates: Sequence[Candidate], least: float) -> Sequence[C
     return passing if len(passing) < len(scores) else candidates
 
 
-def _like(dismissed: Collection[str], candidates: Sequence[Candidate], view: CatalogueView) -> list[int]:
-    """The rows of candidates that are like one of the dismissed items."""
-    turned_down = [item for item_id in dismissed if (item := view.items.get(item_id)) is not None]
+def _like(dismissed: Sequence[str], candidates: Sequence[Candidate], view: CatalogueView) -> list[int]:
+    """The rows of candidates that are like one of the dismissed items, of which the latest come last."""
+    latest = dismissed[-MOST_DISMISSED:]
+    turned_down = [item for item_id in latest if (item := view.items.get(item_id)) is not None]
+    series = {series_of(item) for item in turned_down} - {None}
+    of_series = {row for row, one in enumerate(candidates) if series and series_of(one.item) in series}
+    return sorted(of_series.union(_alike([item for item in turned_down if item.tags], candidates)))
+
+
+def _alike(turned_down: Sequence[Item], candidates: Sequence[Candidate]) -> list[int]:
+    """The rows of candidates of the same category that have half of the tags in common with such an item."""
     categories = {item.category for item in turned_down} - {None}
     rows = [row for row, one in enumerate(candidates) if one.item.category in categories]
     if not rows:
         return []
-    likeness_to = Likeness([*(item for item in turned_down), *(candidates[row].item for row in rows)])
+    likeness_to = Likeness([*turned_down, *(candidates[row].item for row in rows)])
     n = len(turned_down)
     closest = np.max([likeness_to(place)[n:] for place in range(n)], axis=0)
     return [row for row, likeness in zip(rows, closest.tolist(), strict=True) if likeness >= LIKE_DISMISSED]
