@@ -215,6 +215,17 @@ class ConflictError(RequestError):
     """The request contradicts what is stored."""
 
 
+class TooManyRulesError(ConflictError):
+    """So many merchandising rules have not ended that no other may stand beside them."""
+
+    def __init__(self, max_open: int) -> None:
+        self.max_open = max_open
+        super().__init__(
+            f"{max_open:,} rules have not ended yet, and no more may stand: delete one, "
+            "or put this one again when one has ended"
+        )
+
+
 class EventConflictError(ConflictError):
     """Events were sent under ids that are taken by events with other bodies. Nothing was stored."""
 

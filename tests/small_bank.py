@@ -167,7 +167,8 @@ class World:
             **fields,
         }
         rule = MerchandisingRule(action=RuleAction(action), **fields)
-        self.rules.put(rule, expected="*" if self.rules.get(rule.rule_id) else None)
+        expected = "*" if self.rules.get(rule.rule_id) else None
+        self.rules.put(rule, expected=expected, now=self.now)
         self.catalogue.refresh()
         return rule
 

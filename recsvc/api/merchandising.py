@@ -10,7 +10,7 @@ from flask import Response
 from recsvc.api.bodies import JSON, JsonBody
 from recsvc.api.documents import CHANGE_HEADERS, RECORD_HEADERS, RULE_EXAMPLE
 from recsvc.api.endpoints import Answered, BodyForm, Endpoints, services
-from recsvc.api.problems import NOT_FOUND, PRECONDITION_FAILED, PRECONDITION_REQUIRED
+from recsvc.api.problems import CONFLICT, NOT_FOUND, PRECONDITION_FAILED, PRECONDITION_REQUIRED
 from recsvc.api.record_schemas import MerchandisingRuleSchema, MerchandisingRulesSchema
 from recsvc.api.records import expected_version, load_body, rule_of, show_gone, show_record, show_written
 from recsvc.domain.access import Scope
@@ -61,12 +61,13 @@ def get_merchandising_rule(rule_id: str) -> Response:
     takes=(BodyForm(JSON, MerchandisingRuleSchema, RULE_EXAMPLE),),
     answer=Answered(200, MerchandisingRuleSchema, RECORD_HEADERS, _ANSWERED),
     more_answers={201: "There was no such rule; Location says where it is now."},
-    problems=(PRECONDITION_FAILED, PRECONDITION_REQUIRED),
+    problems=(CONFLICT, PRECONDITION_FAILED, PRECONDITION_REQUIRED),
 )
 def put_merchandising_rule(rule_id: str, body: JsonBody) -> Response:
     """Create the rule, or replace it whole. Lists know it within a second.
 
-    To replace one, send its ETag as If-Match. No rule shows what a customer may not be shown.
+    To replace one, send its ETag as If-Match. No rule shows what a customer may not be shown. At most 1,000
+    rules may stand that have not ended; one more is a conflict until one of them is deleted or ends.
     """
     rule = rule_of(load_body(MerchandisingRuleSchema(), body.value), rule_id)
     desk = services().merchandising

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,10 +15,15 @@ from functools import cached_property
 
 from recsvc.domain.identifiers import check_identifier
 from recsvc.domain.items import Channel, Item, ItemKind
+from recsvc.errors import TooManyRulesError
 
 MAX_FACTOR = 10.0
 MIN_FACTOR = 0.01
 MAX_POSITION = 100
+MAX_OPEN_RULES = 1_000
+"""So many rules may stand that have not ended."""
+
+_MAX_KEPT = 1_000
 
 
 class RuleAction(StrEnum):
@@ -142,8 +147,12 @@ class RulesOn:
 
     @cached_property
     def highest_factor(self) -> float:
-        """No item is lifted by more; at least 1."""
-        return min(MAX_FACTOR, math.prod(max(1.0, rule.factor or 1.0) for rule in self.rules))
+        """No item is lifted by more; at least 1. An item is named by itself and by its category."""
+        lifts: dict[str, float] = {"item": 1.0, "category": 1.0}
+        for (target, _), rules in self._by_target.items():
+            lift = math.prod(max(1.0, rule.factor or 1.0) for rule in rules)
+            lifts[target] = max(lifts[target], lift)
+        return min(MAX_FACTOR, math.prod(lifts.values()))
 
     def blocks(self, item: Item) -> bool:
         """Whether a rule keeps the item from the list."""
@@ -187,11 +196,36 @@ class RuleBook:
         return tuple(moment for rule in self.rules for moment in (rule.starts_at, rule.ends_at))
 
     def on(self, now: datetime, channel: Channel, placement: str | None) -> RulesOn:
-        """The rules that are on for a list. Those that have ended cost nothing."""
+        """The rules that are on for a list. They are looked for once while no rule begins or ends."""
+        if not self.rules:
+            return NO_RULES_ON
+        span = bisect.bisect_right(self._edges, now)
+        key = (span, channel, placement if placement in self._placements else None)
+        found = self._kept.get(key)
+        if found is None:
+            if len(self._kept) >= _MAX_KEPT:
+                self._kept.clear()
+            found = self._kept[key] = self._look(now, channel, placement)
+        return found
+
+    def _look(self, now: datetime, channel: Channel, placement: str | None) -> RulesOn:
         rules, ends = self._by_end
         open_rules = rules[bisect.bisect_right(ends, now) :]
         found = [rule for rule in open_rules if rule.is_on(now, channel, placement)]
         return RulesOn(tuple(sorted(found, key=lambda rule: rule.rule_id))) if found else NO_RULES_ON
+
+    @cached_property
+    def _kept(self) -> dict[tuple[int, Channel, str | None], RulesOn]:
+        """What was found, by the span between two edges, the channel, and the placement that a rule names."""
+        return {}
+
+    @cached_property
+    def _edges(self) -> list[datetime]:
+        return sorted(set(self.moments))
+
+    @cached_property
+    def _placements(self) -> frozenset[str]:
+        return frozenset(name for rule in self.rules for name in rule.placements)
 
     @cached_property
     def _by_end(self) -> tuple[tuple[MerchandisingRule, ...], list[datetime]]:
@@ -200,3 +234,9 @@ class RuleBook:
 
 
 NO_RULES = RuleBook()
+
+
+def check_room(rule: MerchandisingRule, other_ends: Iterable[datetime], now: datetime) -> None:
+    """Raises TooManyRulesError where the rule is one too many that has not ended; the others end then."""
+    if rule.ends_at > now and sum(ends_at > now for ends_at in other_ends) >= MAX_OPEN_RULES:
+        raise TooManyRulesError(MAX_OPEN_RULES)

@@ -62,8 +62,8 @@ class RuleStore(Protocol):
         """The rule and its version. Raises StoreError."""
         ...
 
-    def put(self, rule: MerchandisingRule, *, expected: str | None) -> Written:
-        """Create the rule, or replace the version `expected`."""
+    def put(self, rule: MerchandisingRule, *, expected: str | None, now: datetime) -> Written:
+        """Create the rule, or replace the version `expected`. Raises TooManyRulesError."""
         ...
 
     def delete(self, rule_id: str, *, expected: str | None) -> bool:
@@ -160,8 +160,11 @@ class MerchandisingDesk:
         return None if found is None else Versioned(self.standing(found.value), found.etag)
 
     def put(self, rule: MerchandisingRule, *, expected: str | None) -> Written:
-        """Create the rule, or replace the version `expected`. Raises as `CustomerDesk.put` does."""
-        return self._store.put(rule, expected=expected)
+        """Create the rule, or replace the version `expected`.
+
+        Raises as `CustomerDesk.put` does, and TooManyRulesError.
+        """
+        return self._store.put(rule, expected=expected, now=self._clock())
 
     def delete(self, rule_id: str, *, expected: str | None) -> bool:
         """Remove the rule; False when there is none. Raises as `put` does."""
@@ -173,8 +176,9 @@ class MerchandisingDesk:
 
     def _stand(self, rules: Sequence[MerchandisingRule]) -> list[RuleStanding]:
         now, items = self._clock(), self._items()
-        valid = (item for item in items.values() if item.is_valid_at(now))
-        by_category = Counter((item.category, item.kind) for item in valid)
+        named = {rule.category for rule in rules} - {None}
+        of_named = (item for item in items.values() if item.category in named) if named else ()
+        by_category = Counter((item.category, item.kind) for item in of_named if item.is_valid_at(now))
 
         def matches(rule: MerchandisingRule) -> int:
             if rule.item_id is None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from datetime import datetime
 
-from recsvc.domain.merchandising import MerchandisingRule
+from recsvc.domain.merchandising import MerchandisingRule, check_room
 from recsvc.domain.records import Versioned, Written
 from recsvc.stores.documents import check_expected, encode_document, etag_of
 from recsvc.stores.memory_records import MemoryCatalogue
@@ -28,12 +29,14 @@ class MemoryMerchandising:
         rule = self._rules.get(rule_id)
         return None if rule is None else Versioned(rule, etag_of(_encode(rule)))
 
-    def put(self, rule: MerchandisingRule, *, expected: str | None) -> Written:
+    def put(self, rule: MerchandisingRule, *, expected: str | None, now: datetime) -> Written:
         """Create the rule, or replace the version `expected`. Raises as `SqlMerchandising.put` does."""
         document = _encode(rule)
         with self._lock:
             kept = self._rules.get(rule.rule_id)
             check_expected(None if kept is None else _encode(kept), expected)
+            others = (one.ends_at for one in self._rules.values() if one.rule_id != rule.rule_id)
+            check_room(rule, others, now)
             self._rules[rule.rule_id] = rule
             self._catalogue.move_revision()
         return Written(etag_of(document), created=kept is None)

@@ -5,9 +5,13 @@ The revision is the catalogue's own: a change of a rule reaches every worker as 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
 from sqlalchemy import Connection, bindparam, delete, select
 
-from recsvc.domain.merchandising import MerchandisingRule
+from recsvc.domain.merchandising import MerchandisingRule, check_room
 from recsvc.domain.records import Versioned, Written
 from recsvc.stores.catalogue import lock_revision, move_revision
 from recsvc.stores.database import Database
@@ -16,7 +20,14 @@ from recsvc.stores.tables import merchandising_rules as rules
 
 _ALL = select(rules.c.document).order_by(rules.c.rule_id)
 _ONE = select(rules.c.document).where(rules.c.rule_id == bindparam("wanted"))
+_OTHERS = select(rules.c.document).where(rules.c.rule_id != bindparam("but"))
 _DELETE = delete(rules).where(rules.c.rule_id == bindparam("unwanted"))
+
+
+class _End(msgspec.Struct):
+    """What of a document tells when the rule ends."""
+
+    ends_at: datetime
 
 
 class SqlMerchandising:
@@ -37,10 +48,11 @@ class SqlMerchandising:
             document = _document(connection, rule_id)
         return None if document is None else Versioned(_decode(document), etag_of(document))
 
-    def put(self, rule: MerchandisingRule, *, expected: str | None) -> Written:
+    def put(self, rule: MerchandisingRule, *, expected: str | None, now: datetime) -> Written:
         """Create the rule, or replace the version `expected` ("*" is any version there is).
 
         Raises:
+            TooManyRulesError: with it more rules than `MAX_OPEN_RULES` would not have ended by `now`.
             PreconditionRequiredError: there is a rule, and `expected` is None.
             PreconditionFailedError: the rule is another version, or gone.
             StoreError: nothing was changed.
@@ -51,6 +63,7 @@ class SqlMerchandising:
             revision = lock_revision(connection)
             stored = _document(connection, rule.rule_id)
             check_expected(stored, expected)
+            check_room(rule, (_end_of(one) for one in _others(connection, rule.rule_id)), now)
             connection.execute(
                 insert.on_conflict_do_update(index_elements=["rule_id"], set_={"document": document})
             )
@@ -79,6 +92,14 @@ class SqlMerchandising:
 def _document(connection: Connection, rule_id: str) -> str | None:
     stored = connection.execute(_ONE, {"wanted": rule_id}).scalar_one_or_none()
     return None if stored is None else str(stored)
+
+
+def _others(connection: Connection, rule_id: str) -> Sequence[str]:
+    return connection.execute(_OTHERS, {"but": rule_id}).scalars().all()
+
+
+def _end_of(document: str) -> datetime:
+    return decode_document(document, _End, "a merchandising rule").ends_at
 
 
 def _decode(document: str) -> MerchandisingRule:

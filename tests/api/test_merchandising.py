@@ -152,6 +152,22 @@ def test_a_fault_is_told_with_its_place_and_changes_nothing(
     assert call(app, "GET", RULES).json == {"rules": []}
 
 
+def test_one_rule_too_many_is_a_conflict_that_says_what_to_do(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsvc.domain.merchandising.MAX_OPEN_RULES", 1)
+    assert put(app).status == 201
+    reply = put(app, f"{RULES}/r2")
+    assert (reply.status, reply.json["type"]) == (409, "/problems/conflict")
+    assert reply.json["detail"] == (
+        "1 rules have not ended yet, and no more may stand: delete one, "
+        "or put this one again when one has ended"
+    )
+    documented = call(app, "GET", "/openapi.json").json["paths"][f"{RULES}/{{rule_id}}"]["put"]
+    assert "409" in documented["responses"]
+    assert "At most 1,000" in documented["description"]
+
+
 def test_a_misspelt_field_is_told_what_it_may_have_meant(app: Flask) -> None:
     (error,) = put(app, placement=["home"]).json["errors"]
     assert "did you mean placements?" in error["detail"]

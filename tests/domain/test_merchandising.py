@@ -131,3 +131,34 @@ def test_the_book_finds_the_rules_that_are_on() -> None:
     assert [each.rule_id for each in book.on(NOW + HOUR, Channel.WEB, None).rules] == ["a", "to-come"]
     assert book.on(NOW + 9 * HOUR, Channel.WEB, None) is NO_RULES_ON
     assert set(book.moments) == {NOW - HOUR, NOW, NOW + HOUR, NOW + 2 * HOUR, NOW + 5 * HOUR}
+
+
+def test_the_book_looks_for_the_rules_of_a_list_once_while_none_begins_or_ends() -> None:
+    book = RuleBook((rule(placements=("home",)), rule(rule_id="r2", starts_at=NOW + HOUR / 2)))
+    first = book.on(NOW, Channel.WEB, "home")
+    assert book.on(NOW + HOUR / 4, Channel.WEB, "home") is first
+    assert book.on(NOW, Channel.WEB, "a") is book.on(NOW, Channel.WEB, "b")
+    assert [each.rule_id for each in book.on(NOW + HOUR / 2, Channel.WEB, "home").rules] == ["r1", "r2"]
+    assert [each.rule_id for each in book.on(NOW + HOUR / 2, Channel.WEB, "a").rules] == ["r2"]
+    assert [each.rule_id for each in book.on(NOW, Channel.WEB, "home").rules] == ["r1"]
+
+
+def test_what_the_book_keeps_is_bounded_whatever_is_asked() -> None:
+    names = tuple(f"p{n}" for n in range(100))
+    book = RuleBook(tuple(rule(rule_id=f"r{n}", ends_at=NOW + n * HOUR) for n in range(1, 40)))
+    book = RuleBook((*book.rules, rule(rule_id="z", placements=names)))
+    for hour in range(39):
+        for name in (*names, "elsewhere"):
+            assert len(book.on(NOW + hour * HOUR, Channel.WEB, name).rules) == 39 - hour + (
+                hour == 0 and name in names
+            )
+    assert len(book._kept) <= 1_000
+
+
+def test_no_item_is_lifted_by_more_than_the_rules_of_itself_and_of_one_category() -> None:
+    many = [rule(rule_id=f"c{n}", category=f"c{n}", factor=1.5) for n in range(20)]
+    own = [rule(rule_id=f"i{n}", item_id=f"i{n}", factor=2.0) for n in range(20)]
+    bury = rule("bury", "b", category="c1")
+    assert RulesOn(tuple(many)).highest_factor == 1.5
+    assert RulesOn((*many, *own, bury)).highest_factor == 3
+    assert RulesOn((*own, rule(rule_id="again", item_id="i3", factor=3.0))).highest_factor == 6
