@@ -73,3 +73,11 @@ class LateErasures:
 
     sequence: int
     among: Callable[[Collection[str]], Collection[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedRecords:
+    """Whose records were written after a place in the order of changes; `sequence` is the last such place."""
+
+    sequence: int
+    customer_ids: frozenset[str]

@@ -1,7 +1,8 @@
 """What is live in this worker. In: the event store, the model that serves. Out: a live state, up to date.
 
 Redis has no part in it, and neither have other workers: each follows the store by itself, so that all come
-to the same state, and one that starts anew comes to it too.
+to the same state. One that starts anew comes to it too, so long as no more than `N_LAST` meetings came since
+the model was trained; after more, it knows less of what was before them than those who were there.
 """
 
 from __future__ import annotations
@@ -28,16 +29,18 @@ log = structlog.get_logger()
 HALF_LIVES_DAYS = (0.25, 7.0)
 """Those of a state that belongs to no model: for what is popular now and what was lately."""
 N_LAST = 100_000
-"""So many events of the store are read at a start, at most: a second or two of work."""
+"""So many meetings of the store are read at a start, at most: some seconds of work. What speaks for no item,
+such as an impression, is not counted and only passed over."""
 STALE_SECONDS = 5.0
 FOLLOW_SECONDS = 0.25
 """So often a worker reads what is new, asked or not."""
+REBUILD_SECONDS = 900.0
+"""So long a share of somebody who was forgotten may stay in the counts, which name nobody: building a state
+anew costs seconds, and everybody who is forgotten meanwhile is left out by the same one."""
 
 _BATCH = 1_000
-_SWEEP = 200  # So many customers are asked for a withdrawn consent at each round.
 _REST_SECONDS = 1.0  # So long no request asks a store that failed.
 _PATIENCE_SECONDS = 0.1  # So long a request waits for another that is asking.
-_REBUILD_SECONDS = 60.0
 _SKEW = timedelta(hours=1)  # By so much the clocks of those who take events in may differ.
 
 
@@ -68,27 +71,31 @@ class LiveFeed:
         monotonic: Callable[[], float],
         bounds: Bounds = DEFAULT_BOUNDS,
         n_last: int = N_LAST,
+        rebuild_seconds: float = REBUILD_SECONDS,
     ) -> None:
+        """`rebuild_seconds` differs from worker to worker, so that not all of them build at once."""
         self._sources = sources
         self._clock = clock
         self._monotonic = monotonic
         self._bounds = bounds
         self._n_last = n_last
+        self._rebuild_seconds = rebuild_seconds
         self._followers: Mapping[str | None, Follower] = {}  # By the version of the model; the newest last.
         self._model: Model | None = None
         self._asking = threading.Lock()  # Held by the one who asks the store, and never while waiting for it.
         self._lock = threading.Lock()  # Held while a state is read or changed.
-        self._caught_up_at = self._built_at = monotonic()
+        self._caught_up_at = monotonic()
         self._rests_until = self._caught_up_at
         self._is_failing = False
-        self._is_outdated = False
+        self._outdated_at: float | None = None  # Since when it is not what another would build.
         self._expects_news = False
         self._head = 0
 
     @property
     def is_stale(self) -> bool:
-        """Whether the state has not met the end of the store for some seconds."""
-        return self._monotonic() - self._caught_up_at > STALE_SECONDS
+        """Whether the state has not met the end of the store for some seconds, or is not there."""
+        is_there = self._model is None or _version_of(self._model) in self._followers
+        return not is_there or self._monotonic() - self._caught_up_at > STALE_SECONDS
 
     def follow(self, model: Model | None) -> None:
         """Have a state for this model before it serves; that of the one before stays until the next call.
@@ -96,22 +103,26 @@ class LiveFeed:
         It is built beside what serves, so no request waits for it.
         """
         version = _version_of(model)
-        if version in self._followers:
-            self._followers = {version: self._followers[version]}
-        elif model is None or model.bundle.is_untouched():
-            self._build(model)
-        self._model = model
+        try:
+            if version in self._followers:
+                self._followers = {version: self._followers[version]}
+            elif model is None or model.bundle.is_untouched():
+                self._build(model)
+        finally:
+            self._model = model  # It serves from now on, with a state or without.
 
     def refresh(self) -> None:
         """Read what is new. A worker does this again and again, in a thread of its own.
 
-        Somebody who was forgotten still stands in the counts of items: some time after, the state is built
-        anew without them, so that it is again what any other worker would build.
+        Somebody who was forgotten still stands in the counts of items, and somebody who agrees now is
+        missing: some time after, the state is built anew, so that it is again what any other worker would
+        build.
         """
         self.catch_up()
-        self._sweep_consents()
-        if self._is_outdated and self._monotonic() - self._built_at > _REBUILD_SECONDS:
-            self._build_again()
+        since = self._outdated_at
+        is_there = _version_of(self._model) in self._followers
+        if is_there and since is not None and self._monotonic() - since > self._rebuild_seconds:
+            self._build(self._model)
 
     def catch_up(self) -> None:
         """Read what is new to the end, batch by batch: between two of them requests go on."""
@@ -153,13 +164,18 @@ class LiveFeed:
         with self._lock:
             for follower in self._followers.values():
                 follower.state.forget((customer_id,))
-            self._is_outdated = True
+            self._note_outdated()
 
     def report(self) -> LiveReport:
-        """How far the state has come, and how far it was to come when the store was last looked at."""
-        *_, sequence = (0, *(one.sequence for one in self._followers.values()))
-        n_behind = None if self._is_failing else max(self._head - sequence, 0)
-        return LiveReport(sequence, n_behind, self.is_stale)
+        """How far the state of the model that serves has come, and how far it was to come at the last look.
+
+        How far is not known while the store fails or there is no such state.
+        """
+        follower = self._followers.get(_version_of(self._model))
+        if follower is None:
+            return LiveReport(0, None, self.is_stale)
+        n_behind = None if self._is_failing else max(self._head - follower.sequence, 0)
+        return LiveReport(follower.sequence, n_behind, self.is_stale)
 
     def _advance(self, follower: Follower, *, patience_seconds: float = -1.0) -> int:
         """Take what is new, a batch at most; how many events it was."""
@@ -169,7 +185,8 @@ class LiveFeed:
             self._expects_news = False  # Before asking: what is stored from now on is expected again.
             news = follower.ask(_BATCH)
             with self._lock:
-                self._is_outdated |= follower.take(news)
+                if follower.take(news):
+                    self._note_outdated()
         except StoreError as error:
             self._note_failure(error)
             return 0
@@ -180,71 +197,47 @@ class LiveFeed:
             self._caught_up_at = self._monotonic()
         return news.n_events
 
-    def _sweep_consents(self) -> None:
-        """Forget those who withdrew their consent: some customers at each round, all of them in turn."""
-        for follower in self._followers.values():
-            with self._lock:
-                some = follower.next_customers(_SWEEP)
-            try:
-                refusing = self._sources.refusing(some)
-            except StoreError as error:
-                self._note_failure(error)
-                return
-            with self._lock:
-                follower.state.forget(refusing)
-                self._is_outdated |= bool(refusing)
-
-    def _build_again(self) -> None:
-        """Build the state anew, unless it goes back further than a new one would: that is worth more."""
-        follower = self._followers.get(_version_of(self._model))
-        try:
-            if follower is None or self._start(self._model) > follower.start:
-                self._is_outdated = False
-                return
-        except StoreError as error:
-            self._note_failure(error)
-            return
-        self._build(self._model)
+    def _note_outdated(self) -> None:
+        if self._outdated_at is None:
+            self._outdated_at = self._monotonic()
 
     def _build(self, model: Model | None) -> None:
         """Build the state of a model from its snapshot and the store, and let one reference move to it."""
-        self._is_outdated = False
         try:
             follower = self._begin(model)
-            while (news := follower.ask(_BATCH)).n_events:
-                follower.take(news)
+            is_outdated = follower.read_to_end(_BATCH)
         except StoreError as error:
             self._note_failure(error)
             return
         version = _version_of(model)
         others = {one: kept for one, kept in self._followers.items() if one != version}
         self._followers = {**others, version: follower}
-        self._built_at = self._caught_up_at = self._monotonic()
+        self._caught_up_at = self._monotonic()
+        self._outdated_at = self._caught_up_at if is_outdated else None
         log.info("live_state_built", version=version, sequence=follower.sequence)
 
     def _begin(self, model: Model | None) -> Follower:
-        # What is erased from here on is found by whoever follows.
-        erasure = self._sources.erasures.last_erasure()
+        # Who is erased or withdraws from here on is found by whoever follows.
+        places = self._sources.places()
         start = self._start(model)
         if model is None or _version_of(model) is None:
             state = LiveState(HALF_LIVES_DAYS, self._bounds)
-            return Follower(self._sources, state, start=start, erasure=erasure)
-        facts = model.bundle.manifest
+            return Follower(self._sources, state, start=start, places=places)
         state = opened_state(model.bundle, self._bounds)
         trained = _trained(model.bundle)
-        follower = Follower(self._sources, state, start=start, erasure=erasure, trained=trained)
-        known = set(state.customer_ids())
+        follower = Follower(self._sources, state, start=start, places=places, trained=trained)
+        known, made_at = set(state.customer_ids()), model.bundle.manifest.created_at
         erased = self._sources.erasures.erased_among(known)
-        state.forget({one for one, erased_at in erased.items() if erased_at >= facts.created_at})
-        state.forget(self._sources.refusing(known))
+        state.forget({one for one, erased_at in erased.items() if erased_at >= made_at})
+        follower.leave_out(self._sources.refusing(known))
         return follower
 
     def _start(self, model: Model | None) -> int:
         """Where to begin to read: what came before is in the model's snapshot, or too long ago."""
-        start = self._sources.tail.start_of_last(self._n_last)
-        if model is None or _version_of(model) is None:
-            return start
-        return max(start, place_of(self._sources.tail, model.bundle.manifest.created_at - _SKEW))
+        sources, place = self._sources, 0
+        if model is not None and _version_of(model) is not None:
+            place = place_of(sources.tail, model.bundle.manifest.created_at - _SKEW)
+        return sources.tail.start_of_last(self._n_last, sources.types, after=place)
 
     def _note_failure(self, error: StoreError) -> None:
         self._rests_until = self._monotonic() + _REST_SECONDS

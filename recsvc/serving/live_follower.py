@@ -1,7 +1,9 @@
 """Follow the event store with one live state. In: a place in the order of events. Out: the state after it.
 
-A state is a function of the snapshot it began with and of the events after its start, taken in the order in
-which they were stored: whoever has come as far holds the very same.
+A state is a function of the snapshot it began with, of who agrees now, and of the events after its start in
+the order in which they were stored: whoever has come as far holds the very same. Who withdraws a consent is
+forgotten at the next look. What that leaves in the counts, and what of one who agrees later was left out,
+only a state that is built anew puts right: `take` says when.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from recsvc.domain.interactions import TailEvent
 from recsvc.live.state import LiveState
@@ -20,6 +23,14 @@ Meeting = tuple[str, str, float]
 
 
 @dataclass(frozen=True, slots=True)
+class Places:
+    """How far erasures and changes of customers' records have been read, each in their order."""
+
+    erasure: int
+    change: int
+
+
+@dataclass(frozen=True, slots=True)
 class LiveSources:
     """What a live state is made of: events and erasures in their order, consents, and what counts."""
 
@@ -27,6 +38,16 @@ class LiveSources:
     erasures: ErasureTail
     consents: ConsentRecords
     policy: Policy
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The types of events that speak for an item."""
+        rules = self.policy.interaction_types
+        return frozenset(name for name, rule in rules.items() if rule.strength > 0)
+
+    def places(self) -> Places:
+        """Where the orders of erasures and of changed records end now. Raises StoreError."""
+        return Places(self.erasures.last_erasure(), self.consents.last_change())
 
     def refusing(self, customer_ids: set[str]) -> set[str]:
         """Those of the customers who may not be personalised for. Raises StoreError."""
@@ -55,15 +76,18 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What came since a place in the order: how many events, up to which one, and what counts of it.
+    """What came since a place in the order: how many meetings, up to which event, and what counts of it.
 
-    `gone` are those of the state's customers who were erased, up to the erasure at the place `erasure`.
+    `gone` are those of the state's customers who were erased or withdrew their consent; `left_out` those who
+    refuse, so that their meetings do not count; `returned` those once left out who agree now.
     """
 
     n_events: int
     sequence: int
-    erasure: int
+    places: Places
     gone: Collection[str]
+    left_out: Collection[str]
+    returned: Collection[str]
     meetings: Sequence[Meeting]
 
 
@@ -71,7 +95,8 @@ class Follower:
     """A live state, and how far it has come. `ask` reads the stores, `take` changes the state.
 
     Not safe to share between threads: whoever holds it sees to it that one asks at a time, and that nobody
-    reads the state while it takes.
+    reads the state while it takes. It remembers who was left out, no more of them than the state may have
+    customers: who has slipped from either changes nothing until a state is built anew.
     """
 
     def __init__(
@@ -80,59 +105,101 @@ class Follower:
         state: LiveState,
         *,
         start: int,
-        erasure: int,
+        places: Places,
         trained: Trained | None = None,
     ) -> None:
         self.state = state
-        self.start = self.sequence = start
-        self._erasure = erasure
+        self.sequence = start
+        self._places = places
         self._trained = trained
         self._sources = sources
-        self._to_sweep: list[str] = []
+        self._types = sources.types
+        self._left_out: dict[str, None] = {}  # The latest last.
 
     def ask(self, limit: int) -> News:
-        """What came since, at most `limit` events of it. Raises StoreError.
+        """What came since, at most `limit` meetings of it. Raises StoreError.
 
-        Erasures are read first: an event from before an erasure that was read later would outlive it.
+        Erasures and changed records are read first: an event from before an erasure that was read later
+        would outlive it.
         """
-        late = self._sources.erasures.erased_after(self._erasure)
-        # Found here: it takes 2 µs a customer, for which no request need wait.
-        gone = late.among(self.state.customer_ids()) if late else ()
-        erasure = late.sequence if late else self._erasure
-        events = self._sources.tail.after(self.sequence, limit)
-        sequence = events[-1].sequence if events else self.sequence
-        return News(len(events), sequence, erasure, gone, self._meetings(events))
+        erasure, erased = self._erased()
+        change, withdrawn, returned = self._changed()
+        sequence, events = self._events(limit)
+        new = [one for one in events if self._trained is None or not self._trained.holds(one)]
+        refusing = self._sources.refusing({one.customer_id for one in new})
+        return News(
+            n_events=len(events),
+            sequence=sequence,
+            places=Places(erasure, change),
+            gone={*erased, *withdrawn},
+            left_out=refusing | withdrawn,
+            returned=returned,
+            meetings=[
+                (one.customer_id, str(one.item_id), one.occurred_at.timestamp())
+                for one in new
+                if one.customer_id not in refusing
+            ],
+        )
 
     def take(self, news: News) -> bool:
-        """Bring the state to where the news end; whether somebody was forgotten."""
+        """Bring the state to where the news end; whether it now differs from one that is built anew."""
         self.state.forget(news.gone)
-        self._erasure = news.erasure
+        self._note(news.left_out, news.returned)
         record = self.state.record
         for customer_id, item_id, at in news.meetings:
             record(customer_id, item_id, at)
-        self.sequence = news.sequence
-        return bool(news.gone)
+        self.sequence, self._places = news.sequence, news.places
+        return bool(news.gone or news.returned)
 
-    def next_customers(self, n: int) -> set[str]:
-        """The next `n` customers of the state: all of them have their turn, again and again."""
-        if not self._to_sweep:
-            self._to_sweep = self.state.customer_ids()
-        some, self._to_sweep = self._to_sweep[:n], self._to_sweep[n:]
-        return set(some)
+    def read_to_end(self, batch: int) -> bool:
+        """Take all there is, before anybody reads the state; whether it differs as `take` says.
 
-    def _meetings(self, events: Sequence[TailEvent]) -> list[Meeting]:
-        """What the policy gives a strength above 0, names an item, and is not in the snapshot."""
-        rules, trained = self._sources.policy.interaction_types, self._trained
-        counted = [
-            (one.customer_id, one.item_id, one.occurred_at.timestamp())
-            for one in events
-            if one.item_id is not None
-            and one.type in rules
-            and rules[one.type].strength > 0
-            and not (trained is not None and trained.holds(one))
-        ]
-        refusing = self._sources.refusing({meeting[0] for meeting in counted})
-        return [meeting for meeting in counted if meeting[0] not in refusing]
+        Raises StoreError.
+        """
+        is_outdated, n_events = False, batch
+        while n_events == batch:
+            news = self.ask(batch)
+            is_outdated |= self.take(news)
+            n_events = news.n_events
+        return is_outdated
+
+    def leave_out(self, customer_ids: Collection[str]) -> None:
+        """Forget those who refuse, whom the snapshot knows: should they agree, it will know them again."""
+        self.state.forget(customer_ids)
+        self._note(customer_ids, ())
+
+    def _erased(self) -> tuple[int, Collection[str]]:
+        """The place of the last erasure, and who of the state's customers was erased since the last look."""
+        late = self._sources.erasures.erased_after(self._places.erasure)
+        # Found here, at 2 µs a customer: while it takes, requests read the state.
+        return (late.sequence, late.among(self.state.customer_ids())) if late else (self._places.erasure, ())
+
+    def _changed(self) -> tuple[int, set[str], set[str]]:
+        """The place of the last changed record, who withdrew since the last look, and who agreed again."""
+        changed = self._sources.consents.changed_after(self._places.change)
+        if changed is None:
+            return self._places.change, set(), set()
+        known = changed.customer_ids.intersection(self.state.customer_ids())
+        left_out = changed.customer_ids & self._left_out.keys()
+        refusing = self._sources.refusing({*known, *left_out})
+        return changed.sequence, refusing & known, set(left_out - refusing)
+
+    def _events(self, limit: int) -> tuple[int, Sequence[TailEvent]]:
+        """The place that is reached, and the meetings up to it."""
+        tail, last = self._sources.tail, self._sources.tail.last_sequence()
+        if last <= self.sequence:
+            return self.sequence, ()
+        events = tail.meetings_after(self.sequence, limit, self._types)
+        reached = events[-1].sequence if events else last
+        return reached if len(events) == limit else max(reached, last), events
+
+    def _note(self, left_out: Collection[str], returned: Collection[str]) -> None:
+        for one in (*left_out, *returned):
+            self._left_out.pop(one, None)
+        self._left_out.update(dict.fromkeys(left_out))
+        n_over = len(self._left_out) - self.state.bounds.n_customers
+        for one in list(islice(self._left_out, max(n_over, 0))):
+            del self._left_out[one]
 
 
 def place_of(tail: EventTail, moment: datetime) -> int:

@@ -9,7 +9,7 @@ from typing import Protocol
 from recsvc.domain.customers import Customer
 from recsvc.domain.interactions import Interaction, Known, TailEvent
 from recsvc.domain.items import Item
-from recsvc.domain.records import LateErasures, Versioned
+from recsvc.domain.records import ChangedRecords, LateErasures, Versioned
 from recsvc.domain.slates import Fetched, SlateKey
 
 __all__ = [
@@ -91,8 +91,15 @@ class EventTail(Protocol):
         """The place of the last event; 0 while there is none. Raises StoreError."""
         ...
 
-    def start_of_last(self, n: int) -> int:
-        """The place after which the last `n` events are, or all where they are fewer. Raises StoreError."""
+    def meetings_after(self, sequence: int, limit: int, types: Collection[str]) -> Sequence[TailEvent]:
+        """The first `limit` events after a place of these types that name an item. Raises StoreError."""
+        ...
+
+    def start_of_last(self, n: int, types: Collection[str], *, after: int = 0) -> int:
+        """The place after which the last `n` such events are, or `after` where there they are fewer.
+
+        Raises StoreError.
+        """
         ...
 
 
@@ -117,6 +124,14 @@ class ConsentRecords(Protocol):
 
     def personalisation_of(self, customer_ids: Collection[str]) -> Mapping[str, bool]:
         """Of those of the customers who were asked, whether they agreed. Raises StoreError."""
+        ...
+
+    def last_change(self) -> int:
+        """The place of the last change of a record in their order; 0 before any. Raises StoreError."""
+        ...
+
+    def changed_after(self, sequence: int) -> ChangedRecords | None:
+        """Whose records were written after a place in that order; None where none. Raises StoreError."""
         ...
 
 

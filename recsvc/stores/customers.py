@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from recsvc.domain.customers import Consents, Customer
-from recsvc.domain.records import Versioned, Written
+from recsvc.domain.records import ChangedRecords, Versioned, Written
 from recsvc.errors import PreconditionRequiredError
 from recsvc.stores.database import Database
 from recsvc.stores.documents import check_expected, decode_document, encode_document, etag_of
-from recsvc.stores.tables import customers, from_micros, to_micros
+from recsvc.stores.tables import customers, customers_revision, from_micros, to_micros
 from recsvc.stores.tombstones import SqlTombstones
 
 _PAGE = 5_000
@@ -26,6 +26,9 @@ _REPLACE = update(customers).where(customers.c.customer_id == bindparam("wanted"
 _SOME = select(customers.c.customer_id, customers.c.document).where(
     customers.c.customer_id.in_(bindparam("ids", expanding=True))
 )
+_LAST_CHANGE = "SELECT revision FROM customers_revision WHERE id = ?"
+_CHANGED = select(customers.c.customer_id).where(customers.c.revision > bindparam("place"))
+_NEXT_CHANGE = update(customers_revision).values(revision=customers_revision.c.revision + 1)
 _COUNT = select(func.count()).select_from(customers)
 _NEXT_PAGE = (
     select(customers.c.customer_id, customers.c.document)
@@ -76,6 +79,20 @@ class SqlCustomers:
                         agreed[row.customer_id] = consents.personalisation
         return agreed
 
+    def last_change(self) -> int:
+        """The place of the last change of a record in their order; 0 before any. Raises StoreError."""
+        row = self._database.look_up(_LAST_CHANGE, (1,))
+        return 0 if row is None else int(row[0])
+
+    def changed_after(self, sequence: int) -> ChangedRecords | None:
+        """Whose records were written after a place in that order; None where none. Raises StoreError."""
+        last = self.last_change()  # Read first: what is written from here on is told again.
+        if last <= sequence:
+            return None
+        with self._database.reading() as connection:
+            changed = connection.execute(_CHANGED, {"place": sequence}).scalars()
+            return ChangedRecords(last, frozenset(changed))
+
     def put(self, customer: Customer, *, expected: str | None, now: datetime) -> Written:
         """Create the record, or replace the version `expected` ("*" is any version there is).
 
@@ -86,8 +103,12 @@ class SqlCustomers:
         """
         customer_id = customer.customer_id
         document = encode_document(customer, "the customer's record")
-        values = {"document": document, "updated_at": to_micros(now)}
         with self._database.writing() as connection:
+            values = {
+                "document": document,
+                "updated_at": to_micros(now),
+                "revision": _next_change(connection),
+            }
             stored = connection.execute(_ONE_LOCKED, {"wanted": customer_id}).one_or_none()
             check_expected(stored.document if stored else None, expected)
             if stored:
@@ -106,23 +127,18 @@ class SqlCustomers:
         Raises:
             StoreError: nothing was changed.
         """
-        updated_at = to_micros(now)
-        rows = [
-            {
-                "customer_id": customer.customer_id,
-                "document": encode_document(customer, "the customer's record"),
-                "updated_at": updated_at,
-            }
-            for _, customer in sorted({customer.customer_id: customer for customer in changed}.items())
-        ]
-        if not rows:
+        documents = {one.customer_id: encode_document(one, "the customer's record") for one in changed}
+        if not documents:
             return
         statement = self._database.insert(customers)
-        statement = statement.on_conflict_do_update(
-            index_elements=["customer_id"],
-            set_={"document": statement.excluded.document, "updated_at": statement.excluded.updated_at},
-        )
+        written = {name: statement.excluded[name] for name in ("document", "updated_at", "revision")}
+        statement = statement.on_conflict_do_update(index_elements=["customer_id"], set_=written)
         with self._database.writing() as connection:
+            common = {"updated_at": to_micros(now), "revision": _next_change(connection)}
+            rows = [
+                {"customer_id": customer_id, "document": document, **common}
+                for customer_id, document in sorted(documents.items())
+            ]
             connection.execute(statement, rows)
 
     def each(self) -> Iterator[Customer]:
@@ -141,6 +157,11 @@ class SqlCustomers:
         """How many customers are recorded. Raises StoreError."""
         with self._database.reading() as connection:
             return int(connection.execute(_COUNT).scalar_one())
+
+
+def _next_change(connection: Connection) -> int:
+    """The number of this change. Others wait until the transaction ends: the numbers follow the commits."""
+    return int(connection.execute(_NEXT_CHANGE.returning(customers_revision.c.revision)).scalar_one())
 
 
 def _decode(document: str) -> Customer:

@@ -6,7 +6,7 @@ database's where nothing is new.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from recsvc.domain.interactions import TailEvent
@@ -22,7 +22,7 @@ _AFTER = {
     ),
 }
 _LAST = "SELECT max(sequence) FROM events"
-_START = "SELECT sequence FROM events ORDER BY sequence DESC LIMIT 1 OFFSET ?"
+_MEETINGS = "FROM events WHERE sequence > {place} AND item_id IS NOT NULL AND type IN ({types})"
 
 
 class SqlEventTail:
@@ -42,10 +42,30 @@ class SqlEventTail:
         row = self._database.look_up(_LAST, ())
         return 0 if row is None or row[0] is None else int(row[0])
 
-    def start_of_last(self, n: int) -> int:
-        """The place after which the last `n` events are, or all where they are fewer. Raises StoreError."""
-        row = self._database.look_up(_START, (n,))
-        return 0 if row is None else int(row[0])
+    def meetings_after(self, sequence: int, limit: int, types: Collection[str]) -> Sequence[TailEvent]:
+        """The first `limit` events after a place of these types that name an item. Raises StoreError."""
+        query = f"SELECT {_COLUMNS} {self._meetings(types)} ORDER BY sequence LIMIT {limit:d}"
+        places = {"place": sequence, **_named(types)}
+        return [_from_row(row) for row in self._database.look_up_all(query, places)]
+
+    def start_of_last(self, n: int, types: Collection[str], *, after: int = 0) -> int:
+        """The place after which the last `n` such events are, or `after` where there they are fewer.
+
+        Passes over all that was stored since. Raises StoreError.
+        """
+        query = f"SELECT sequence {self._meetings(types)} ORDER BY sequence DESC LIMIT 1 OFFSET {n:d}"
+        rows = self._database.look_up_all(query, {"place": after, **_named(types)})
+        return int(rows[0][0]) if rows else after
+
+    def _meetings(self, types: Collection[str]) -> str:
+        """The end of a query, with places by name as the driver writes them."""
+        place = ":{}" if self._database.dialect == "sqlite" else "%({})s"
+        named = ", ".join(map(place.format, _named(types))) or "NULL"
+        return _MEETINGS.format(place=place.format("place"), types=named)
+
+
+def _named(types: Collection[str]) -> dict[str, str]:
+    return {f"type_{number}": name for number, name in enumerate(sorted(types))}
 
 
 def to_tail_event(sequence: int, row: EventRow) -> TailEvent:

@@ -98,11 +98,15 @@ class MemoryEvents:
         with self._lock:
             return max(self._by_sequence, default=0)
 
-    def start_of_last(self, n: int) -> int:
-        """The place after which the last `n` events are, or all where they are fewer."""
-        with self._lock:
-            earlier = list(self._by_sequence)[: max(len(self._by_sequence) - n, 0)]
-            return earlier[-1] if earlier else 0
+    def meetings_after(self, sequence: int, limit: int, types: Collection[str]) -> Sequence[TailEvent]:
+        """The first `limit` events after a place that are of these types and name an item."""
+        met = [one for one in self.after(sequence, len(self._rows)) if one.item_id and one.type in types]
+        return met[:limit]
+
+    def start_of_last(self, n: int, types: Collection[str], *, after: int = 0) -> int:
+        """The place after which the last `n` such events are, or `after` where there they are fewer."""
+        met = self.meetings_after(after, len(self._rows), types)
+        return met[-n - 1].sequence if len(met) > n else after
 
     def delete_customer(self, customer_id: str) -> int:
         """Delete every interaction of the customer; how many there were."""

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from recsvc.domain.customers import Customer
 from recsvc.domain.items import Item, ItemStatus
-from recsvc.domain.records import LateErasures, Versioned, Written
+from recsvc.domain.records import ChangedRecords, LateErasures, Versioned, Written
 from recsvc.stores.documents import check_expected, encode_document, etag_of
 
 
@@ -76,6 +76,8 @@ class MemoryCustomers:
     def __init__(self, customers: Iterable[Customer] = ()) -> None:
         self._customers = {customer.customer_id: customer for customer in customers}
         self._written_at: dict[str, datetime] = {}
+        self._n_changes = 0
+        self._changed_as: dict[str, int] = {}  # The place in the order of changes.
         self._erased_at: dict[str, datetime] = {}
         self._n_erasures = 0
         self._erased_as: dict[str, int] = {}  # The place in the order of erasures.
@@ -100,15 +102,23 @@ class MemoryCustomers:
         with self._lock:
             kept = self._customers.get(customer.customer_id)
             check_expected(None if kept is None else encode_document(kept, "the record"), expected)
-            self._customers[customer.customer_id] = customer
-            self._written_at[customer.customer_id] = now
+            self._write([customer], now)
         return Written(etag_of(document), created=kept is None)
 
     def put_many(self, changed: Sequence[Customer], *, now: datetime) -> None:
         """Insert or replace records; of two with one id the later holds."""
         with self._lock:
-            self._customers.update({customer.customer_id: customer for customer in changed})
-            self._written_at.update({customer.customer_id: now for customer in changed})
+            self._write(changed, now)
+
+    def last_change(self) -> int:
+        """The place of the last change of a record in their order; 0 before any."""
+        return self._n_changes
+
+    def changed_after(self, sequence: int) -> ChangedRecords | None:
+        """Whose records were written after a place in that order; None where none."""
+        with self._lock:
+            late = frozenset(each for each, place in self._changed_as.items() if place > sequence)
+            return ChangedRecords(self._n_changes, late) if self._n_changes > sequence else None
 
     def erase(self, customer_id: str, now: datetime) -> int:
         """Delete the record and remember when; how many records there were."""
@@ -116,6 +126,7 @@ class MemoryCustomers:
             self._erased_at[customer_id] = now
             self._n_erasures += 1
             self._erased_as[customer_id] = self._n_erasures
+            self._changed_as.pop(customer_id, None)
             return int(self._customers.pop(customer_id, None) is not None)
 
     def erased_at(self, customer_id: str) -> datetime | None:
@@ -144,6 +155,13 @@ class MemoryCustomers:
     def count(self) -> int:
         """How many customers are recorded."""
         return len(self._customers)
+
+    def _write(self, changed: Sequence[Customer], now: datetime) -> None:
+        self._n_changes += bool(changed)
+        for customer in changed:
+            customer_id = customer.customer_id
+            self._customers[customer_id], self._written_at[customer_id] = customer, now
+            self._changed_as[customer_id] = self._n_changes
 
 
 def _document(item: Item | None) -> str | None:

@@ -57,12 +57,22 @@ merchandising_rules = Table(
     Column("document", Text, nullable=False),
 )
 
+# `revision` is that of the change that wrote the row, of those in `customers_revision`, in order of commits.
 customers = Table(
     "customers",
     METADATA,
     Column("customer_id", BYTEWISE, primary_key=True),
     Column("document", Text, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+    Index("customers_by_revision", "revision"),
+)
+
+customers_revision = Table(
+    "customers_revision",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False),
 )
 
 # Kept as text, for only a query with the very same words may use the index.

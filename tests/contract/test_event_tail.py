@@ -49,7 +49,7 @@ def read_all(tail: EventTail, limit: int = 2) -> list[TailEvent]:
 
 
 def test_an_empty_log_has_no_tail(tail: EventTail) -> None:
-    assert (list(tail.after(0, 10)), tail.last_sequence(), tail.start_of_last(10)) == ([], 0, 0)
+    assert (list(tail.after(0, 10)), tail.last_sequence(), tail.start_of_last(10, TYPES)) == ([], 0, 0)
 
 
 def test_the_tail_says_what_counts_of_an_event(events: Events, tail: EventTail) -> None:
@@ -81,12 +81,33 @@ def test_an_event_that_is_sent_again_is_not_told_again(events: Events, tail: Eve
     assert items_of(tail.after(place, 10)) == ["of-c"]
 
 
+TYPES = ("click", "view")
+
+
 def test_the_last_events_begin_after_their_start(events: Events, tail: EventTail) -> None:
     for number in range(5):
         events.append([a_click(f"e{number}")], received_at=NOW)
-    assert items_of(tail.after(tail.start_of_last(2), 10)) == ["of-e3", "of-e4"]
-    assert (tail.start_of_last(5), tail.start_of_last(6)) == (0, 0)
-    assert tail.start_of_last(0) == tail.last_sequence()
+    assert items_of(tail.after(tail.start_of_last(2, TYPES), 10)) == ["of-e3", "of-e4"]
+    assert (tail.start_of_last(5, TYPES), tail.start_of_last(6, TYPES)) == (0, 0)
+    assert tail.start_of_last(0, TYPES) == tail.last_sequence()
+    place = tail.start_of_last(3, TYPES)
+    assert [tail.start_of_last(n, TYPES, after=place) for n in (4, 3)] == [place, place]
+    assert items_of(tail.after(tail.start_of_last(2, TYPES, after=place), 10)) == ["of-e3", "of-e4"]
+
+
+def test_meetings_are_events_of_the_types_with_an_item(events: Events, tail: EventTail) -> None:
+    for number, kind in enumerate(("view", "impression", "click", "impression", "nps")):
+        item_id = None if kind == "nps" else f"i{number}"
+        events.append([Interaction(f"e{number}", kind, "c1", item_id, NOW)], received_at=NOW)
+    events.append([Interaction("bare", "view", "c1", None, NOW)], received_at=NOW)
+    assert items_of(tail.meetings_after(0, 10, TYPES)) == ["i0", "i2"]
+    assert items_of(tail.meetings_after(0, 1, TYPES)) == ["i0"]
+    (first, second) = tail.meetings_after(0, 10, TYPES)
+    assert items_of(tail.meetings_after(first.sequence, 10, TYPES)) == ["i2"]
+    assert items_of(tail.meetings_after(0, 10, ("view",))) == ["i0"]
+    assert list(tail.meetings_after(0, 10, ())) == []
+    assert tail.start_of_last(1, TYPES) == first.sequence
+    assert tail.meetings_after(0, 10, TYPES)[1] == tail.after(second.sequence - 1, 1)[0]
 
 
 def test_the_place_of_an_erased_event_is_never_given_again(
@@ -107,7 +128,7 @@ def test_the_last_events_are_counted_without_the_erased_ones(
     for number in range(6):
         events.append([a_click(f"e{number}", f"c{number}")], received_at=NOW)
     erase(erasures, "c4")
-    assert items_of(tail.after(tail.start_of_last(2), 10)) == ["of-e3", "of-e5"]
+    assert items_of(tail.after(tail.start_of_last(2, TYPES), 10)) == ["of-e3", "of-e5"]
 
 
 def test_of_nobody_erased_nothing_is_told(erasure_tail: ErasureTail) -> None:
@@ -148,6 +169,25 @@ def test_consents_are_told_of_those_who_were_asked(customers: Customers) -> None
     asked = ["yes", "no", "unasked", "unknown"]
     assert customers.personalisation_of(asked) == {"yes": True, "no": False}
     assert customers.personalisation_of([]) == {}
+
+
+def test_changed_records_are_told_after_their_place(customers: Customers, erasures: Erasures) -> None:
+    assert (customers.last_change(), customers.changed_after(0)) == (0, None)
+    customers.put_many([Customer("c1"), Customer("c2")], now=NOW)
+    customers.put_many([], now=NOW)
+    place = customers.last_change()
+    first = customers.changed_after(0)
+    assert first is not None and first.customer_ids == {"c1", "c2"}
+    assert first.sequence == place > 0
+    assert customers.changed_after(place) is None
+    customers.put(Customer("c2", locale="zh"), expected="*", now=NOW - timedelta(days=1))
+    customers.put(Customer("c3"), expected=None, now=NOW)
+    later = customers.changed_after(place)
+    assert later is not None and later.customer_ids == {"c2", "c3"}
+    erase(erasures, "c3")
+    customers.put(Customer("c4"), expected=None, now=NOW)
+    after_erasure = customers.changed_after(later.sequence)
+    assert after_erasure is not None and after_erasure.customer_ids == {"c4"}
 
 
 def test_nobody_is_numbered_while_another_is_being_stored(

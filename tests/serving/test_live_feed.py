@@ -5,11 +5,12 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from recsvc.live.scoring import HalfLives, LiveModel, blend, part_scores, shortl
 from recsvc.live.state import Bounds
 from recsvc.policy import load_policy
 from recsvc.sample_bank import SampleBank
-from recsvc.serving.live_feed import STALE_SECONDS, LiveFeed
+from recsvc.serving.live_feed import REBUILD_SECONDS, STALE_SECONDS, LiveFeed
 from recsvc.serving.live_follower import LiveSources, place_of
 from recsvc.serving.live_snapshot import snapshot_of
 from recsvc.serving.protocols import EventTail
@@ -56,22 +57,27 @@ class Failing:
         self.is_down = False
         self.n_asked = 0
         self.meanwhile: Callable[[], object] | None = None
+        self.afterwards: Callable[[], object] | None = None
 
     def after(self, sequence: int, limit: int) -> Sequence[TailEvent]:
-        self.n_asked += 1
-        if self.is_down:
-            raise StoreError("the store is away")
-        if self.meanwhile:
-            self.meanwhile()
         return self._tail.after(sequence, limit)
 
+    def meetings_after(self, sequence: int, limit: int, types: Collection[str]) -> Sequence[TailEvent]:
+        if self.meanwhile:
+            self.meanwhile()
+        found = self._tail.meetings_after(sequence, limit, types)
+        if self.afterwards:
+            self.afterwards()
+        return found
+
     def last_sequence(self) -> int:
+        self.n_asked += 1
         if self.is_down:
             raise StoreError("the store is away")
         return self._tail.last_sequence()
 
-    def start_of_last(self, n: int) -> int:
-        return self._tail.start_of_last(n)
+    def start_of_last(self, n: int, types: Collection[str], *, after: int = 0) -> int:
+        return self._tail.start_of_last(n, types, after=after)
 
 
 class Bank:
@@ -92,7 +98,13 @@ class Bank:
         for database in self._opened:
             database.close()
 
-    def worker(self, *, n_last: int = 50_000, bounds: Bounds | None = None) -> LiveFeed:
+    def worker(
+        self,
+        *,
+        n_last: int = 50_000,
+        bounds: Bounds | None = None,
+        rebuild_seconds: float = REBUILD_SECONDS,
+    ) -> LiveFeed:
         database = open_database(self.url)
         self._opened.append(database)
         self.tails.append(Failing(SqlEventTail(database)))
@@ -103,6 +115,7 @@ class Bank:
             monotonic=lambda: self.clock.seconds,
             bounds=bounds or Bounds(500, 500),
             n_last=n_last,
+            rebuild_seconds=rebuild_seconds,
         )
 
     def did(
@@ -275,14 +288,85 @@ def test_whoever_refused_personalisation_is_left_out(bank: Bank) -> None:
     assert counts_of(worker)["i1"] == 3.0
 
 
-def test_whoever_withdraws_consent_later_is_forgotten_in_turn(bank: Bank) -> None:
+def test_whoever_withdraws_consent_is_forgotten_at_the_next_look(bank: Bank) -> None:
+    workers = [followed(bank.worker()) for _ in range(2)]
+    for number in range(500):
+        bank.did(f"c{number:03}", "i1")
+    for worker in workers:
+        worker.refresh()
+    bank.customers.put_many([Customer("c499", consents=Consents(personalisation=False))], now=END)
+    for worker in workers:
+        with worker.reading(None) as live:
+            assert live is not None and live.state.customer_row("c499") is None
+            assert live.state.customer_row("c498") is not None
+
+
+def consent(bank: Bank, customer_id: str, *, agrees: bool) -> None:
+    bank.customers.put_many([Customer(customer_id, consents=Consents(personalisation=agrees))], now=END)
+
+
+def test_whoever_agrees_later_counts_some_time_after_as_in_a_new_worker(bank: Bank) -> None:
+    consent(bank, "c1", agrees=False)
     worker = followed(bank.worker())
-    for number in range(3):
-        bank.did(f"c{number}", "i1")
+    bank.did("c1", "i1")
+    bank.did("c2", "i1")
+    assert readers_of(worker, "i1") == {"c2"}
+    consent(bank, "c1", agrees=True)
+    bank.did("c1", "i2")
     worker.refresh()
-    bank.customers.put_many([Customer("c1", consents=Consents(personalisation=False))], now=END)
+    assert readers_of(worker, "i2") == {"c1"}
+    bank.clock.seconds += REBUILD_SECONDS + 1
     worker.refresh()
-    assert readers_of(worker, "i1") == {"c0", "c2"}
+    assert readers_of(worker, "i1") == {"c1", "c2"}
+    assert counts_of(worker) == counts_of(followed(bank.worker()))
+
+
+def test_whoever_withdraws_and_agrees_again_counts_again_some_time_after(bank: Bank) -> None:
+    worker = followed(bank.worker())
+    bank.did("c1", "i1")
+    for agrees in (False, True):
+        consent(bank, "c1", agrees=agrees)
+        worker.refresh()
+        assert readers_of(worker, "i1") == set()
+    bank.clock.seconds += REBUILD_SECONDS + 1
+    worker.refresh()
+    assert readers_of(worker, "i1") == {"c1"}
+
+
+def test_whoever_the_snapshot_knows_and_agrees_later_comes_back(bank: Bank, model: Model) -> None:
+    with followed(bank.worker(), model).reading(model) as live:
+        assert live is not None
+        known = live.state.customer_ids()[0]
+    consent(bank, known, agrees=False)
+    worker = followed(bank.worker(), model)
+    consent(bank, known, agrees=True)
+    worker.refresh()
+    bank.clock.seconds += REBUILD_SECONDS + 1
+    worker.refresh()
+    with worker.reading(model) as live:
+        assert live is not None and live.state.customer_row(known) is not None
+
+
+def test_a_record_that_changes_nothing_of_a_consent_builds_nothing_anew(bank: Bank) -> None:
+    worker = followed(bank.worker())
+    consent(bank, "no", agrees=False)
+    bank.did("no", "i1")
+    bank.did("yes", "i1")
+    worker.refresh()
+    consent(bank, "no", agrees=False)
+    for each in ("yes", "new"):
+        consent(bank, each, agrees=True)
+    assert n_built(bank, worker) == 0
+
+
+def n_built(bank: Bank, worker: LiveFeed, *, rounds: int = 3) -> int:
+    """How often a worker builds its state anew in so many times the time after which it may."""
+    with structlog.testing.capture_logs() as logged:
+        for _ in range(rounds):
+            worker.refresh()
+            bank.clock.seconds += REBUILD_SECONDS + 1
+            worker.refresh()
+    return [line["event"] for line in logged].count("live_state_built")
 
 
 def test_the_snapshot_is_not_counted_twice(bank: Bank, model: Model) -> None:
@@ -329,6 +413,19 @@ def test_a_start_reads_no_more_than_the_last_events(bank: Bank) -> None:
     for number in range(7):
         bank.did("c1", f"i{number}")
     assert list(counts_of(followed(bank.worker(n_last=3)))) == ["i4", "i5", "i6"]
+
+
+def test_what_speaks_for_no_item_takes_no_place_among_the_last_events(bank: Bank, model: Model) -> None:
+    old = followed(bank.worker(n_last=3), model)
+    for number in range(3):
+        bank.did("c1", f"i{number}", at=END + timedelta(hours=1))
+        bank.did("c1", *(f"shown{place}" for place in range(5)), type="impression")
+        old.refresh()
+    new = followed(bank.worker(n_last=3), model)
+    assert counts_of(new, model) == counts_of(old, model)
+    assert {"i0", "i1", "i2"} <= set(counts_of(new, model))
+    assert new.report() == old.report()
+    assert new.report().n_behind == 0
 
 
 def test_the_place_of_a_moment_is_before_all_that_came_later(bank: Bank) -> None:
@@ -506,23 +603,115 @@ def test_some_time_after_an_erasure_the_counts_are_those_of_a_new_worker(bank: B
     bank.did("c1", "i1", "i2", at=an_hour_ago)
     assert counts_of(worker)["i1"] > 1.5
     bank.erase("gone")
-    bank.clock.seconds += 61
-    worker.refresh()
-    worker.refresh()
+    assert n_built(bank, worker) == 1
     assert counts_of(worker) == counts_of(followed(bank.worker())) == {"i1": 0.999999, "i2": 1.0}
 
 
-def test_a_state_that_goes_further_back_than_a_new_one_would_is_kept(bank: Bank) -> None:
+def test_a_state_that_goes_further_back_than_a_new_one_is_built_anew_after_an_erasure(bank: Bank) -> None:
     worker = followed(bank.worker(n_last=2))
     bank.did("gone", "i1")
     for number in range(4):
         bank.did("c1", f"j{number}")
     worker.refresh()
+    assert {"i1", "j0", "j1"} <= set(counts_of(worker))
     bank.erase("gone")
-    bank.clock.seconds += 61
-    worker.refresh()
-    worker.refresh()
-    assert {"j0", "j1"} <= set(counts_of(worker))
+    assert n_built(bank, worker) == 1
+    assert set(counts_of(worker)) == set(counts_of(followed(bank.worker(n_last=2)))) == {"j2", "j3"}
+
+
+def test_all_who_are_forgotten_in_a_quarter_of_an_hour_cost_one_build(bank: Bank) -> None:
+    workers = [bank.worker(), bank.worker(rebuild_seconds=2 * REBUILD_SECONDS)]
+    for number in range(4):
+        bank.did(f"c{number}", "i1")
+    for worker in workers:
+        worker.follow(None)
+    with structlog.testing.capture_logs() as logged:
+        for number in range(3):
+            bank.erase(f"c{number}")
+            for worker in workers:
+                worker.refresh()
+            bank.clock.seconds += REBUILD_SECONDS / 4
+    assert logged == []
+    assert n_built(bank, workers[0], rounds=1) == 1
+    bank.clock.seconds -= REBUILD_SECONDS / 2
+    assert n_built(bank, workers[1], rounds=1) == 1
+
+
+def test_an_erasure_between_two_reads_of_a_look_is_found_at_the_next(bank: Bank) -> None:
+    for is_starting in (False, True):
+        gone = f"gone-{is_starting}"
+        worker = bank.worker()
+        if not is_starting:
+            worker.follow(None)
+        bank.did(gone, "i1")
+        bank.did("c1", "i1")
+        bank.tails[-1].afterwards = lambda gone=gone: erase_once(bank, gone)
+        worker.follow(None)
+        for _ in range(3):
+            worker.refresh()
+        with worker.reading(None) as live:
+            assert live is not None and live.state.customer_row(gone) is None
+        assert bank.customers.erased_at(gone) is not None
+
+
+def erase_once(bank: Bank, customer_id: str) -> None:
+    if bank.customers.erased_at(customer_id) is None:
+        bank.clock.now += timedelta(seconds=5)
+        bank.erase(customer_id)
+
+
+# Threads
+
+
+def test_an_event_that_is_stored_while_a_request_asks_is_expected_by_the_next(bank: Bank) -> None:
+    worker = followed(bank.worker())
+    bank.did("c1", "i1")
+
+    def store_another() -> None:
+        bank.tails[0].afterwards = None
+        bank.did("c1", "i2")
+        worker.expect()
+
+    bank.tails[0].afterwards = store_another
+    with worker.reading(None) as live:
+        assert live is not None and live.state.n_items == 1
+    with worker.reading(None, at_most_age_seconds=60) as live:
+        assert live is not None and live.state.n_items == 2
+
+
+def test_nobody_changes_a_state_while_it_is_read(bank: Bank) -> None:
+    worker = followed(bank.worker())
+    with ThreadPoolExecutor(1) as pool:
+        with worker.reading(None) as live:
+            assert live is not None
+            bank.did("c1", "i1")
+            changing = pool.submit(worker.refresh)
+            assert not wait([changing], timeout=0.2).done
+            assert live.state.n_items == 0
+        changing.result()
+    assert counts_of(worker) == {"i1": 1.0}
+
+
+def test_a_request_does_not_wait_for_one_who_asks_a_slow_store(bank: Bank) -> None:
+    worker = followed(bank.worker())
+    bank.did("c1", "i1")
+    is_asking, may_go_on = Event(), Event()
+
+    def hang() -> None:
+        is_asking.set()
+        assert may_go_on.wait(20)
+
+    bank.tails[0].meanwhile = hang
+    with ThreadPoolExecutor(2) as pool:
+        asking = pool.submit(worker.refresh)
+        try:
+            assert is_asking.wait(20)
+            request = pool.submit(counts_of, worker)
+            assert request.result(10) == {}
+            assert not asking.done()
+        finally:
+            may_go_on.set()
+    assert counts_of(worker) == {"i1": 1.0}
 
 
 # Models
@@ -562,3 +751,23 @@ def test_a_model_whose_files_were_touched_is_not_read(bank: Bank, model: Model, 
     worker = followed(bank.worker(), touched)
     with worker.reading(touched) as live:
         assert live is None
+
+
+def test_a_new_model_whose_state_cannot_be_built_is_reported(
+    bank: Bank, model: Model, published: tuple[Path, Path]
+) -> None:
+    worker = followed(bank.worker(), model)
+    bank.did("c1", "i1")
+    worker.refresh()
+    assert (worker.report().sequence, worker.is_stale) == (1, False)
+    later = load_model(published[1])
+    arrays = {name: array for name, array in later.bundle.arrays.items() if name != "live_firsts"}
+    broken = replace(later, bundle=replace(later.bundle, arrays=arrays))
+    with pytest.raises(KeyError):
+        worker.follow(broken)
+    worker.refresh()
+    assert worker.is_stale
+    assert (worker.report().sequence, worker.report().n_behind) == (0, None)
+    worker.follow(later)
+    assert not worker.is_stale
+    assert worker.report().sequence == 1

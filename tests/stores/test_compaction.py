@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> Iterator[Database]:
 def put(store: Database, document: str) -> None:
     with store.writing() as connection:
         connection.exec_driver_sql("DELETE FROM customers")
-        connection.exec_driver_sql("INSERT INTO customers VALUES ('c1', ?, 0)", (document,))
+        connection.exec_driver_sql("INSERT INTO customers VALUES ('c1', ?, 0, 0)", (document,))
 
 
 def size_of_log(store: Database) -> int:
@@ -44,7 +44,7 @@ def test_a_file_in_which_something_is_left_is_written_anew(store: Database) -> N
     # Other connections may leave what this release would overwrite: an older one, or a person's.
     with closing(sqlite3.connect(store.where)) as careless, careless:
         careless.execute("PRAGMA secure_delete=OFF")
-        careless.execute("INSERT INTO customers VALUES (?, 'x', 0)", (NAME,))
+        careless.execute("INSERT INTO customers VALUES (?, 'x', 0, 0)", (NAME,))
     with closing(sqlite3.connect(store.where)) as careless, careless:
         careless.execute("PRAGMA secure_delete=OFF")
         careless.execute("DELETE FROM customers")
