@@ -1,9 +1,10 @@
 """Whether reasons are true: without the items that one names, folded in again, the score is lower.
 
 In: a bundle, its items and customers. Out: by code, how many of the reasons that name history items hold.
-Slates come from the real engine, with the live state that the bundle was published with. What names items of
-the history is held against the model's score after what is left of it, and a `read_by_people_like_you`
-against the neighbours' part after what is left of the customer's recent items.
+Slates come from the real engine, with the live state that the bundle was published with. What a reason names
+is taken out of the history and of the recent items of the live state, the ranking that the engine serves is
+made anew from what is left, and the item's score in it is held against that before. An item that no ranking
+blended is held against the model's score alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count, product
 from pathlib import Path
@@ -24,19 +25,19 @@ from recsvc.bundles.bundle import History
 from recsvc.bundles.registry import Registry
 from recsvc.domain.customers import Customer
 from recsvc.domain.items import Channel, Item, ItemKind
-from recsvc.domain.slates import Slate, SlateItem, SlateRequest
+from recsvc.domain.slates import Slate, SlateRequest
 from recsvc.history.interactions import InteractionTable
-from recsvc.live.scoring import PARTS, HalfLives, part_scores
+from recsvc.live.places import NO_ROW
 from recsvc.live.state import Bounds, LiveState
 from recsvc.policy import Policy
 from recsvc.sample_bank import make_sample_bank
+from recsvc.serving.candidates import rankings
 from recsvc.serving.customers import Subject, SubjectReader
 from recsvc.serving.engine import Engine
-from recsvc.serving.live_access import NO_LIVE, LiveReader
+from recsvc.serving.live_access import NO_LIVE, Live, LiveReader, weighing_of
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.live_snapshot import live_model_of, opened_state
-from recsvc.serving.reason_texts import BECAUSE_YOU_READ, FITS_YOUR_HISTORY, READ_BY_PEOPLE_LIKE_YOU
 from recsvc.serving.verification import Model
 from recsvc.stores.memory import MemoryCatalogue, MemoryCustomers, MemoryEvents
 from recsvc.training.families import FAMILIES
@@ -46,7 +47,6 @@ from recsvc.training.pipeline import train
 LEAST_SHARE = 0.95
 N_REASONS = 2_000
 _END = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
-_NEIGHBOURS = PARTS.index("neighbours")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,7 @@ class Service:
     subjects: SubjectReader
     catalogue: LiveCatalogue
     state: LiveState | None
+    policy: Policy
     now: datetime
 
     def subject(self, customer_id: str) -> Subject:
@@ -139,7 +140,7 @@ def make_service(
         new_id=lambda: str(next(numbers)),
         live=LiveReader(_Standing(state), monotonic=lambda: 0.0) if state else NO_LIVE,
     )
-    return Service(engine, subjects, catalogue, state, now)
+    return Service(engine, subjects, catalogue, state, policy, now)
 
 
 @dataclass
@@ -185,71 +186,84 @@ def _timed(service: Service, request: SlateRequest) -> _Timed:
 
 
 class _Judge:
-    """Folds in again what is left of a history."""
+    """Ranks again by what is left of a past."""
 
     def __init__(self, service: Service) -> None:
         model, self._view = service.catalogue.model_and_view()
         assert model is not None, "there is no champion to judge"
-        self._model = model
+        self._service, self._policy, self._model = service, service.policy, model
         self._state = copy.deepcopy(service.state)
 
     def take(self, subject: Subject, slate: Slate, tally: _Tally) -> None:
+        before = self._blended(subject, slate.kind)
         for item in slate.items:
-            self._take_item(subject, item, tally)
+            assert item.reason is not None
+            code, named = item.reason.code, item.reason.because
+            tally.codes[code] += 1
+            if not named:
+                continue
+            after = self._without(subject, named)
+            falls = self._falls(subject, after, slate.kind, item.item_id, before, named)
+            tally.n[code] += 1
+            tally.n_whole[code] += falls is None
+            tally.n_true[code] += falls is True
 
-    def _take_item(self, subject: Subject, item: SlateItem, tally: _Tally) -> None:
-        reason = item.reason
-        assert reason is not None
-        tally.codes[reason.code] += 1
-        if not reason.because:
-            return
-        tally.n[reason.code] += 1
-        if reason.code in (BECAUSE_YOU_READ, FITS_YOUR_HISTORY):
-            before, after = self._trained(subject.past.history, item, reason.because)
-        else:
-            assert reason.code == READ_BY_PEOPLE_LIKE_YOU, f"nothing is known of reasons {reason.code}"
-            before, after = self._by_neighbours(subject, item, reason.because)
-        tally.n_whole[reason.code] += after is None
-        tally.n_true[reason.code] += after is not None and after < before
-
-    def _trained(self, history: History, item: SlateItem, named: Sequence[str]) -> tuple[float, float | None]:
-        """The model's score before and after; None where nothing is left."""
+    def _without(self, subject: Subject, named: Sequence[str]) -> Subject:
+        history = subject.past.history
         gone = [self._model.bundle.items.row_of(one) for one in named]
-        is_left = ~np.isin(history.item_rows, np.array(gone, dtype=np.int32))
-        before = self._score(history, item.item_id)
-        if not is_left.any():
-            return before, None
-        return before, self._score(
-            History(history.item_rows[is_left], history.strengths[is_left]), item.item_id
-        )
+        is_left = ~np.isin(history.item_rows, [row for row in gone if row is not None])
+        left = History(history.item_rows[is_left], history.strengths[is_left])
+        return replace(subject, past=replace(subject.past, history=left))
 
-    def _score(self, history: History, item_id: str) -> float:
+    def _falls(
+        self,
+        subject: Subject,
+        after: Subject,
+        kind: ItemKind,
+        item_id: str,
+        before: Mapping[str, float],
+        named: Sequence[str],
+    ) -> bool | None:
+        """Whether the score is lower after; None where nothing is left to score by."""
+        if item_id not in before:
+            if not len(after.past.history):
+                return None
+            return self._by_model(after.past.history, item_id) < self._by_model(subject.past.history, item_id)
+        with self._forgotten(subject, named) as is_anything_left:
+            if not (is_anything_left or len(after.past.history)):
+                return None
+            # What is not among the best any more stands below all that is.
+            return self._blended(after, kind).get(item_id, -np.inf) < before[item_id]
+
+    def _blended(self, subject: Subject, kind: ItemKind) -> dict[str, float]:
+        """By item id the scores that the engine's first ranking blended."""
+        weighing = weighing_of(self._model)
+        if self._state is None or weighing is None:
+            return {}
+        live = Live(weighing, self._state, self._state.latest, self._service.now.timestamp())
+        first = next(rankings(kind, subject, self._model, self._view, self._policy, live))
+        return {one.item.item_id: one.score for one in first if one.shares is not None}
+
+    @contextmanager
+    def _forgotten(self, subject: Subject, named: Sequence[str]) -> Iterator[bool]:
+        """While it is on, these are no recent items of the customer's. Yields whether any are left."""
+        state = self._state
+        customer = state.customer_row(subject.live_id) if state and subject.live_id is not None else None
+        if state is None or customer is None:
+            yield False
+            return
+        kept = state._recent[customer].copy()
+        state._recent[customer] = np.where(np.isin(kept, state.item_rows(named)), NO_ROW, kept)
+        yield bool((state._recent[customer] != NO_ROW).any())
+        state._recent[customer] = kept
+
+    def _by_model(self, history: History, item_id: str) -> float:
         row = self._model.bundle.items.row_of(item_id)
         if row is not None:
             return float(self._model.scorer.score_of(history, np.array([row], dtype=np.int32))[0])
         factors = self._view.cold[self._view.items[item_id].kind].factors_of(item_id)
         assert factors, f"{item_id} was explained by a model that knows nothing of it"
         return float(self._model.scorer.score_with_new(history, np.zeros(0, dtype=np.int32), factors)[1][0])
-
-    def _by_neighbours(
-        self, subject: Subject, item: SlateItem, named: Sequence[str]
-    ) -> tuple[float, float | None]:
-        """The neighbours' part before and after; None where nothing is left."""
-        state = self._state
-        assert state is not None and subject.live_id is not None
-        customer = state.customer_row(subject.live_id)
-        assert customer is not None
-        kept = state._recent[customer].copy()
-        before = self._neighbours_part(state, subject.live_id, item.item_id)
-        state._recent[customer] = np.where(np.isin(kept, state.rows_of(named)), -1, kept)
-        is_left = bool((state._recent[customer] >= 0).any())
-        after = self._neighbours_part(state, subject.live_id, item.item_id)
-        state._recent[customer] = kept
-        return before, after if is_left else None
-
-    def _neighbours_part(self, state: LiveState, customer_id: str, item_id: str) -> float:
-        scores = part_scores(state, customer_id, state.rows_of([item_id]), HalfLives(0, 1), state.latest)
-        return float(scores[0, _NEIGHBOURS])
 
 
 def of_sample_bank(folder: Path, policy: Policy) -> tuple[Service, list[str]]:

@@ -13,11 +13,13 @@ class Shares:
     """What carried a score that is a sum of trained and live parts, each above what its rivals have of it.
 
     The rivals are the best of the shortlist: twice as many as the item's place says, twenty at least.
-    `trained` is what the history adds to the model's score, `popularity` that of the counts, of recency, and
-    of what the model says to everybody, `newness` that of all that hangs on an item's age.
+    `trained` is what the history adds to the model's score, `taste` what the categories met lately do,
+    `popularity` that of the counts, of recency, and of what the model says to everybody, `newness` that of
+    all that hangs on an item's age.
     """
 
     trained: float
+    taste: float
     neighbours: float
     popularity: float
     newness: float

@@ -29,7 +29,8 @@ def shares_of(weighted: Floats, own: Floats, common: Floats) -> list[Shares]:
     """
     shares = np.stack(
         [
-            own + weighted[:, TASTE],
+            own,
+            weighted[:, TASTE],
             weighted[:, _OF_NEIGHBOURS].sum(axis=1),
             weighted[:, _OF_POPULARITY].sum(axis=1) + common,
             weighted[:, _OF_NEWNESS].sum(axis=1),

@@ -12,6 +12,7 @@ from recsvc.domain.items import text_in
 
 BECAUSE_YOU_READ = "because_you_read"
 FITS_YOUR_HISTORY = "fits_your_history"
+MORE_OF_WHAT_YOU_READ = "more_of_what_you_read"
 READ_BY_PEOPLE_LIKE_YOU = "read_by_people_like_you"
 POPULAR_WITH_PEOPLE_LIKE_YOU = "popular_with_people_like_you"
 POPULAR = "popular"
@@ -22,6 +23,7 @@ OUR_PICK = "our_pick"
 TEXTS: Mapping[str, Mapping[str, str]] = {
     BECAUSE_YOU_READ: {"en": "Because you looked at “{title}”", "zh": "因为您看过“{title}”"},
     FITS_YOUR_HISTORY: {"en": "Fits what you looked at", "zh": "符合您的浏览兴趣"},
+    MORE_OF_WHAT_YOU_READ: {"en": "From a category that you looked at", "zh": "来自您看过的类别"},
     READ_BY_PEOPLE_LIKE_YOU: {
         "en": "People with interests like yours looked at it",
         "zh": "与您兴趣相近的客户也看过",

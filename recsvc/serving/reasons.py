@@ -18,19 +18,21 @@ from recsvc.domain.slates import Reason, Source
 from recsvc.live.state import LiveState
 from recsvc.serving.candidate import Candidate, Shares
 from recsvc.serving.customers import Subject
-from recsvc.serving.drivers import neighbours_drivers, trained_drivers
+from recsvc.serving.drivers import neighbours_drivers, taste_drivers, trained_drivers
 from recsvc.serving.grounds import Grounds
 from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.reason_texts import (
     BECAUSE_YOU_READ,
     FITS_YOUR_HISTORY,
     MORE_FOR_YOU,
+    MORE_OF_WHAT_YOU_READ,
     NEW,
     POPULAR,
     POPULAR_WITH_PEOPLE_LIKE_YOU,
     READ_BY_PEOPLE_LIKE_YOU,
     text_of,
 )
+from recsvc.serving.served_score import ServedScore
 from recsvc.serving.verification import Model
 
 _PERSONAL = (Source.PERSONALISED, Source.FOLDED_IN)
@@ -52,18 +54,21 @@ def explain(
     Args:
         state: the live state that neighbours were found in; None where the scores are the model's alone.
     """
-    codes = _codes(chosen, model, Grounds(subject, model, view, now, state))
-    because = _because(chosen, codes, subject, model, view, state) if in_detail and model else {}
+    served = ServedScore(subject, model, view, state) if model else None
+    codes = _codes(chosen, model, Grounds(subject, model, view, now, state), served)
+    because = _because(chosen, codes, served) if in_detail and served else {}
     return [
         _reason(code, because.get(one.item.item_id, ()), view, locale)
         for one, code in zip(chosen, codes, strict=True)
     ]
 
 
-def _codes(chosen: Sequence[Candidate], model: Model | None, grounds: Grounds) -> list[str]:
+def _codes(
+    chosen: Sequence[Candidate], model: Model | None, grounds: Grounds, served: ServedScore | None
+) -> list[str]:
     """For each candidate the code of what carried its score most, of all that is true of it."""
     return [
-        _code_of_shares(one, shares, grounds) if shares is not None else _code_of_rung(one, grounds)
+        _code_of_shares(one, shares, grounds, served) if shares is not None else _code_of_rung(one, grounds)
         for one, shares in zip(chosen, _shares(chosen, model), strict=True)
     ]
 
@@ -82,11 +87,13 @@ def _shares(chosen: Sequence[Candidate], model: Model | None) -> list[Shares | N
         rows = np.array([chosen[place].row for place in known], dtype=np.int32)
         common |= zip(known, model.scorer.common_of(rows).tolist(), strict=True)
     for place, everybodys in common.items():
-        shares[place] = Shares(chosen[place].score - everybodys, 0.0, everybodys, 0.0)
+        shares[place] = Shares(chosen[place].score - everybodys, 0.0, 0.0, everybodys, 0.0)
     return shares
 
 
-def _code_of_shares(candidate: Candidate, shares: Shares, grounds: Grounds) -> str:
+def _code_of_shares(
+    candidate: Candidate, shares: Shares, grounds: Grounds, served: ServedScore | None
+) -> str:
     by_share = []
     if grounds.is_met(candidate):
         by_share.append((shares.popularity, POPULAR))
@@ -94,6 +101,8 @@ def _code_of_shares(candidate: Candidate, shares: Shares, grounds: Grounds) -> s
         by_share.append((shares.newness, NEW))
     if grounds.is_known:
         by_share += [(shares.trained, FITS_YOUR_HISTORY), (shares.neighbours, READ_BY_PEOPLE_LIKE_YOU)]
+        if served is not None and served.lately_of(candidate.item.category):
+            by_share.append((shares.taste, MORE_OF_WHAT_YOU_READ))
     greatest, code = max(by_share, key=itemgetter(0), default=(0.0, MORE_FOR_YOU))  # The first of equals.
     return code if greatest > 0 else MORE_FOR_YOU
 
@@ -107,23 +116,20 @@ def _code_of_rung(candidate: Candidate, grounds: Grounds) -> str:
 
 
 def _because(
-    chosen: Sequence[Candidate],
-    codes: Sequence[str],
-    subject: Subject,
-    model: Model,
-    view: CatalogueView,
-    state: LiveState | None,
+    chosen: Sequence[Candidate], codes: Sequence[str], served: ServedScore
 ) -> Mapping[str, tuple[str, ...]]:
-    """By item id the history items that carried the scores."""
-    past = subject.past
-    coded = list(zip(chosen, codes, strict=True))
-    fitting = [one for one, code in coded if code == FITS_YOUR_HISTORY]
-    because = dict(trained_drivers(fitting, past.history, model, view))
-    if state is not None and subject.live_id is not None:
-        used = past.used.union(model.bundle.items.ids_of(past.history.item_rows.tolist()))
-        read = [one for one, code in coded if code == READ_BY_PEOPLE_LIKE_YOU]
-        because |= neighbours_drivers(read, subject.live_id, state, used)
+    """By item id the items of the past that carried the scores."""
+    because: dict[str, tuple[str, ...]] = {}
+    for wanted, drivers in _DRIVERS.items():
+        because |= drivers([one for one, code in zip(chosen, codes, strict=True) if code == wanted], served)
     return because
+
+
+_DRIVERS = {
+    FITS_YOUR_HISTORY: trained_drivers,
+    MORE_OF_WHAT_YOU_READ: taste_drivers,
+    READ_BY_PEOPLE_LIKE_YOU: neighbours_drivers,
+}
 
 
 def _reason(code: str, because: tuple[str, ...], view: CatalogueView, locale: str) -> Reason:

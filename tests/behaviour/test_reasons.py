@@ -25,25 +25,34 @@ SAY_NOTHING_OF_ANYBODY = {"popular", "new", "more_for_you", "our_pick"}
 N_REASONS = 300
 
 
-@pytest.fixture
-def neighbourly(shelf: tuple[Path, Path], tmp_path: Path) -> Path:
-    """Models of which the champion listens to like-minded readers, whatever a replay would choose."""
+def listening_to(part: str, weight: float, shelf: tuple[Path, Path], tmp_path: Path) -> Path:
+    """Models of which the champion listens to a live part, whatever a replay would choose."""
     bundle = Path(shutil.copytree(shelf[0], tmp_path / shelf[0].name))
     live = read_manifest(bundle).live
     assert live is not None
-    weights = {**live.weights, "neighbours": 0.6}
+    weights = {**live.weights, part: weight}
     listening = publish_changed(bundle, lambda arrays: None, {"live": replace(live, weights=weights)})
     Registry(tmp_path).promote(listening.name)
     return tmp_path
 
 
-def test_without_the_items_that_reasons_name_scores_are_lower(
-    neighbourly: Path, bank_in_small: SampleBank
+@pytest.mark.parametrize(
+    ("part", "weight", "code"),
+    [("neighbours", 0.6, "read_by_people_like_you"), ("taste", 1.2, "more_of_what_you_read")],
+)
+def test_without_the_items_that_reasons_name_served_scores_are_lower(
+    part: str,
+    weight: float,
+    code: str,
+    shelf: tuple[Path, Path],
+    tmp_path: Path,
+    bank_in_small: SampleBank,
 ) -> None:
-    service = make_service(neighbourly, bank_in_small.items, bank_in_small.customers, POLICY, END)
+    folder = listening_to(part, weight, shelf, tmp_path)
+    service = make_service(folder, bank_in_small.items, bank_in_small.customers, POLICY, END)
     report = judge_reasons(service, who(bank_in_small.customers), N_REASONS)
     assert sum(one.n - one.n_whole for one in report.held.values()) > 0.8 * N_REASONS
-    assert {"because_you_read", "read_by_people_like_you"} <= set(report.held)
+    assert {"because_you_read", code} <= set(report.held)
     assert all(one.share >= LEAST_SHARE for one in report.held.values()), report.held
 
 

@@ -16,9 +16,10 @@ import pytest
 
 from recsvc.bundles.bundle import History
 from recsvc.bundles.id_table import id_arrays
-from recsvc.bundles.manifest import PartFacts
+from recsvc.bundles.manifest import LiveFacts, PartFacts
 from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.slates import Reason, Source
+from recsvc.live.scoring import PARTS, TASTE
 from recsvc.live.state import LiveState
 from recsvc.serving.candidate import Candidate, Shares
 from recsvc.serving.cold_items import ColdItems
@@ -26,6 +27,7 @@ from recsvc.serving.customers import Subject
 from recsvc.serving.drivers import MAX_NAMED
 from recsvc.serving.grounds import NEW_FOR
 from recsvc.serving.live_catalogue import CatalogueView, make_view
+from recsvc.serving.live_shares import shares_of
 from recsvc.serving.past import NO_PAST, Past
 from recsvc.serving.reason_texts import TEXTS, text_of
 from recsvc.serving.reasons import explain
@@ -35,16 +37,17 @@ from recsvc.serving.verification import Model
 from .made_bundles import bundle_of
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-FRESH = Item("art", published_at=NOW)
+FRESH = Item("art", category="money", published_at=NOW)
 IDS = ["art", "bonds", "cash", "debt"]
 SHARES = {
-    "fits_your_history": Shares(2.0, 0.5, 1.0, 0.1),
-    "read_by_people_like_you": Shares(0.5, 2.0, 1.0, 0.1),
-    "popular": Shares(0.5, 0.2, 1.0, 0.9),
-    "new": Shares(0.5, 0.2, 1.0, 1.9),
-    "more_for_you": Shares(-0.5, -0.2, -1.0, 0.0),
+    "fits_your_history": Shares(2.0, 0.3, 0.5, 1.0, 0.1),
+    "more_of_what_you_read": Shares(0.3, 2.0, 0.5, 1.0, 0.1),
+    "read_by_people_like_you": Shares(0.5, 0.3, 2.0, 1.0, 0.1),
+    "popular": Shares(0.5, 0.3, 0.2, 1.0, 0.9),
+    "new": Shares(0.5, 0.3, 0.2, 1.0, 1.9),
+    "more_for_you": Shares(-0.5, -0.3, -0.2, -1.0, 0.0),
 }
-NAMES_HISTORY = {"because_you_read", "fits_your_history", "read_by_people_like_you"}
+NAMES_HISTORY = {"because_you_read", "fits_your_history", "more_of_what_you_read", "read_by_people_like_you"}
 
 
 def golden_case() -> dict[str, Any]:
@@ -126,18 +129,33 @@ def test_the_parts_of_an_als_score_are_those_of_the_reference() -> None:
 # --- what carried it most -------------------------------------------------------------------------
 
 
+def of_bonds_of_the_same_category(candidate: Candidate) -> list[Reason]:
+    """The reason to somebody who looked at bonds, which are of the category of the fresh item."""
+    model = a_model([[1, 0], [0, 1]])
+    view = make_view([Item("bonds", category="money")], model.bundle, revision=1)
+    subject, state = a_subject({1: 1.0}, live_id="c1"), read_by("c1", "bonds")
+    return reasons([candidate], subject, model, view=view, state=state, in_detail=False)
+
+
+def read_by(customer_id: str, *item_ids: str) -> LiveState:
+    state = LiveState((0.25, 7.0))
+    for item_id in item_ids:
+        state.record(customer_id, item_id, 1.0)
+    return state
+
+
 @pytest.mark.parametrize("code", SHARES)
 def test_what_carried_a_score_most_is_its_reason(code: str) -> None:
     candidate = Candidate(FRESH, 1.0, Source.PERSONALISED, None, SHARES[code])
-    (reason,) = reasons([candidate], a_subject({1: 1.0}), a_model([[1, 0], [0, 1]]), in_detail=False)
+    (reason,) = of_bonds_of_the_same_category(candidate)
     assert (reason.code, reason.because) == (code, ())
 
 
-@pytest.mark.parametrize("order", list(permutations([3.0, 2.0, 1.0, 0.5]))[::3])
+@pytest.mark.parametrize("order", list(permutations([3.0, 2.0, 1.0, 0.5, 0.1]))[::7])
 def test_no_share_is_preferred_to_a_greater_one(order: tuple[float, ...]) -> None:
     candidate = Candidate(FRESH, 1.0, Source.FOLDED_IN, None, Shares(*order))
-    codes = ["fits_your_history", "read_by_people_like_you", "popular", "new"]
-    (reason,) = reasons([candidate], a_subject({1: 1.0}), a_model([[1, 0], [0, 1]]), in_detail=False)
+    codes = ["fits_your_history", "more_of_what_you_read", "read_by_people_like_you", "popular", "new"]
+    (reason,) = of_bonds_of_the_same_category(candidate)
     assert reason.code == codes[int(np.argmax(order))]
 
 
@@ -290,6 +308,63 @@ def test_nothing_is_named_that_the_score_is_no_lower_without() -> None:
         else:
             assert reason.code == "fits_your_history"
     assert n_named > 100 and n_kept_back > 10
+
+
+def blended(factors: Any, *, trained: float, taste: float) -> Model:
+    """A model whose bundle says how much it counts beside a taste."""
+    model = a_model(factors)
+    live = LiveFacts(
+        ItemKind.CONTENT, 0.25, 7.0, dict.fromkeys(PARTS, 0.0) | {"taste": taste}, trained, 0, {}
+    )
+    manifest = replace(model.bundle.manifest, live=live)
+    return replace(model, bundle=replace(model.bundle, manifest=manifest))
+
+
+@pytest.mark.parametrize(("taste", "named"), [(0.0, ("bonds",)), (5.0, ())])
+def test_nothing_is_named_without_which_the_blended_score_would_rise(
+    taste: float, named: tuple[str, ...]
+) -> None:
+    """The model goes by bonds. Without them more of what was met lately is of art's own category."""
+    model = blended([[1, 0], [0.9, 0], [0, 1], [0.3, 0.2]], trained=0.1, taste=taste)
+    items = [Item(one, category="money" if one == "bonds" else "leisure") for one in IDS]
+    view = make_view(items, model.bundle, revision=1)
+    subject = a_subject({1: 1.0, 2: 1.0}, live_id="c1")
+    chosen = Candidate(items[0], 1.0, Source.PERSONALISED, 0, SHARES["fits_your_history"])
+    (reason,) = reasons([chosen], subject, model, view=view, state=read_by("c1", "bonds", "cash"))
+    assert reason.because == named
+
+
+def test_a_taste_is_told_by_what_was_met_lately_of_the_category() -> None:
+    model = blended([[1, 0], [0.9, 0.1], [0.5, 0.2], [0, 1]], trained=0.5, taste=1.0)
+    items = [Item(one, category="leisure" if one == "debt" else "money") for one in IDS]
+    view = make_view(items, model.bundle, revision=1)
+    subject = a_subject({1: 1.0, 2: 1.0, 3: 1.0}, live_id="c1")
+    state = read_by("c1", "debt", "cash", "bonds")
+    chosen = Candidate(items[0], 1.0, Source.PERSONALISED, 0, SHARES["more_of_what_you_read"])
+    (reason,) = reasons([chosen], subject, model, view=view, state=state)
+    text = "From a category that you looked at"
+    assert reason == Reason("more_of_what_you_read", text, ("bonds", "cash"))
+
+
+@pytest.mark.parametrize("category", [None, "leisure"])
+def test_nobody_is_told_of_a_category_that_they_met_nothing_of_or_turned_down(category: str | None) -> None:
+    """The state still holds debt, of the category of leisure; the past holds it no more."""
+    model = blended([[1, 0], [0.9, 0.1], [0.5, 0.2], [0, 1]], trained=0.5, taste=1.0)
+    view = make_view([Item("debt", category="leisure")], model.bundle, revision=1)
+    chosen = Candidate(
+        Item("art", category=category), 1.0, Source.PERSONALISED, 0, SHARES["more_of_what_you_read"]
+    )
+    subject, state = a_subject({1: 1.0}, live_id="c1"), read_by("c1", "debt", "bonds")
+    (reason,) = reasons([chosen], subject, model, view=view, state=state)
+    assert reason.code == "popular"
+
+
+def test_what_a_taste_adds_is_no_share_of_the_model() -> None:
+    weighted = np.zeros((2, len(PARTS)))
+    weighted[0, TASTE] = 1.0
+    first, second = shares_of(weighted, np.array([0.5, 0.3]), np.zeros(2))
+    assert (first.taste, first.trained) == pytest.approx((0.5, 0.1))
+    assert (second.taste, second.trained) == pytest.approx((-0.5, -0.1))
 
 
 @pytest.mark.parametrize("title", [{}, {"en": ""}, {"en": "  "}])
