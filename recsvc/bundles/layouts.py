@@ -99,6 +99,8 @@ LIVE_PARTS = (
     "taste",
 )
 """The live parts that this release can weigh."""
+LIVE_NEVER_NEGATIVE = frozenset({"popularity", "long_popularity", "recency", "neighbours", "taste"})
+"""Those that a meeting raises: weighed below 0 they would lower an item for being met."""
 
 
 def layout_of(families: Sequence[str]) -> Layout:

@@ -18,6 +18,7 @@ from recsvc.bundles.bundle import Bundle
 from recsvc.bundles.id_table import IdTable
 from recsvc.bundles.layouts import (
     LIVE,
+    LIVE_NEVER_NEGATIVE,
     LIVE_PARTS,
     OF_FAMILY,
     SIMILARITY_FAMILIES,
@@ -91,11 +92,13 @@ def _check_live_parts(manifest: Manifest) -> None:
         raise BundleCorruptError(manifest.version, f"{name}.npy", reason)
     if live is None:
         return
+    lowered = [name for name in LIVE_PARTS if name in LIVE_NEVER_NEGATIVE and live.weights.get(name, 0.0) < 0]
     holds = {
         f"are not {', '.join(LIVE_PARTS)}": live.weights.keys() == set(LIVE_PARTS),
         "have half-lives that are not above 0": _is_positive(live.half_life_days)
         and _is_positive(live.long_half_life_days),
         "weigh the trained score below 0": live.trained_weight >= 0,
+        f"weigh {', '.join(lowered)} below 0, which each meeting raises": not lowered,
     }
     for otherwise, is_so in holds.items():
         if not is_so:

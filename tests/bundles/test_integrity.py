@@ -19,6 +19,7 @@ from recsvc.bundles.bundle import Bundle
 from recsvc.bundles.layouts import (
     COMMON,
     FACTOR_FAMILIES,
+    LIVE_NEVER_NEGATIVE,
     LIVE_PARTS,
     OF_FAMILY,
     SIMILARITY_FAMILIES,
@@ -34,6 +35,7 @@ from recsvc.errors import (
     BundleNotFoundError,
     GoldenQueryError,
 )
+from recsvc.live.scoring import NEVER_NEGATIVE
 from recsvc.live.scoring import PARTS as PARTS_OF_LIVE
 from recsvc.serving import verification
 from recsvc.serving.scoring import Scorer
@@ -89,6 +91,7 @@ def test_every_array_that_a_bundle_may_have_is_in_the_one_that_is_broken_here(bu
 
 def test_the_live_parts_that_a_bundle_may_name_are_those_that_are_served() -> None:
     assert LIVE_PARTS == PARTS_OF_LIVE
+    assert LIVE_NEVER_NEGATIVE == NEVER_NEGATIVE
 
 
 def test_one_flipped_byte_in_any_array_is_refused_by_the_name_of_the_file(touched: Path) -> None:
@@ -468,6 +471,11 @@ def test_a_golden_query_about_unknown_items_is_refused(bundle: Path) -> None:
         load_model(publish_changed(bundle, lambda arrays: None, {"golden_queries": forged}))
 
 
+def test_what_is_older_or_was_passed_over_may_be_weighed_below_0(bundle: Path) -> None:
+    weights = {**LIVE.weights, "newness": -0.1, "passed_over": -0.1, "depth": -0.1}
+    assert load_model(publish_changed(bundle, lambda arrays: None, {"live": replace(LIVE, weights=weights)}))
+
+
 @pytest.mark.parametrize(
     ("facts", "says"),
     [
@@ -487,6 +495,13 @@ def test_a_golden_query_about_unknown_items_is_refused(bundle: Path) -> None:
         ),
         ({"live": replace(LIVE, trained_weight=math.nan)}, "manifest.json"),
         ({"live": replace(LIVE, trained_weight=-0.1)}, "its live parts weigh the trained score below 0"),
+        *(
+            (
+                {"live": replace(LIVE, weights={**LIVE.weights, name: -0.1})},
+                f"its live parts weigh {name} below 0",
+            )
+            for name in sorted(LIVE_NEVER_NEGATIVE)
+        ),
         ({"live": replace(LIVE, half_life_days=0.0)}, "its live parts have half-lives"),
         ({"live": replace(LIVE, long_half_life_days=-1.0)}, "its live parts have half-lives"),
         ({"live": None}, "live_firsts.npy is there, but its manifest names no live parts"),
@@ -508,6 +523,7 @@ def test_a_golden_query_about_unknown_items_is_refused(bundle: Path) -> None:
         "live_weight_infinite",
         "trained_weight_nan",
         "trained_weight_negative",
+        *(f"live_{name}_negative" for name in sorted(LIVE_NEVER_NEGATIVE)),
         "no_half_life",
         "long_half_life_negative",
         "live_arrays_of_nothing",
