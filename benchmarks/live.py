@@ -26,6 +26,7 @@ from recsvc.stores.tombstones import SqlTombstones
 
 DESKDROP = "deskdrop/dev_lt_2017-02-01.parquet"
 N_MADE_UP, N_BATCH, N_LOOKS, N_STRANGERS = 50_000, 1_000, 2_000, 4_096
+N_GONE = 15_000
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MOST_MICROS = 50.0
 """What an event may cost."""
@@ -36,6 +37,7 @@ def live(bench: Bench) -> Iterator[Finding]:
     name, history = _history(bench)
     yield Finding(f"events measured ({name})", len(history))
     yield from _cost(history, bench.work)
+    yield from _forgetting()
     yield from _memory()
 
 
@@ -106,6 +108,16 @@ def _store(database: Database, history: Sequence[Interaction]) -> None:
     events = SqlEvents(database)
     for start in range(0, len(history), N_BATCH):
         events.append(history[start : start + N_BATCH], received_at=START)
+
+
+def _forgetting() -> Iterator[Finding]:
+    """What those cost whose consent is missing when a state begins, all at once."""
+    state = LiveState(HALF_LIVES_DAYS)
+    for number in range(DEFAULT_BOUNDS.n_items):
+        state.record(f"customer-{number}", f"item-{number}", 1e9 + number)
+    gone = [f"customer-{number}" for number in range(N_GONE)]
+    taken = cpu_seconds_of(lambda: state.forget(gone)) * 1e3
+    yield Finding(f"forgetting {N_GONE:,} of {state.n_items:,} readers", taken, "ms of CPU")
 
 
 def _memory() -> Iterator[Finding]:

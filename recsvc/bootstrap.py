@@ -36,7 +36,7 @@ from recsvc.serving.intake import EventIntake
 from recsvc.serving.live_access import LiveReader
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
-from recsvc.serving.live_feed import FOLLOW_SECONDS, LiveFeed
+from recsvc.serving.live_feed import FOLLOW_SECONDS, REBUILD_SECONDS, LiveFeed
 from recsvc.serving.live_follower import LiveSources
 from recsvc.serving.portraits import Portraits as PortraitDrawer
 from recsvc.serving.privacy import PrivacyDesk
@@ -206,7 +206,9 @@ def build_services(settings: Settings) -> Services:
     bundles = LiveBundles(Registry(settings.models_dir))
     live = LiveCatalogue(items, bundles, rules.rules)
     sources = LiveSources(SqlEventTail(database), SqlTombstones(database), records, policy)
-    feed = LiveFeed(sources, clock=now, monotonic=time.monotonic)
+    # Drawn for each worker, so that not all build their states anew at once.
+    rebuild_seconds = REBUILD_SECONDS * random.SystemRandom().uniform(1.0, 1.5)
+    feed = LiveFeed(sources, clock=now, monotonic=time.monotonic, rebuild_seconds=rebuild_seconds)
     live_reader = LiveReader(feed, monotonic=time.monotonic)
     subjects = SubjectReader(records, events, policy)
     engine = SlateEngine(live, subjects, policy, clock=now, new_id=new_id, live=live_reader)

@@ -23,7 +23,8 @@ def opened_state(bundle: Bundle, bounds: Bounds) -> LiveState:
     """The live state as it was at the end of the training, for a bundle that has a live model.
 
     Its half-lives stand as `HalfLives(0, 1)`. It has room for the items of the bundle and `bounds.n_items`
-    more, and for no more customers than `bounds` says. Takes some 10 µs a meeting, half a second at most.
+    more, and for no more customers than `bounds` says. Takes some 11 µs a meeting, of which there are 50,000
+    at most, and 3 µs an item of the bundle: 0.6 s of CPU with 3,000 items, 0.9 s with 100,000.
 
     Raises:
         ValueError: `live_model_of` says that there is none.
