@@ -156,7 +156,11 @@ class RulesOn:
 
     def blocks(self, item: Item) -> bool:
         """Whether a rule keeps the item from the list."""
-        return any(rule.action is RuleAction.BLOCK for rule in self._naming(item))
+        return self.block_of(item) is not None
+
+    def block_of(self, item: Item) -> MerchandisingRule | None:
+        """The first rule that keeps the item from the list: the item's own before those of its category."""
+        return next((rule for rule in self._naming(item) if rule.action is RuleAction.BLOCK), None)
 
     def weighing(self, item: Item) -> tuple[MerchandisingRule, ...]:
         """The boosts and buries that name the item."""

@@ -6,7 +6,7 @@ The gates stand before the ranking and fail closed: what is not known to be allo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from recsvc.domain.items import Item, ItemKind, ItemStatus
@@ -14,15 +14,33 @@ from recsvc.domain.merchandising import NO_RULES_ON, RulesOn
 from recsvc.domain.slates import SlateRequest
 from recsvc.serving.customers import Subject
 
+BLOCKED = "blocked"
+MAX_NOTED = 20
+"""Of so many items it is noted that a rule kept them from a list."""
+
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What a gate may look at beside the item. `rules` are the merchandising rules that are on."""
+    """What a gate may look at beside the item. `rules` are the merchandising rules that are on.
+
+    `blocked` fills as items are let in or not: the first that only a rule kept away, and which rule it was.
+    """
 
     request: SlateRequest
     subject: Subject
     now: datetime
     rules: RulesOn = NO_RULES_ON
+    blocked: dict[str, str] = field(default_factory=dict, compare=False)
+
+
+def may_stand(item: Item, circumstances: Circumstances) -> bool:
+    """Whether every gate lets the item pass. Of those that rules alone keep away, the first are noted."""
+    code = refusal_of(item, circumstances)
+    blocked = circumstances.blocked
+    if code == BLOCKED and len(blocked) < MAX_NOTED:
+        rule = circumstances.rules.block_of(item)
+        blocked.update({item.item_id: rule.rule_id} if rule else {})
+    return code is None
 
 
 def refusal_of(item: Item, circumstances: Circumstances) -> str | None:
@@ -90,7 +108,7 @@ _COMMON_GATES: tuple[Gate, ...] = (
     ("excluded", _is_not_excluded),
 )
 # What marketers ask comes after what the customer and the law ask.
-_BLOCK: Gate = ("blocked", _is_not_blocked)
+_BLOCK: Gate = (BLOCKED, _is_not_blocked)
 CONTENT_GATES: tuple[Gate, ...] = (*_COMMON_GATES, _BLOCK)
 OFFER_GATES: tuple[Gate, ...] = (
     ("no_consent", _is_consented),

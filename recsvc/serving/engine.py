@@ -14,7 +14,7 @@ from recsvc.domain.slates import OfferItem, Reason, ShownDisclosure, Slate, Slat
 from recsvc.policy import Policy
 from recsvc.serving.candidates import Candidate, rankings
 from recsvc.serving.customers import Subject, SubjectReader
-from recsvc.serving.eligibility import Circumstances, refusal_of
+from recsvc.serving.eligibility import Circumstances, may_stand
 from recsvc.serving.live_access import NO_LIVE, Live, LiveReader
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
 from recsvc.serving.merchandising import (
@@ -73,7 +73,7 @@ class Engine:
     ) -> Slate:
         locale = request.locale or subject.locale
         state = live.state if live else None
-        chosen = self._choose(request, subject, model, view, live, now)
+        chosen, circumstances = self._choose(request, subject, model, view, live, now)
         proposed = [as_ranked(candidate) for candidate in chosen]
         reasons = explain(
             proposed, subject, model, view, locale=locale, in_detail=request.explain, now=now, state=state
@@ -97,7 +97,7 @@ class Engine:
             expires_at=self._expiry(now, view, subject),
             degraded=_degraded(subject, model_missing=model is None, stale=self._catalogue.is_stale),
         )
-        log_ruled(slate)
+        log_ruled(slate, circumstances.blocked)
         return slate
 
     def _choose(
@@ -108,8 +108,11 @@ class Engine:
         view: CatalogueView,
         live: Live | None,
         now: datetime,
-    ) -> list[Candidate]:
-        """The list, without what other placements of its page show first, nor anything of the same series."""
+    ) -> tuple[list[Candidate], Circumstances]:
+        """The list, without what other placements of its page show first, nor anything of the same series.
+
+        With it comes what it was made in.
+        """
         shown: list[Candidate] = []
         chosen: list[Candidate] = []
         for asked in requests_of_page(request, self._policy.pages):
@@ -121,7 +124,7 @@ class Engine:
             chosen = arrange(considered, asked, subject, view, self._policy.lists)
             chosen = place_pins(chosen, circumstances, model, view, self._policy, elsewhere)
             shown += chosen
-        return chosen
+        return chosen, circumstances
 
     def _consider(
         self,
@@ -180,7 +183,7 @@ def _eligible(candidates: Iterable[Candidate], circumstances: Circumstances) -> 
         if item_id in seen:
             continue
         seen.add(item_id)
-        if refusal_of(candidate.item, circumstances) is None:
+        if may_stand(candidate.item, circumstances):
             yield candidate
 
 

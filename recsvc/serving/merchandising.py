@@ -10,7 +10,7 @@ blocks are one themselves (`eligibility`), and every pinned item has to pass all
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
 from itertools import islice
@@ -23,7 +23,7 @@ from recsvc.domain.slates import AppliedRule, Reason, Slate, SlateRequest, Sourc
 from recsvc.policy import Policy
 from recsvc.policy_lists import PagePlacement, PagePolicy
 from recsvc.serving.candidate import Candidate
-from recsvc.serving.eligibility import Circumstances, refusal_of
+from recsvc.serving.eligibility import Circumstances, may_stand
 from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.reason_texts import OUR_PICK, text_of
 from recsvc.serving.reranking.likeness import first_of_its_kind
@@ -164,7 +164,7 @@ def _standing(
 
     def allowed() -> Iterator[Candidate]:
         for pin, item in _first_pins(rules, circumstances.request.kind, view):
-            if refusal_of(item, circumstances) is None and _may_be_met(item, circumstances, model, policy):
+            if may_stand(item, circumstances) and _may_be_met(item, circumstances, model, policy):
                 positions[item.item_id] = pin.position or 1
                 yield _pinned(pin, item, rules)
 
@@ -246,15 +246,23 @@ def source_of(chosen: Sequence[Candidate]) -> Source:
     return next((rung for rung in Source if rung in rungs), Source.EDITORIAL)
 
 
-def log_ruled(slate: Slate) -> None:
-    """One line about a slate that rules changed. It names no customer."""
+def log_ruled(slate: Slate, blocked: Mapping[str, str]) -> None:
+    """One line about a slate that rules changed. It names no customer.
+
+    `blocked` names, by id, the first items that only a rule kept away, and the rule. A line stands for a
+    slate that was made: one that was kept ready and is answered again has none of its own.
+    """
     applied = [
         {"rule_id": rule.rule_id, "action": rule.action.value, "item_id": item.item_id}
         for item in slate.items
         for rule in item.rules
     ]
-    if applied:
-        log.info("slate_ruled", slate_id=slate.slate_id, rules=applied)
+    kept_away = [
+        {"rule_id": rule_id, "action": RuleAction.BLOCK.value, "item_id": item_id}
+        for item_id, rule_id in blocked.items()
+    ]
+    if applied or kept_away:
+        log.info("slate_ruled", slate_id=slate.slate_id, rules=applied + kept_away)
 
 
 def _applied(rules: Iterable[MerchandisingRule]) -> tuple[AppliedRule, ...]:

@@ -576,6 +576,32 @@ def test_one_line_of_the_log_says_what_rules_did_and_names_no_customer(rich: Wor
     assert "c0001" not in str(line)
 
 
+def logged(world: World, **wanted: Any) -> list[dict[str, str]]:
+    with structlog.testing.capture_logs() as log:
+        slate = world.slate(CONTENT, "c0001", **wanted)
+    lines = [line for line in log if line["event"] == "slate_ruled"]
+    assert all(line["slate_id"] == slate.slate_id and "c0001" not in str(line) for line in lines)
+    return [rule for line in lines for rule in line["rules"]]
+
+
+def test_the_log_says_what_was_blocked_and_by_which_rule(rich: World) -> None:
+    first, second, *_ = ids(rich.slate(CONTENT, "c0001"))
+    rich.rule("block", rule_id="b1", item_id=first)
+    assert logged(rich) == [{"rule_id": "b1", "action": "block", "item_id": first}]
+    rich.rule("pin", rule_id="p", item_id=second)
+    rich.rule("block", rule_id="b2", item_id="new-7")
+    rich.rule("pin", rule_id="p2", item_id="new-7")
+    assert sorted((rule["rule_id"], rule["item_id"]) for rule in logged(rich)) == [
+        *(("b1", first), ("b2", "new-7"), ("p", second))
+    ]
+    assert [rule["rule_id"] for rule in logged(rich, exclude=(first, second))] == ["b2"]
+
+
+def test_the_log_names_only_so_many_of_what_was_blocked(rich: World) -> None:
+    rich.rule("block", category="rare")
+    assert len(logged(rich, limit=100)) == 20
+
+
 # --- no gate is opened ----------------------------------------------------------------------------
 
 CATEGORIES = ("saving", "cards", "odd", None)
