@@ -27,7 +27,10 @@ browsing = Endpoints("browsing", "Lists that belong to nobody.")
     problems=(NOT_FOUND,),
 )
 def similar(item_id: str, query: dict[str, Any]) -> Response:
-    """Items of the same kind that are like this one."""
+    """Items of the same kind that are like this one.
+
+    Of merchandising rules, blocks hold here. Pins, boosts and buries do not: they order customers' lists.
+    """
     return _list_response(services().browser.similar(item_id, **query))
 
 
@@ -40,7 +43,10 @@ def similar(item_id: str, query: dict[str, Any]) -> Response:
     example=ITEM_LIST_EXAMPLE,
 )
 def trending(query: dict[str, Any]) -> Response:
-    """What most customers turn to now."""
+    """What most customers turn to now.
+
+    Of merchandising rules, blocks hold here. Pins, boosts and buries do not: they order customers' lists.
+    """
     return _list_response(services().browser.trending(**query))
 
 

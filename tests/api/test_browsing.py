@@ -49,3 +49,9 @@ def test_an_ill_formed_item_id_is_refused_with_its_place(app: Flask) -> None:
 
 def test_a_list_does_not_take_what_only_slates_take(app: Flask) -> None:
     assert send(app, "/v1/trending?diversity=0.5").pointers == ["query/diversity"]
+
+
+def test_the_document_says_which_rules_hold_on_lists_that_are_nobodys_own(app: Flask) -> None:
+    paths = send(app, "/openapi.json").json["paths"]
+    for path in ("/v1/trending", "/v1/items/{item_id}/similar"):
+        assert "Pins, boosts and buries do not" in paths[path]["get"]["description"]
