@@ -334,6 +334,19 @@ def test_nothing_is_named_without_which_the_blended_score_would_rise(
     assert reason.because == named
 
 
+@pytest.mark.parametrize(("bonds", "named"), [([0.9, 0], ("bonds",)), ([-0.9, 0], ())])
+def test_nor_is_what_is_shared_with_readers_alike_where_the_model_holds_it_against_the_item(
+    bonds: list[float], named: tuple[str, ...]
+) -> None:
+    model = blended([[1, 0], bonds, [0, 1], [0.3, 0.2]], trained=0.5, taste=0.0)
+    state = read_by("c1", "bonds")
+    for item_id in ("bonds", "art"):
+        state.record("twin", item_id, 2.0)
+    chosen = Candidate(Item("art"), 1.0, Source.PERSONALISED, 0, SHARES["read_by_people_like_you"])
+    (reason,) = reasons([chosen], a_subject({1: 1.0, 3: 0.1}, live_id="c1"), model, state=state)
+    assert (reason.code, reason.because) == ("read_by_people_like_you", named)
+
+
 def test_a_taste_is_told_by_what_was_met_lately_of_the_category() -> None:
     model = blended([[1, 0], [0.9, 0.1], [0.5, 0.2], [0, 1]], trained=0.5, taste=1.0)
     items = [Item(one, category="leisure" if one == "debt" else "money") for one in IDS]
