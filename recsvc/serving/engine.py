@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from recsvc.domain.items import Item, ItemKind, text_in
 from recsvc.domain.slates import OfferItem, Reason, ShownDisclosure, Slate, SlateItem, SlateRequest
 from recsvc.policy import Policy
+from recsvc.policy_lists import ListsPolicy
 from recsvc.serving.candidates import Candidate, rankings
 from recsvc.serving.customers import Subject, SubjectReader
 from recsvc.serving.eligibility import Circumstances, may_stand
@@ -27,7 +28,7 @@ from recsvc.serving.merchandising import (
     with_picks,
 )
 from recsvc.serving.reasons import explain
-from recsvc.serving.reranking import Pool, after, arrange, consider, requests_of_page
+from recsvc.serving.reranking import Pool, after, arrange, consider, fitting, requests_of_page
 from recsvc.serving.verification import Model
 
 
@@ -115,13 +116,14 @@ class Engine:
         """
         shown: list[Candidate] = []
         chosen: list[Candidate] = []
+        lists = fitting(self._policy.lists, request.kind, view)
         for asked in requests_of_page(request, self._policy.pages):
             rules = view.rules.on(now, asked.channel, asked.placement)
             at = Circumstances(after(asked, shown), subject, now, rules)
             elsewhere = [*shown, *pinned_below(at, model, view, self._policy)]
             circumstances = Circumstances(after(asked, elsewhere), subject, now, rules)
-            considered = self._consider(circumstances, model, view, live, elsewhere)
-            chosen = arrange(considered, asked, subject, view, self._policy.lists)
+            considered = self._consider(circumstances, model, view, live, lists, elsewhere)
+            chosen = arrange(considered, asked, subject, view, lists)
             chosen = place_pins(chosen, circumstances, model, view, self._policy, elsewhere)
             shown += chosen
         return chosen, circumstances
@@ -132,6 +134,7 @@ class Engine:
         model: Model | None,
         view: CatalogueView,
         live: Live | None,
+        lists: ListsPolicy,
         shown: Sequence[Candidate],
     ) -> Sequence[Candidate]:
         """The best eligible candidates, of the first ranking that has enough of them."""
@@ -140,7 +143,7 @@ class Engine:
         proposed = rankings(request.kind, circumstances.subject, model, view, self._policy, live)
         eligible = (_eligible(ranking, circumstances) for ranking in proposed)
         for ranking in ruled(eligible, circumstances.rules):
-            pool = consider(ranking, request, self._policy.lists, shown)
+            pool = consider(ranking, request, lists, shown)
             if pool.is_enough:
                 break
         return pool.candidates

@@ -60,6 +60,12 @@ class CatalogueView:
         return self._moments[position] if position < len(self._moments) else None
 
     @cached_property
+    def categories(self) -> Mapping[ItemKind, frozenset[str | None]]:
+        """The categories of the items of each kind: None among them where an item has none."""
+        items = self.items.values()
+        return {kind: frozenset(one.category for one in items if one.kind is kind) for kind in ItemKind}
+
+    @cached_property
     def without_model(self) -> CatalogueView:
         """The same items, when no model can be asked about them."""
         fresh = _by_kind(self.items.values())

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import msgspec
 import pytest
 
 from benchmarks.lists import CALIBRATIONS, CAPS, DIVERSITIES, N_CUSTOMERS, PLAIN, ListBench, make_bench
+from recsvc.domain.items import AttributeValue, Item
+from recsvc.serving.reranking.pool import n_considered
+
+from ..small_bank import CONTENT, World, ids
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +46,24 @@ def test_the_lower_the_cap_the_less_of_one_category_a_list_holds(bench: ListBenc
     caps = [msgspec.structs.replace(PLAIN, most_of_a_category=share) for share in CAPS]
     values = [bench.figures("cap", one.most_of_a_category, one).most_of_a_category for one in caps]
     assert values == sorted(values, reverse=True) and values[-1] < values[0]
+
+
+def test_a_catalogue_of_one_category_is_not_looked_through_for_others(world: World) -> None:
+    looked_at = set[str]()
+
+    class Watched(dict[str, AttributeValue]):
+        """The attributes of an item, which tell when they are asked for its series."""
+
+        def get(self, name: str, default: object = None) -> Any:
+            looked_at.add(str(self["id"]))
+            return super().get(name, default)
+
+    def alike(item: Item) -> Item:
+        return replace(item, category="one", attributes=Watched(id=item.item_id))
+
+    world.put(*map(alike, world.catalogue.view.items.values()), *(alike(Item(f"z{n}")) for n in range(300)))
+    assert len(ids(world.slate(CONTENT, "c0001"))) == len(ids(world.slate(CONTENT, "stranger"))) == 10
+    assert 0 < len(looked_at) <= 2 * n_considered(10)
 
 
 def test_the_policy_costs_next_to_nothing_in_accuracy(bench: ListBench) -> None:

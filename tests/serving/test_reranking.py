@@ -26,7 +26,7 @@ from recsvc.serving.candidates import Candidate
 from recsvc.serving.customers import Subject
 from recsvc.serving.live_catalogue import CatalogueView, make_view
 from recsvc.serving.past import NO_PAST, Past
-from recsvc.serving.reranking import arrange, consider
+from recsvc.serving.reranking import arrange, consider, fitting
 from recsvc.serving.reranking.greedy import calibrated_rows, diverse_rows
 from recsvc.serving.reranking.likeness import Likeness, first_of_its_kind
 from recsvc.serving.reranking.mix import coded, divergence, mix_of
@@ -247,6 +247,30 @@ class TestTheCap:
         assert pool.is_enough
         assert [one.item.category for one in pool.candidates[n_considered(4) :]] == ["travel", "cards"]
         assert not consider(iter(ranking[: n_considered(4)]), request, self.HALF).is_enough
+
+
+class TestAKindOfOneCategory:
+    """Its lists can be of nothing else: no further candidates are looked through for others."""
+
+    LISTS = ListsPolicy(most_of_a_category=0.5)
+
+    def n_looked_at(self, *catalogue: Item) -> int:
+        view = make_view(catalogue, None, revision=1)
+        lists = fitting(self.LISTS, ItemKind.CONTENT, view)
+        request = SlateRequest(ItemKind.CONTENT, "c1", limit=4)
+        ranking = iter(of_categories(*["saving"] * 100))
+        consider(ranking, request, lists)
+        return 100 - len(list(ranking))
+
+    def test_no_further_candidates_are_looked_through(self) -> None:
+        saving = Item("i", category="saving")
+        assert self.n_looked_at(saving, offer("o", category="cards")) == n_considered(4)
+        assert self.n_looked_at(saving, Item("j", category="travel")) == 100
+        assert self.n_looked_at(saving, Item("j")) == 100
+
+    def test_the_policy_holds_elsewhere(self) -> None:
+        view = make_view([Item("i", category="saving"), Item("j", category="travel")], None, revision=1)
+        assert fitting(self.LISTS, ItemKind.CONTENT, view) == self.LISTS
 
 
 def test_how_many_are_considered_does_not_hang_on_the_wish_for_diversity() -> None:

@@ -24,10 +24,10 @@ from recsvc.serving.reranking.greedy import Weights, choose_rows
 from recsvc.serving.reranking.likeness import Likeness
 from recsvc.serving.reranking.mix import coded, mix_of
 from recsvc.serving.reranking.pages import after, requests_of_page
-from recsvc.serving.reranking.pool import Pool, consider, most_of_a_category
+from recsvc.serving.reranking.pool import Pool, consider, fitting, most_of_a_category
 from recsvc.serving.reranking.relevance import relevance_of, relevant_enough
 
-__all__ = ["Pool", "after", "arrange", "consider", "requests_of_page"]
+__all__ = ["Pool", "after", "arrange", "consider", "fitting", "requests_of_page"]
 
 _A_RUNG = 1_000.0  # More than all concerns together can cost.
 _OF_MEAN_LIKENESS = 0.2

@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from itertools import islice
 from math import ceil
 
+import msgspec
+
+from recsvc.domain.items import ItemKind
 from recsvc.domain.slates import SlateRequest
 from recsvc.policy_lists import ListsPolicy
 from recsvc.serving.candidate import Candidate
+from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.reranking.likeness import first_of_its_kind
 
 _TIMES, _MOST_BEYOND = 5, 200
@@ -33,6 +37,13 @@ def most_of_a_category(request: SlateRequest, lists: ListsPolicy) -> int:
     if request.categories:
         return request.limit
     return ceil(round(lists.most_of_a_category * request.limit, 6))
+
+
+def fitting(lists: ListsPolicy, kind: ItemKind, view: CatalogueView) -> ListsPolicy:
+    """The policy as it can be kept: nothing is looked for beyond a category that is the only one."""
+    if len(view.categories[kind]) > 1:
+        return lists
+    return msgspec.structs.replace(lists, most_of_a_category=1.0)
 
 
 @dataclass(frozen=True, slots=True)
