@@ -118,7 +118,7 @@ def _like(item: Item, model: Model | None, view: CatalogueView) -> Iterator[Cand
 def _popular(
     kind: ItemKind, model: Model | None, view: CatalogueView, live: Live | None = None
 ) -> Iterator[Candidate]:
-    return popular(open_to(NO_PAST, kind, model, view), model, live) if model is not None else iter(())
+    return popular(open_to(NO_PAST, kind, model, view), model, live)
 
 
 def _of_category(item: Item, model: Model | None, view: CatalogueView) -> Iterator[Candidate]:

@@ -59,10 +59,10 @@ def rankings(
     past = NO_PAST if may_repeat else subject.past
     fresh = (item for item in view.fresh[kind] if item.item_id not in past.used)
     editorial = (Candidate(item, 0.0, Source.EDITORIAL, None) for item in fresh)
-    if model is None:
-        yield editorial
-        return
     open_items = open_to(past, kind, model, view)
+    if model is None:
+        yield chain(popular(open_items, model, live), editorial)
+        return
     blended: list[Candidate] = []
     weighing = live.weighing_of(kind) if live is not None else None
     if live and weighing and (_is_personal(subject, model) or live.knows(subject.live_id)):
@@ -73,13 +73,13 @@ def rankings(
     yield chain(blended, _climb_down(open_items, blended, subject, model, live), editorial)
 
 
-def open_to(past: Past, kind: ItemKind, model: Model, view: CatalogueView) -> Open:
+def open_to(past: Past, kind: ItemKind, model: Model | None, view: CatalogueView) -> Open:
     """The items of a kind that were not used in this past."""
     used_rows = past.history.item_rows
     return Open(
         kind,
         view,
-        rows=_without(used_rows, view.trained_rows[kind], len(model.bundle.items)),
+        rows=_without(used_rows, view.trained_rows[kind], len(model.bundle.items) if model else 0),
         cold=view.cold[kind].without(past.used),
         used=past.used,
         used_rows=frozenset(used_rows.tolist()),
@@ -124,14 +124,14 @@ def _climb_down(
     yield from popular(open_items, model, live)
 
 
-def popular(open_items: Open, model: Model, live: Live | None) -> Iterator[Candidate]:
+def popular(open_items: Open, model: Model | None, live: Live | None) -> Iterator[Candidate]:
     """What most customers take now; then, of what nobody took of late, what most took before the training."""
-    by_model = ranked(
-        open_items.rows, model.bundle.popularity[open_items.rows], Source.POPULAR, open_items.view
-    )
-    if live is None:
-        return by_model
-    return _one_after_the_other(popular_now(live, open_items), by_model)
+    by_counts = popular_now(live, open_items) if live is not None else iter(())
+    if model is None:
+        return by_counts
+    rows = open_items.rows
+    by_model = ranked(rows, model.bundle.popularity[rows], Source.POPULAR, open_items.view)
+    return _one_after_the_other(by_counts, by_model)
 
 
 def _one_after_the_other(first: Iterator[Candidate], second: Iterator[Candidate]) -> Iterator[Candidate]:

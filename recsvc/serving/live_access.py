@@ -63,16 +63,19 @@ class Weighing:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What is live for a request at `now`; `at` is the time of the latest event. Seconds since 1970."""
+    """What is live for a request at `now`; `at` is the time of the latest event. Seconds since 1970.
 
-    weighing: Weighing
+    `weighing` None says what is popular now, and nothing of what that counts beside what was trained.
+    """
+
+    weighing: Weighing | None
     state: LiveState
     at: float
     now: float
 
     def weighing_of(self, kind: ItemKind) -> Weighing | None:
         """How items of the kind are weighed for a customer; None where the model ranks them alone."""
-        return self.weighing if self.weighing.kind is kind else None
+        return self.weighing if self.weighing and self.weighing.kind is kind else None
 
     def knows(self, customer_id: str | None) -> bool:
         """Whether anything was recorded of the customer; None is nobody."""
@@ -81,16 +84,15 @@ class Live:
 
 @contextmanager
 def live_of(states: LiveStates | None, model: Model | None, now: datetime) -> Iterator[Live | None]:
-    """What is live for a model, for as long as it is read; None where the model has no live parts."""
-    weighing = weighing_of(model)
-    if states is None or weighing is None:
+    """What is live beside a model, or without any, for as long as it is read; None while it is not there."""
+    if states is None:
         yield None
         return
     with states.reading(model, at_most_age_seconds=AT_MOST_AGE_SECONDS) as reading:
         if reading is None:
             yield None
         else:
-            yield Live(weighing, reading.state, reading.moment, now.timestamp())
+            yield Live(weighing_of(model), reading.state, reading.moment, now.timestamp())
 
 
 def weighing_of(model: Model | None) -> Weighing | None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recsvc.bundles.registry import Registry
 from recsvc.domain.items import Channel, Disclosure, Item, ItemKind, ItemStatus, OfferTerms
 from recsvc.domain.slates import Source
 from recsvc.errors import NotFoundError
 from recsvc.sample_bank import SampleBank
 from recsvc.serving.answers import ItemList
 
-from ..small_bank import CONTENT, OFFER, World
+from ..small_bank import CONTENT, OFFER, World, publish_without_live
 
 
 def similar(world: World, item_id: str, limit: int = 10, channel: Channel = Channel.WEB) -> ItemList:
@@ -93,6 +95,35 @@ def test_without_a_model_lists_are_made_of_the_catalogue(bank_in_small: SampleBa
     assert (found.source, found.model_version, len(found.items)) == (Source.EDITORIAL, None, 10)
     first = found.items[0]
     assert {item.category for item in similar(world, first.item_id).items} == {first.category}
+
+
+@pytest.fixture(params=["no live parts", "no model"])
+def unweighed(
+    request: pytest.FixtureRequest, bank_in_small: SampleBank, shelf: tuple[Path, Path], tmp_path: Path
+) -> World:
+    """Nothing says what the live state counts beside a model: it has no live parts, or there is none."""
+    if request.param == "no live parts":
+        folder = tmp_path / "without"
+        shutil.copytree(shelf[0].parent, folder)
+        Registry(folder).promote(publish_without_live(folder / shelf[0].name).name)
+    else:
+        folder = tmp_path / "empty"
+    return World(folder, items=bank_in_small.items, customers=bank_in_small.customers)
+
+
+def test_what_is_popular_now_needs_no_live_parts(unweighed: World) -> None:
+    (*others, second, first) = shown(trending(unweighed, limit=100))
+    personal = unweighed.slate(CONTENT, "c0001")
+    unweighed.did("reader", "view", *others)
+    for n in range(50):
+        unweighed.did(f"reader-{n}", "view", first, *([second] if n < 10 else []))
+    unweighed.feed.refresh()
+    found, slate = trending(unweighed), unweighed.slate(CONTENT, "nobody")
+    assert (shown(found)[:2], found.source) == ([first, second], Source.POPULAR)
+    assert (slate.items[0].item_id, slate.source) == (first, Source.POPULAR)
+    if unweighed.bundles.model:
+        assert personal.source is Source.PERSONALISED
+        assert unweighed.slate(CONTENT, "c0001").items == personal.items
 
 
 def test_without_anything_lists_are_empty(tmp_path: Path) -> None:
