@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count, product
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -101,11 +102,17 @@ class _Standing:
         yield self
 
 
+class Recommends(Protocol):
+    """Makes slates: what is judged."""
+
+    def recommend(self, request: SlateRequest) -> Slate: ...
+
+
 @dataclass(frozen=True)
 class Service:
     """The engine over stores in memory, and what it answers from."""
 
-    engine: Engine
+    engine: Recommends
     subjects: SubjectReader
     catalogue: LiveCatalogue
     state: LiveState | None

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from benchmarks.reasons import LEAST_SHARE, judge_reasons, make_service
+from benchmarks.reasons import LEAST_SHARE, Service, judge_reasons, make_service
 from recsvc.bundles.opening import read_manifest
 from recsvc.bundles.registry import Registry
 from recsvc.domain.customers import Consents, Customer
 from recsvc.domain.items import Item, ItemKind
-from recsvc.domain.slates import SlateItem
+from recsvc.domain.slates import Slate, SlateItem, SlateRequest
 from recsvc.sample_bank import SampleBank
 from recsvc.serving.reason_texts import TEXTS
 
@@ -54,6 +54,35 @@ def test_without_the_items_that_reasons_name_served_scores_are_lower(
     assert sum(one.n - one.n_whole for one in report.held.values()) > 0.8 * N_REASONS
     assert {"because_you_read", code} <= set(report.held)
     assert all(one.share >= LEAST_SHARE for one in report.held.values()), report.held
+
+
+@dataclass(frozen=True)
+class Misnaming:
+    """An engine that blames every score on what was read of other categories."""
+
+    service: Service
+
+    def recommend(self, request: SlateRequest) -> Slate:
+        slate = self.service.engine.recommend(request)
+        _, view = self.service.catalogue.model_and_view()
+        rows = self.service.subject(request.customer_id).past.history.item_rows.tolist()
+        read = [view.by_row[row] for row in rows if row in view.by_row]
+        items = []
+        for item in slate.items:
+            others = tuple(one.item_id for one in read if one.category != item.category)
+            assert item.reason
+            is_named = bool(item.reason.because)
+            items.append(replace(item, reason=replace(item.reason, because=others[:3] if is_named else ())))
+        return replace(slate, items=tuple(items))
+
+
+def test_the_benchmark_finds_out_reasons_that_are_not_true(
+    shelf: tuple[Path, Path], tmp_path: Path, bank_in_small: SampleBank
+) -> None:
+    folder = listening_to("taste", 1.2, shelf, tmp_path)
+    service = make_service(folder, bank_in_small.items, bank_in_small.customers, POLICY, END)
+    misnaming = replace(service, engine=Misnaming(service))
+    assert judge_reasons(misnaming, who(bank_in_small.customers), N_REASONS).share < 0.6
 
 
 def nobody(world: World) -> str:
