@@ -101,3 +101,19 @@ def test_a_model_whose_live_state_is_not_there_serves_without_it_and_says_so(wor
     world.feed._followers = {}
     slate = world.slate(CONTENT, CUSTOMER)
     assert (slate.items, slate.degraded) == (alone.items, ("live",))
+
+
+def test_a_list_knows_what_another_worker_stored_a_moment_ago(world: World) -> None:
+    """The store is looked into again after a twentieth of a second; nobody follows it meanwhile."""
+
+    def known_after(seconds: float, customer_id: str) -> bool:
+        world.slate(CONTENT, "nobody")
+        world.did(customer_id, "view", "a0001")
+        world.seconds += seconds
+        world.slate(CONTENT, "nobody")
+        (follower,) = world.feed._followers.values()
+        return follower.state.customer_row(customer_id) is not None
+
+    world.seconds += 1.0
+    assert known_after(0.06, "reader-1")
+    assert not known_after(0.01, "reader-2")

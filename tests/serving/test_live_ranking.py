@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsvc.bundles.bundle import Bundle
+from recsvc.bundles.features import feature_arrays
 from recsvc.bundles.id_table import id_arrays
 from recsvc.bundles.manifest import PartFacts
 from recsvc.domain.items import Item, ItemKind
@@ -376,6 +377,42 @@ def test_what_is_to_be_published_later_is_no_news() -> None:
         listed.setdefault(one.item.item_id, one.source)
     assert listed["now"] is Source.PERSONALISED
     assert listed["tomorrow"] is Source.EDITORIAL
+
+
+def test_what_has_factors_and_is_to_be_published_later_is_no_news_either() -> None:
+    bundle = a_bundle(als=1.0)
+    features = feature_arrays(("category:saving",), {"als": 9 * np.ones((1, 6), dtype=np.float32)})
+    bundle = replace(bundle, arrays={**bundle.arrays, **features})
+    at = datetime.fromtimestamp(NOW, UTC)
+    fresh = [
+        Item("now", category="saving", published_at=at),
+        Item("tomorrow", category="saving", published_at=at + timedelta(days=1)),
+    ]
+    view = make_view(fresh, bundle, revision=1)
+    assert {item.item_id for item in view.cold[CONTENT].items} == {"now", "tomorrow"}
+    listed = ranking(a_model(bundle), live_of(a_state(9), 0.7), subject("c4", HISTORY), fresh)
+    blended = {one.item.item_id for one in listed if one.shares}
+    assert "now" in blended and "tomorrow" not in blended
+
+
+def test_what_few_take_now_and_many_took_lately_stands_behind_what_many_take_now() -> None:
+    """The score is of both half-lives: what was taken all week passes what is a little hotter just now."""
+    model, state = a_model(a_bundle()), LiveState((0.25, 7.0))
+    for n in range(40):
+        state.record(f"d{n}", "i001", NOW - 24 * HOUR * (1 + n % 5))
+    for n in range(8):
+        state.record(f"e{n}", "i002", NOW - 10 * HOUR)
+        state.record(f"f{n}", "i001", NOW)
+        state.record(f"g{n}", "i003", NOW)
+    for n in range(2):
+        state.record(f"h{n}", "i003", NOW)
+    short, long = (dict(zip(state.item_ids, state.log_counts(place, NOW), strict=True)) for place in (0, 1))
+    assert max(short, key=lambda one: short[one]) != "i001" == max(long, key=lambda one: long[one])
+    listed = [one for one in ranking(model, live_of(state), subject(None)) if one.item.item_id in short]
+    assert ids(listed) == sorted(short, key=lambda one: -(short[one] + long[one]))
+    assert ids(listed)[0] == "i001"
+    for one in listed:
+        assert one.score == pytest.approx(short[one.item.item_id] + long[one.item.item_id])
 
 
 def test_what_the_state_forgot_does_not_pass_for_news() -> None:
