@@ -132,7 +132,7 @@ class Follower:
             sequence=sequence,
             places=Places(erasure, change),
             gone={*erased, *withdrawn},
-            left_out=refusing | withdrawn,
+            left_out=refusing,
             returned=returned,
             meetings=[
                 (one.customer_id, str(one.item_id), one.occurred_at.timestamp())
