@@ -100,7 +100,9 @@ def _code_of_shares(
     if grounds.is_new(candidate.item):
         by_share.append((shares.newness, NEW))
     if grounds.is_known:
-        by_share += [(shares.trained, FITS_YOUR_HISTORY), (shares.neighbours, READ_BY_PEOPLE_LIKE_YOU)]
+        if served is not None and served.is_placed(candidate):
+            by_share.append((shares.trained, FITS_YOUR_HISTORY))
+        by_share.append((shares.neighbours, READ_BY_PEOPLE_LIKE_YOU))
         if served is not None and served.lately_of(candidate.item.category):
             by_share.append((shares.taste, MORE_OF_WHAT_YOU_READ))
     greatest, code = max(by_share, key=itemgetter(0), default=(0.0, MORE_FOR_YOU))  # The first of equals.

@@ -73,6 +73,10 @@ class ServedScore:
             return []
         return [one for one, its in self.recent.items() if its == category and one in self.may_be_named]
 
+    def is_placed(self, candidate: Candidate) -> bool:
+        """Whether the model can say anything of the item."""
+        return candidate.row is not None or bool(self._factors_of(candidate))
+
     def parts_of(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Candidate, FloatArray]]:
         """Those that the model knows, and what each history item adds to its score of them: (n_history,)."""
         if not self.history_ids:

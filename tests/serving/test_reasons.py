@@ -146,14 +146,14 @@ def read_by(customer_id: str, *item_ids: str) -> LiveState:
 
 @pytest.mark.parametrize("code", SHARES)
 def test_what_carried_a_score_most_is_its_reason(code: str) -> None:
-    candidate = Candidate(FRESH, 1.0, Source.PERSONALISED, None, SHARES[code])
+    candidate = Candidate(FRESH, 1.0, Source.PERSONALISED, 0, SHARES[code])
     (reason,) = of_bonds_of_the_same_category(candidate)
     assert (reason.code, reason.because) == (code, ())
 
 
 @pytest.mark.parametrize("order", list(permutations([3.0, 2.0, 1.0, 0.5, 0.1]))[::7])
 def test_no_share_is_preferred_to_a_greater_one(order: tuple[float, ...]) -> None:
-    candidate = Candidate(FRESH, 1.0, Source.FOLDED_IN, None, Shares(*order))
+    candidate = Candidate(FRESH, 1.0, Source.FOLDED_IN, 0, Shares(*order))
     codes = ["fits_your_history", "more_of_what_you_read", "read_by_people_like_you", "popular", "new"]
     (reason,) = of_bonds_of_the_same_category(candidate)
     assert reason.code == codes[int(np.argmax(order))]
@@ -370,6 +370,15 @@ def test_nobody_is_told_of_a_category_that_they_met_nothing_of_or_turned_down(ca
     subject, state = a_subject({1: 1.0}, live_id="c1"), read_by("c1", "debt", "bonds")
     (reason,) = reasons([chosen], subject, model, view=view, state=state)
     assert reason.code == "popular"
+
+
+def test_of_what_the_model_cannot_place_it_does_not_say_that_it_fits() -> None:
+    model, shares = a_model([[1, 0], [0.9, 0.1]]), Shares(2.0, 0.0, 0.0, 1.0, 0.0)
+    chosen = [
+        Candidate(Item(one), 1.0, Source.PERSONALISED, row, shares) for one, row in (("art", 0), ("x", None))
+    ]
+    codes = [one.code for one in reasons(chosen, a_subject({1: 1.0}), model, in_detail=False)]
+    assert codes == ["fits_your_history", "more_for_you"]
 
 
 def test_what_a_taste_adds_is_no_share_of_the_model() -> None:
