@@ -654,6 +654,16 @@ def test_an_erasure_between_two_reads_of_a_look_is_found_at_the_next(bank: Bank)
         assert bank.customers.erased_at(gone) is not None
 
 
+def test_an_erasure_while_a_state_is_built_leaves_no_share_for_good(bank: Bank) -> None:
+    bank.did("gone", "i1")
+    bank.did("c1", "i1", *(f"j{number % 400}" for number in range(1_100)), at=END)
+    worker = bank.worker()
+    bank.tails[-1].afterwards = lambda: erase_once(bank, "gone")
+    worker.follow(None)
+    assert n_built(bank, worker) == 1
+    assert counts_of(worker)["i1"] == counts_of(followed(bank.worker()))["i1"]
+
+
 def erase_once(bank: Bank, customer_id: str) -> None:
     if bank.customers.erased_at(customer_id) is None:
         bank.clock.now += timedelta(seconds=5)
