@@ -104,4 +104,4 @@ class Grounds:
         return float(np.median(met)) if len(met) else np.inf
 
 
-_FORGOTTEN = np.finfo(np.float64).min
+_FORGOTTEN = np.finfo(np.float64).min / 4  # Below every count, and two of them still make a sum.
