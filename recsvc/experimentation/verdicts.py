@@ -73,7 +73,7 @@ class Judgement:
 def judge(
     health: Health, primary: Primary, guardrails: Sequence[Guardrail], *, may_be_judged: bool
 ) -> Judgement:
-    """The verdict on one arm. `may_be_judged` says that its end has come or that it may be looked at any time."""
+    """The verdict on one arm. `may_be_judged`: its end has come, or it may be looked at any time."""
     broken = _what_is_wrong(health)
     if broken is not None:
         return Judgement(Verdict.INVALID, broken)
@@ -95,8 +95,8 @@ def _what_is_wrong(health: Health) -> str | None:
         )
     if health.crossed > MOST_CROSSED:
         return (
-            f"{health.crossed:.1%} of the customers met two variants, at most {MOST_CROSSED:.0%} may: the arms "
-            "can no longer be told apart."
+            f"{health.crossed:.1%} of the customers met two variants, at most {MOST_CROSSED:.0%} may: the "
+            "arms can no longer be told apart."
         )
     if health.mismatched:
         return (
