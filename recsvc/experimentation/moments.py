@@ -1,0 +1,120 @@
+"""What is known of one arm. In: answers of customers, one each. Out: how many, their mean, its variance.
+
+The unit is the customer throughout: impressions of one customer are not independent, and a test that takes
+them for that finds differences where there are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """An arm: its number of customers, the mean of the metric, and one customer's variance.
+
+    The squared standard error of the mean is `variance / n`.
+    """
+
+    n: int
+    mean: float
+    variance: float
+
+    @property
+    def error_variance(self) -> float:
+        """The squared standard error of the mean."""
+        return self.variance / self.n
+
+
+def of_proportion(n: int, n_positive: int) -> Moments:
+    """Customers of whom some did something: variance p(1 - p)."""
+    share = n_positive / n
+    return Moments(n, share, share * (1 - share))
+
+
+def of_values(values: Sequence[float] | Floats) -> Moments:
+    """One value per customer: (n,), at least two."""
+    array = np.asarray(values, np.float64)
+    return Moments(len(array), float(array.mean()), float(array.var(ddof=1)))
+
+
+def of_ratio(numerators: Sequence[float] | Floats, denominators: Sequence[float] | Floats) -> Moments:
+    """A ratio of sums, such as clicks over impressions, by the delta method (Deng, Knoblich and Lu 2018).
+
+    Both (n,), one of each per customer. Raises ValueError where no denominator is above 0.
+    """
+    above, below = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
+    mean_above, mean_below = float(above.mean()), float(below.mean())
+    if mean_below <= 0:
+        raise ValueError("a ratio needs denominators above 0")
+    (of_above, both), (_, of_below) = np.cov(above, below)
+    variance = (
+        of_above / mean_below**2
+        + of_below * mean_above**2 / mean_below**4
+        - 2 * both * mean_above / mean_below**3
+    )
+    return Moments(len(above), mean_above / mean_below, float(variance))
+
+
+@dataclass(frozen=True, slots=True)
+class PairedSums:
+    """Sums over an arm's customers of a metric after exposure, of one before it, and of their products."""
+
+    n: int
+    post: float
+    post_squares: float
+    pre: float
+    pre_squares: float
+    products: float
+
+    @classmethod
+    def of_values(cls, post: Sequence[float] | Floats, pre: Sequence[float] | Floats) -> PairedSums:
+        """Both (n,), a customer's values in the same place."""
+        after, before = np.asarray(post, np.float64), np.asarray(pre, np.float64)
+        return cls(
+            len(after),
+            float(after.sum()),
+            float(after @ after),
+            float(before.sum()),
+            float(before @ before),
+            float(after @ before),
+        )
+
+    @property
+    def post_variance(self) -> float:
+        return (self.post_squares - self.post**2 / self.n) / (self.n - 1)
+
+    @property
+    def pre_variance(self) -> float:
+        return (self.pre_squares - self.pre**2 / self.n) / (self.n - 1)
+
+    @property
+    def covariance(self) -> float:
+        return (self.products - self.post * self.pre / self.n) / (self.n - 1)
+
+    def adjusted(self, theta: float) -> Moments:
+        """The arm's post value less theta times its pre value."""
+        variance = self.post_variance + theta**2 * self.pre_variance - 2 * theta * self.covariance
+        return Moments(self.n, (self.post - theta * self.pre) / self.n, variance)
+
+
+def cuped_theta(control: PairedSums, treatment: PairedSums) -> float:
+    """The share of the pre value to take off in both arms (Deng, Xu, Kohavi and Walker 2013, eq. 4).
+
+    The covariance over the variance of all customers together, 0 where nothing varied before.
+    """
+    both = PairedSums(
+        control.n + treatment.n,
+        control.post + treatment.post,
+        control.post_squares + treatment.post_squares,
+        control.pre + treatment.pre,
+        control.pre_squares + treatment.pre_squares,
+        control.products + treatment.products,
+    )
+    return both.covariance / both.pre_variance if both.pre_variance > 0 else 0.0
