@@ -37,7 +37,7 @@ from recsvc.stores.memory_erasures import MemoryErasures
 from recsvc.stores.redis_client import RestingRedis
 from recsvc.stores.redis_server import EmbeddedRedis, find_server_binary
 from recsvc.stores.slate_cache import RedisSlateCache
-from recsvc.stores.tables import METADATA, catalogue_revision
+from recsvc.stores.tables import METADATA, catalogue_revision, customers_revision
 from recsvc.stores.tombstones import SqlTombstones
 
 POSTGRESQL_URL = os.environ.get("RECSVC_TEST_DATABASE_URL", "")
@@ -99,9 +99,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         yield opened
         with opened.writing() as connection:
             for table in METADATA.tables.values():
-                if table is not catalogue_revision:
-                    connection.execute(table.delete())
-            connection.execute(catalogue_revision.update().values(revision=0))
+                is_counter = table in (catalogue_revision, customers_revision)
+                connection.execute(table.update().values(revision=0) if is_counter else table.delete())
 
 
 @pytest.fixture
