@@ -6,7 +6,7 @@ It knows neither the cache nor experiments. Whatever the model lacks, a lower ru
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from recsvc.domain.items import Item, ItemKind, text_in
@@ -30,6 +30,17 @@ from recsvc.serving.merchandising import (
 from recsvc.serving.reasons import explain
 from recsvc.serving.reranking import Pool, after, arrange, consider, fitting, requests_of_page
 from recsvc.serving.verification import Model
+
+
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """What a slate is made from, all of one moment."""
+
+    subject: Subject
+    model: Model | None
+    view: CatalogueView
+    live: Live | None
+    now: datetime
 
 
 class Engine:
@@ -59,22 +70,17 @@ class Engine:
         subject = self._subjects.read(
             request.customer_id, channel=request.channel, model=model, items=view.items, now=now
         )
-        made = self._live.made(model, now, lambda live: self._slate(request, subject, model, view, live, now))
+        made = self._live.made(
+            model, now, lambda live: self._slate(request, _Basis(subject, model, view, live, now))
+        )
         slate = made.value
         return slate if made.is_whole else replace(slate, degraded=(*slate.degraded, "live"))
 
-    def _slate(
-        self,
-        request: SlateRequest,
-        subject: Subject,
-        model: Model | None,
-        view: CatalogueView,
-        live: Live | None,
-        now: datetime,
-    ) -> Slate:
+    def _slate(self, request: SlateRequest, basis: _Basis) -> Slate:
+        subject, model, view, now = basis.subject, basis.model, basis.view, basis.now
         locale = request.locale or subject.locale
-        state = live.state if live else None
-        chosen, circumstances = self._choose(request, subject, model, view, live, now)
+        state = basis.live.state if basis.live else None
+        chosen, circumstances = self._choose(request, basis)
         proposed = [as_ranked(candidate) for candidate in chosen]
         reasons = explain(
             proposed, subject, model, view, locale=locale, in_detail=request.explain, now=now, state=state
@@ -101,28 +107,21 @@ class Engine:
         log_ruled(slate, circumstances.blocked)
         return slate
 
-    def _choose(
-        self,
-        request: SlateRequest,
-        subject: Subject,
-        model: Model | None,
-        view: CatalogueView,
-        live: Live | None,
-        now: datetime,
-    ) -> tuple[list[Candidate], Circumstances]:
+    def _choose(self, request: SlateRequest, basis: _Basis) -> tuple[list[Candidate], Circumstances]:
         """The list, without what other placements of its page show first, nor anything of the same series.
 
         With it comes what it was made in.
         """
         shown: list[Candidate] = []
         chosen: list[Candidate] = []
+        subject, model, view, now = basis.subject, basis.model, basis.view, basis.now
         lists = fitting(self._policy.lists, request.kind, view)
         for asked in requests_of_page(request, self._policy.pages):
             rules = view.rules.on(now, asked.channel, asked.placement)
             at = Circumstances(after(asked, shown), subject, now, rules)
             elsewhere = [*shown, *pinned_below(at, model, view, self._policy)]
             circumstances = Circumstances(after(asked, elsewhere), subject, now, rules)
-            considered = self._consider(circumstances, model, view, live, lists, elsewhere)
+            considered = self._consider(circumstances, basis, lists, elsewhere)
             chosen = arrange(considered, asked, subject, view, lists)
             chosen = place_pins(chosen, circumstances, model, view, self._policy, elsewhere)
             shown += chosen
@@ -131,16 +130,14 @@ class Engine:
     def _consider(
         self,
         circumstances: Circumstances,
-        model: Model | None,
-        view: CatalogueView,
-        live: Live | None,
+        basis: _Basis,
         lists: ListsPolicy,
         shown: Sequence[Candidate],
     ) -> Sequence[Candidate]:
         """The best eligible candidates, of the first ranking that has enough of them."""
         request = circumstances.request
         pool = Pool((), False)
-        proposed = rankings(request.kind, circumstances.subject, model, view, self._policy, live)
+        proposed = rankings(request.kind, basis.subject, basis.model, basis.view, self._policy, basis.live)
         eligible = (_eligible(ranking, circumstances) for ranking in proposed)
         for ranking in ruled(eligible, circumstances.rules):
             pool = consider(ranking, request, lists, shown)

@@ -1,8 +1,9 @@
-"""Bundles that never were files: a model's arrays under a manifest that says only what scoring asks for."""
+"""Bundles that never were files, with a manifest of what scoring asks for; an engine that stands still."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,25 @@ from recsvc.bundles.bundle import Bundle, History
 from recsvc.bundles.id_table import id_arrays
 from recsvc.bundles.manifest import DataWindow, Manifest, PartFacts, RowCounts
 from recsvc.domain.items import Item
+from recsvc.serving.customers import Subject
+from recsvc.serving.live_catalogue import CatalogueView
+from recsvc.serving.verification import Model
+
+
+@dataclass
+class Standing:
+    """A catalogue and a customer that never change."""
+
+    model: Model
+    view: CatalogueView
+    subject: Subject
+    is_stale: bool = False
+
+    def model_and_view(self) -> tuple[Model, CatalogueView]:
+        return self.model, self.view
+
+    def read(self, customer_id: str, **facts: Any) -> Subject:
+        return self.subject
 
 
 def bundle_of(parts: tuple[PartFacts, ...], arrays: Mapping[str, NDArray[Any]]) -> Bundle:

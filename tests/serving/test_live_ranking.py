@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -25,7 +24,7 @@ from recsvc.live.state import Bounds, LiveState
 from recsvc.serving.candidates import Candidate, rankings
 from recsvc.serving.customers import Subject
 from recsvc.serving.live_access import Live, Weighing
-from recsvc.serving.live_catalogue import CatalogueView, make_view
+from recsvc.serving.live_catalogue import make_view
 from recsvc.serving.live_popularity import MOST_NEWS
 from recsvc.serving.live_shares import LEAST_RIVALS
 from recsvc.serving.past import NO_PAST, Past
@@ -110,22 +109,6 @@ def subject(
 ) -> Subject:
     past = Past(history_of(history, N_ITEMS)) if history else NO_PAST
     return Subject("c0", "en", True, None, None, segment, past, frozenset(), (), live_id)
-
-
-@dataclass
-class Standing:
-    """A catalogue and a customer that never change."""
-
-    model: Model
-    view: CatalogueView
-    subject: Subject
-    is_stale: bool = False
-
-    def model_and_view(self) -> tuple[Model, CatalogueView]:
-        return self.model, self.view
-
-    def read(self, customer_id: str, **facts: Any) -> Subject:
-        return self.subject
 
 
 def ranking(

@@ -27,7 +27,7 @@ from recsvc.serving.scoring.shortlist import DEPTH, SHORTLIST_SIZE
 from recsvc.serving.verification import Model
 
 from ..small_bank import CONTENT, OFFER, POLICY
-from .made_bundles import blend_of_many_items, history_of
+from .made_bundles import Standing, blend_of_many_items, history_of
 
 N_ITEMS, N_PROPOSALS = 6_000, 199
 NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
@@ -79,22 +79,6 @@ def model(bundle: Bundle, watched: Watched) -> Model:
 
 def subject_with(history: History) -> Subject:
     return Subject("c", "en", True, None, None, None, Past(history), frozenset(), ())
-
-
-@dataclass
-class Standing:
-    """A catalogue and a customer that never change."""
-
-    model: Model
-    view: CatalogueView
-    subject: Subject
-    is_stale: bool = False
-
-    def model_and_view(self) -> tuple[Model, CatalogueView]:
-        return self.model, self.view
-
-    def read(self, customer_id: str, **facts: Any) -> Subject:
-        return self.subject
 
 
 def slate(model: Model, view: CatalogueView, history: History, **wanted: Any) -> Slate:
