@@ -15,7 +15,9 @@ from typing import Literal
 import msgspec
 
 from recsvc.errors import PolicyError
+from recsvc.policy_experiments import ExperimentsPolicy
 from recsvc.policy_lists import ListsPolicy, PagePolicy, check_pages
+from recsvc.policy_training import PersonaPolicy, TrainingPolicy
 
 NOTHING_KNOWN: Mapping[str, object] = MappingProxyType({})
 
@@ -202,6 +204,9 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     segments: tuple[SegmentRule, ...]
     lists: ListsPolicy = ListsPolicy()
     pages: tuple[PagePolicy, ...] = ()
+    training: TrainingPolicy = TrainingPolicy()
+    personas: tuple[PersonaPolicy, ...] = ()
+    experiments: ExperimentsPolicy = ExperimentsPolicy()
 
     def __post_init__(self) -> None:
         check_pages(self.pages)
@@ -212,6 +217,9 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         unknown = sorted(named - self.interaction_types.keys())
         if unknown:
             raise ValueError(f"portraits names {unknown[0]}, which is none of interaction_types")
+        for name, metric in self.experiments.metrics.items():
+            if unknown := sorted({*metric.of, *metric.per} - self.interaction_types.keys()):
+                raise ValueError(f"metric {name} names {unknown[0]}, which is none of interaction_types")
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +237,9 @@ class Policy:
     segments: tuple[SegmentRule, ...]
     lists: ListsPolicy = ListsPolicy()
     pages: tuple[PagePolicy, ...] = ()
+    training: TrainingPolicy = TrainingPolicy()
+    personas: tuple[PersonaPolicy, ...] = ()
+    experiments: ExperimentsPolicy = ExperimentsPolicy()
 
     def segment_of(
         self, attributes: Mapping[str, object], fields: Mapping[str, object] = NOTHING_KNOWN
@@ -269,4 +280,7 @@ def load_policy(path: Path | None = None) -> Policy:
         segments=document.segments,
         lists=document.lists,
         pages=document.pages,
+        training=document.training,
+        personas=document.personas,
+        experiments=document.experiments,
     )

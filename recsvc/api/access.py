@@ -10,9 +10,9 @@ import re
 
 from werkzeug.datastructures import Headers
 
-from recsvc.bootstrap import Services
 from recsvc.domain.access import ApiKey, Scope
 from recsvc.errors import ForbiddenError, UnauthenticatedError
+from recsvc.services import Services
 
 _KEY_TEXT = re.compile(r"[A-Za-z0-9._~+/=:-]{1,256}")
 _HOW = "send one valid API key as Authorization: Bearer or as X-API-Key"

@@ -23,7 +23,7 @@ from recsvc.api.merchandising import merchandising
 from recsvc.api.problems import answer_error
 from recsvc.api.recommendations import recommendations
 from recsvc.api.schemas import ProblemSchema
-from recsvc.bootstrap import Services
+from recsvc.services import Services
 
 AUDIENCES = (recommendations, browsing, events, customers, catalogue, merchandising, health, documentation)
 

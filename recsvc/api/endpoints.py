@@ -33,10 +33,10 @@ from recsvc.api.problems import (
 from recsvc.api.query import check_path, load_query
 from recsvc.api.rates import Rate, RateKeeper
 from recsvc.api.schemas import QuerySchema
-from recsvc.bootstrap import Services
 from recsvc.domain.access import Scope
 from recsvc.domain.identifiers import ID_PATTERN, ID_RULE
 from recsvc.observability import RECORD_KEY, RequestRecord
+from recsvc.services import Services
 
 View = Callable[..., Response]
 Shape = type[Schema] | dict[str, Any]

@@ -41,6 +41,7 @@ ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
             Scope.CUSTOMERS_READ,
             Scope.TRAIN_RUN,
             Scope.MODELS_PROMOTE,
+            Scope.EXPERIMENTS_WRITE,
         }
     ),
     Role.ANALYST: frozenset({Scope.RECS_READ, Scope.EXPERIMENTS_WRITE, Scope.AUDIT_READ}),

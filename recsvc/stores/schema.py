@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, text
 
 from recsvc.errors import StoreError
 
-HEAD = "0006"  # The newest revision in migrations/versions.
+HEAD = "0007"  # The newest revision in migrations/versions.
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 _ALEMBIC_LOCK = threading.Lock()  # alembic keeps its current context in a module, one for all threads.

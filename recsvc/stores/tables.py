@@ -151,6 +151,69 @@ erasures_pending = Table(
     Column("claimed_until", BigInteger, nullable=False),
 )
 
+# `is_open` is 1 while the run is queued or running and null from then on: so at most one is open.
+training_runs = Table(
+    "training_runs",
+    METADATA,
+    Column("run_id", BYTEWISE, primary_key=True),
+    Column("asked_at", BigInteger, nullable=False),
+    Column("idempotency_key", BYTEWISE),
+    Column("is_open", Integer),
+    Column("heartbeat_at", BigInteger),
+    Column("is_cancelling", Integer, nullable=False, server_default="0"),
+    Column("document", Text, nullable=False),
+    UniqueConstraint("idempotency_key", name="training_runs_once_each"),
+    UniqueConstraint("is_open", name="one_training_run_is_open"),
+    Index("training_runs_by_time", "asked_at"),
+)
+
+# `revision` counts the changes of all experiments.
+experiments = Table(
+    "experiments",
+    METADATA,
+    Column("key", BYTEWISE, primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+experiments_revision = Table(
+    "experiments_revision",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False),
+)
+
+# A customer has one row; a second one of another variant is a crossover. The counts are of answers since.
+exposures = Table(
+    "exposures",
+    METADATA,
+    Column("experiment", BYTEWISE, primary_key=True),
+    Column("phase", Integer, primary_key=True, autoincrement=False),
+    Column("customer_id", BYTEWISE, primary_key=True),
+    Column("variant", BYTEWISE, primary_key=True),
+    Column("exposed_at", BigInteger, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("model_version", Text),
+    Column("n_answers", BigInteger, nullable=False),
+    Column("n_fallbacks", BigInteger, nullable=False),
+    Column("n_mismatched", BigInteger, nullable=False),
+    Column("latency_micros", BigInteger, nullable=False),
+    Index("exposures_by_customer", "customer_id"),
+)
+
+# Who an id belongs to, and the id that the customer is dealt to variants by: the one that was met first.
+identities = Table(
+    "identities",
+    METADATA,
+    Column("identity_id", BYTEWISE, primary_key=True),
+    Column("customer_id", BYTEWISE, nullable=False),
+    Column("unit", BYTEWISE, nullable=False),
+    Column("linked_at", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Index("identities_by_customer", "customer_id"),
+    Index("identities_by_sequence", "sequence"),
+)
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 

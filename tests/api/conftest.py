@@ -13,8 +13,8 @@ import structlog
 from flask import Flask
 
 from recsvc.api.app import create_app
-from recsvc.bootstrap import Services
 from recsvc.observability import configure_logging
+from recsvc.services import Services
 from tests.api.fakes import fake_services
 
 LogLines = Callable[[], list[dict[str, Any]]]

@@ -13,7 +13,6 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIApplication
 
-from recsvc.bootstrap import Services
 from recsvc.domain.access import ROLE_SCOPES, ApiKey, Role, Scope
 from recsvc.domain.customers import Customer
 from recsvc.domain.interactions import Interaction
@@ -29,6 +28,7 @@ from recsvc.errors import (
     StoreError,
 )
 from recsvc.policy import load_policy
+from recsvc.services import Services
 from recsvc.serving.answers import CacheStatus, HealthReport, ItemList, LiveReport, ServedSlate
 from recsvc.serving.caching import render_slate
 from recsvc.serving.desks import MerchandisingDesk

@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 
 from recsvc.api.app import create_app
-from recsvc.bootstrap import Services
 from recsvc.domain.access import ROLE_SCOPES, Role, Scope
+from recsvc.services import Services
 from tests.api.fakes import CONTENT, OFFERS, READER, FakeKeys, fake_services, send
 
 GUARDED = {

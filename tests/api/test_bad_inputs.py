@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from recsvc.bootstrap import Services
+from recsvc.services import Services
 from tests.api.conftest import LogLines
 from tests.api.fakes import READER, FakeIntake, send
 

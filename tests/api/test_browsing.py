@@ -6,8 +6,8 @@ import pytest
 from flask import Flask
 
 from recsvc.api.schemas import ItemListSchema
-from recsvc.bootstrap import Services
 from recsvc.domain.items import Channel, ItemKind
+from recsvc.services import Services
 from tests.api.fakes import FakeBrowser, send
 
 

@@ -9,9 +9,9 @@ from flask import Flask
 
 from recsvc.api.documents import CUSTOMER_EXAMPLE
 from recsvc.api.portrait_schemas import PortraitSchema
-from recsvc.bootstrap import Services
 from recsvc.domain.items import Channel
 from recsvc.errors import StoreError
+from recsvc.services import Services
 from tests.api.fakes import FakeDesk, FakePrivacy, Reply, send
 from tests.api.test_items import call as call_as
 

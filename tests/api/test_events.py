@@ -12,9 +12,9 @@ from flask import Flask
 
 from recsvc.api import cloud_events, segment_track
 from recsvc.api.limits import MAX_BODY_BYTES
-from recsvc.bootstrap import Services
 from recsvc.domain.items import Channel
 from recsvc.errors import StoreError, StoreFullError
+from recsvc.services import Services
 from tests.api.fakes import FakeIntake, Reply, send
 from tests.api.test_event_rules import an_event
 

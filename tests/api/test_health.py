@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from recsvc.api.schemas import LivenessSchema, ReadinessSchema
-from recsvc.bootstrap import Services
+from recsvc.services import Services
 from recsvc.serving.answers import RefusedBundle
 from tests.api.fakes import FakeHealth, send
 

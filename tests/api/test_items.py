@@ -9,9 +9,9 @@ import pytest
 from flask import Flask
 
 from recsvc.api.documents import ITEM_EXAMPLE
-from recsvc.bootstrap import Services
 from recsvc.domain.items import ItemStatus
 from recsvc.errors import StoreError
+from recsvc.services import Services
 from tests.api.fakes import FakeDesk, Reply, send
 
 ITEM = "/v1/items/o3"

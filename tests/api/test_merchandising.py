@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 
 from recsvc.api.documents import RULE_EXAMPLE
-from recsvc.bootstrap import Services
 from recsvc.errors import StoreError
+from recsvc.services import Services
 from tests.api.fakes import NOW, Reply
 from tests.api.test_items import call
 

@@ -11,8 +11,8 @@ from werkzeug import exceptions as http
 from recsvc import errors
 from recsvc.api.problems import INTERNAL_ERROR, MAX_BODY_BYTES, PROBLEMS, problem_types
 from recsvc.api.schemas import ProblemSchema
-from recsvc.bootstrap import Services
 from recsvc.errors import FieldError, InvalidRequestError
+from recsvc.services import Services
 from tests.api.conftest import LogLines
 from tests.api.fakes import CONTENT, FakeEngine, Reply, send
 

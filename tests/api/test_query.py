@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
-from recsvc.bootstrap import Services
+from recsvc.services import Services
 from tests.api.fakes import CONTENT, OFFERS, FakeEngine, Reply, send
 
 

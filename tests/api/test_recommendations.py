@@ -8,9 +8,9 @@ import pytest
 from flask import Flask
 
 from recsvc.api.schemas import SlateSchema
-from recsvc.bootstrap import Services
 from recsvc.domain.items import Channel, ItemKind
 from recsvc.domain.slates import SlateRequest
+from recsvc.services import Services
 from recsvc.serving.caching import render_slate
 from tests.api.fakes import CONTENT, OFFERS, FakeEngine, a_slate, send
 

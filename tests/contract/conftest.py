@@ -37,7 +37,7 @@ from recsvc.stores.memory_erasures import MemoryErasures
 from recsvc.stores.redis_client import RestingRedis
 from recsvc.stores.redis_server import EmbeddedRedis, find_server_binary
 from recsvc.stores.slate_cache import RedisSlateCache
-from recsvc.stores.tables import METADATA, catalogue_revision, customers_revision
+from recsvc.stores.tables import METADATA, catalogue_revision, customers_revision, experiments_revision
 from recsvc.stores.tombstones import SqlTombstones
 
 POSTGRESQL_URL = os.environ.get("RECSVC_TEST_DATABASE_URL", "")
@@ -99,7 +99,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         yield opened
         with opened.writing() as connection:
             for table in METADATA.tables.values():
-                is_counter = table in (catalogue_revision, customers_revision)
+                is_counter = table in (catalogue_revision, customers_revision, experiments_revision)
                 connection.execute(table.update().values(revision=0) if is_counter else table.delete())
 
 

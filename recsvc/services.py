@@ -1,0 +1,150 @@
+"""What answers requests in one process. In: nothing. Out: what the API may call of each part, and no more.
+
+The API's tests need no store: whatever keeps these promises will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from recsvc.domain.access import ApiKey
+from recsvc.domain.customers import Customer
+from recsvc.domain.interactions import Interaction
+from recsvc.domain.items import Channel, Item, ItemKind
+from recsvc.domain.profiles import Portrait
+from recsvc.domain.records import ErasureReceipt, Taken, Versioned, Written
+from recsvc.domain.slates import SlateRequest
+from recsvc.policy import Policy
+from recsvc.serving.answers import HealthReport, ItemList, ServedSlate
+from recsvc.serving.desks import MerchandisingDesk
+from recsvc.settings import Settings
+
+
+class Engine(Protocol):
+    """Answers with slates, whatever trouble the model or the cache is in."""
+
+    def recommend(self, request: SlateRequest) -> ServedSlate:
+        """The slate for the request."""
+        ...
+
+
+class Browser(Protocol):
+    """Answers with lists that are nobody's own."""
+
+    def similar(self, item_id: str, *, limit: int, channel: Channel, locale: str | None) -> ItemList:
+        """Items like the item. Raises NotFoundError for an unknown item."""
+        ...
+
+    def trending(
+        self, *, kind: ItemKind, limit: int, channel: Channel, locale: str | None, categories: tuple[str, ...]
+    ) -> ItemList:
+        """What everybody turns to now."""
+        ...
+
+
+class Keys(Protocol):
+    """Knows API keys by their text."""
+
+    def authenticate(self, key_text: str) -> ApiKey | None:
+        """The key; None when it is unknown or revoked. Raises StoreError."""
+        ...
+
+
+class Health(Protocol):
+    """Knows how this worker is."""
+
+    def report(self) -> HealthReport:
+        """Whether it can answer, and what it has to do without."""
+        ...
+
+
+class Intake(Protocol):
+    """Takes events in. Once `take` returns, they are durable and the next answer knows them."""
+
+    def take(self, events: Sequence[Interaction]) -> Taken:
+        """Store all events or none. Raises EventConflictError, StoreError."""
+        ...
+
+
+class CustomerDesk(Protocol):
+    """Keeps what is recorded about customers."""
+
+    def get(self, customer_id: str) -> Versioned[Customer] | None:
+        """The record. Raises StoreError."""
+        ...
+
+    def put(self, customer: Customer, *, expected: str | None) -> Written:
+        """Create the record, or replace the version `expected` ("*" is any version).
+
+        Raises PreconditionRequiredError, PreconditionFailedError, StoreError.
+        """
+        ...
+
+
+class CatalogueDesk(Protocol):
+    """Keeps the items."""
+
+    def get(self, item_id: str) -> Versioned[Item] | None:
+        """The item, whatever its status. Raises StoreError."""
+        ...
+
+    def put(self, item: Item, *, expected: str | None) -> Written:
+        """Create the item, or replace the version `expected`. Raises as `CustomerDesk.put` does."""
+        ...
+
+    def put_many(self, items: Sequence[Item]) -> int:
+        """Create or replace all items or none; how many. Raises StoreError."""
+        ...
+
+    def retire(self, item_id: str, *, expected: str | None) -> bool:
+        """Take the item out of service for good; whether there was one. Raises as `put` does."""
+        ...
+
+
+class Portraits(Protocol):
+    """Draws customers."""
+
+    def portrait(self, customer_id: str) -> Portrait | None:
+        """What is known of the customer now; None of one of whom nothing is known. Raises StoreError."""
+        ...
+
+
+class Privacy(Protocol):
+    """Gives customers what is held about them, and forgets it."""
+
+    def erase(self, customer_id: str) -> ErasureReceipt:
+        """Forget the customer, tombstone first. Twice is the same answer. Raises StoreError."""
+        ...
+
+    def export(self, customer_id: str) -> Iterator[bytes]:
+        """Everything that is held about the customer as one JSON document, piece by piece."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that answers requests in one process. `new_id` makes request ids."""
+
+    settings: Settings
+    policy: Policy
+    engine: Engine
+    browser: Browser
+    keys: Keys
+    health: Health
+    intake: Intake
+    customers: CustomerDesk
+    catalogue: CatalogueDesk
+    merchandising: MerchandisingDesk
+    portraits: Portraits
+    privacy: Privacy
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
+    closers: tuple[Callable[[], None], ...] = ()
+
+    def close(self) -> None:
+        """Let go of what the process holds."""
+        for close in self.closers:
+            close()
