@@ -40,6 +40,7 @@ from recsvc.stores.erasures import SqlErasures
 from recsvc.stores.event_tail import SqlEventTail
 from recsvc.stores.event_writer import EventWriter
 from recsvc.stores.events import SqlEvents
+from recsvc.stores.exposures import SqlExposures
 from recsvc.stores.key_ring import KeyRing
 from recsvc.stores.merchandising import SqlMerchandising
 from recsvc.stores.redis_client import COOL_DOWN_SECONDS, RestingRedis
@@ -82,6 +83,7 @@ def build_services(settings: Settings) -> Services:
         RejectsFolder(settings.rejects_dir),
         records,
         events,
+        SqlExposures(database),
         rows_in_model=bundles.rows_of,
         portrait=portraits.portrait,
         forget_live=feed.forget,

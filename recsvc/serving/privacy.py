@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from recsvc.domain.customers import Customer
+from recsvc.domain.exposures import Exposure
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.records import ErasureReceipt, PendingErasure, Versioned
 from recsvc.errors import RedisError, StoreError
@@ -114,6 +115,14 @@ class Events(Protocol):
         ...
 
 
+class Exposures(Protocol):
+    """Which variants of experiments customers met."""
+
+    def of_customer(self, customer_id: str) -> tuple[Exposure, ...]:
+        """Every exposure of the customer. Raises StoreError."""
+        ...
+
+
 class PrivacyDesk:
     """Erases and exports.
 
@@ -129,6 +138,7 @@ class PrivacyDesk:
         rejects: Rejects,
         records: Records,
         events: Events,
+        exposures: Exposures,
         *,
         rows_in_model: Callable[[str], int],
         portrait: Callable[[str], object | None],
@@ -141,6 +151,7 @@ class PrivacyDesk:
         self._rejects = rejects
         self._records = records
         self._events = events
+        self._exposures = exposures
         self._rows_in_model = rows_in_model
         self._portrait = portrait
         self._forget_live = forget_live
@@ -191,6 +202,7 @@ class PrivacyDesk:
             "record_written_at": kept.written_at if kept else None,
             "consents": record.consents if record else None,
             "portrait": self._portrait(customer_id),
+            "exposures": self._exposures.of_customer(customer_id),
             "decisions": [],
         }
         return _document(head, self._events.of_customer(customer_id))

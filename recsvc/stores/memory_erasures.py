@@ -10,6 +10,7 @@ from datetime import datetime
 from recsvc.domain.records import ErasureReceipt, PendingErasure
 from recsvc.stores.erasures import PLACES
 from recsvc.stores.memory import MemoryEvents
+from recsvc.stores.memory_exposures import MemoryExposures
 from recsvc.stores.memory_records import MemoryCustomers
 from recsvc.stores.tombstones import digest_of
 
@@ -19,9 +20,10 @@ _SALT = b"memory"  # Nothing leaves this process, so the digests need no secret.
 class MemoryErasures:
     """Who is to be forgotten, and how far that is."""
 
-    def __init__(self, customers: MemoryCustomers, events: MemoryEvents) -> None:
+    def __init__(self, customers: MemoryCustomers, events: MemoryEvents, exposures: MemoryExposures) -> None:
         self._customers = customers
         self._events = events
+        self._exposures = exposures
         self._receipts: dict[bytes, ErasureReceipt] = {}
         self._pending: dict[bytes, tuple[PendingErasure, datetime]] = {}
         self._lock = threading.Lock()
@@ -35,13 +37,15 @@ class MemoryErasures:
         claimed_until: datetime,
         removed: Mapping[str, int],
     ) -> PendingErasure:
-        """Set the tombstone and delete the customer's events and record."""
+        """Set the tombstone and delete the customer's events, record and exposures."""
         digest = digest_of(_SALT, customer_id)
         with self._lock:
-            held = self._customers.get(customer_id) is not None or any(self._events.of_customer(customer_id))
+            held = any(self._events.of_customer(customer_id)) or any(self._exposures.of_customer(customer_id))
+            held = held or self._customers.get(customer_id) is not None
             if held or digest not in self._receipts:
                 deleted = {"customer": self._customers.erase(customer_id, now)}
                 deleted["events"] = self._events.delete_customer(customer_id)
+                deleted["exposures"] = self._exposures.delete_customer(customer_id)
                 counts = dict.fromkeys(PLACES, 0) | dict(removed) | deleted
                 self._receipts[digest] = ErasureReceipt(receipt_id, now, None, counts)
             pending = PendingErasure(digest, customer_id, compacted=False)

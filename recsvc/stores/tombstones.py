@@ -12,13 +12,13 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Table, bindparam, select
 
 from recsvc.domain.records import LateErasures
 from recsvc.stores.api_keys import TokenSource
 from recsvc.stores.database import Database
 from recsvc.stores.event_rows import EventRow
-from recsvc.stores.tables import from_micros, tombstone_salt, tombstones
+from recsvc.stores.tables import events, from_micros, tombstone_salt, tombstones
 
 SALT_BYTES = 32
 _CHUNK = 5_000
@@ -92,17 +92,24 @@ class SqlTombstones:
     def leave_out(self, connection: Connection, rows: Sequence[EventRow]) -> Sequence[EventRow]:
         """The rows without those that occurred before their customer was erased: they came too late.
 
-        Within the transaction that stores them. Erasures of other processes come before it or after it and
-        never between this look and the end: else such an event would outlive the erasure.
+        Within the transaction that stores them.
         """
-        if self._database.dialect == "postgresql":
-            connection.exec_driver_sql("LOCK TABLE events IN ROW EXCLUSIVE MODE")
-        if self.salt() is None:
-            return rows
-        erased = self._find(connection, {row.customer_id for row in rows})
+        erased = self.erased_before(connection, events, {row.customer_id for row in rows})
         if not erased:
             return rows
         return [row for row in rows if row.occurred_at > erased.get(row.customer_id, row.occurred_at - 1)]
+
+    def erased_before(
+        self, connection: Connection, table: Table, customer_ids: Collection[str]
+    ) -> Mapping[str, int]:
+        """Those of the customers who were erased, and when, in microseconds.
+
+        Within the transaction that stores rows of theirs in the table. Erasures of other processes come
+        before it or after it and never between this look and the end: else such a row would outlive one.
+        """
+        if self._database.dialect == "postgresql":
+            connection.exec_driver_sql(f"LOCK TABLE {table.name} IN ROW EXCLUSIVE MODE")
+        return {} if self.salt() is None else self._find(connection, customer_ids)
 
     def _find(self, connection: Connection, customer_ids: Iterable[str]) -> dict[str, int]:
         salt = self.salt() or b""

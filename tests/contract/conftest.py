@@ -26,6 +26,7 @@ from recsvc.stores.database import Database, open_database
 from recsvc.stores.erasures import SqlErasures
 from recsvc.stores.event_tail import SqlEventTail
 from recsvc.stores.events import SqlEvents
+from recsvc.stores.exposures import SqlExposures
 from recsvc.stores.memory import (
     MemoryApiKeys,
     MemoryCatalogue,
@@ -34,6 +35,7 @@ from recsvc.stores.memory import (
     MemorySlateCache,
 )
 from recsvc.stores.memory_erasures import MemoryErasures
+from recsvc.stores.memory_exposures import MemoryExposures
 from recsvc.stores.redis_client import RestingRedis
 from recsvc.stores.redis_server import EmbeddedRedis, find_server_binary
 from recsvc.stores.slate_cache import RedisSlateCache
@@ -119,6 +121,13 @@ def events(database: Database | None, customers: MemoryCustomers | SqlCustomers)
 
 
 @pytest.fixture
+def exposures(
+    database: Database | None, customers: MemoryCustomers | SqlCustomers
+) -> MemoryExposures | SqlExposures:
+    return SqlExposures(database) if database else MemoryExposures(erased_at=customers.erased_at)
+
+
+@pytest.fixture
 def tail(database: Database | None, events: MemoryEvents | SqlEvents) -> EventTail:
     if database:
         return SqlEventTail(database)
@@ -139,11 +148,13 @@ def erasures(
     database: Database | None,
     customers: MemoryCustomers | SqlCustomers,
     events: MemoryEvents | SqlEvents,
+    exposures: MemoryExposures | SqlExposures,
 ) -> MemoryErasures | SqlErasures:
     if database:
         return SqlErasures(database, tokens=secrets.token_hex)
     assert isinstance(customers, MemoryCustomers) and isinstance(events, MemoryEvents)
-    return MemoryErasures(customers, events)
+    assert isinstance(exposures, MemoryExposures)
+    return MemoryErasures(customers, events, exposures)
 
 
 @pytest.fixture

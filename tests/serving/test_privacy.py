@@ -22,13 +22,16 @@ from typing import Any
 import pytest
 
 from recsvc.domain.customers import Consents, Customer
+from recsvc.domain.exposures import Exposure
 from recsvc.domain.interactions import Interaction
+from recsvc.domain.items import Channel
 from recsvc.domain.slates import SlateKey
 from recsvc.serving.privacy import PrivacyDesk
 from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import open_database
 from recsvc.stores.erasures import SqlErasures
 from recsvc.stores.events import SqlEvents
+from recsvc.stores.exposures import SqlExposures
 from recsvc.stores.redis_client import RestingRedis
 from recsvc.stores.redis_server import EmbeddedRedis, find_server_binary
 from recsvc.stores.rejects_folder import RejectsFolder
@@ -56,6 +59,7 @@ class Branch:
             self.redis_url, 0.1, monotonic=time.monotonic, cool_down_seconds=self.cool_down_seconds
         )
         self.customers, self.events = SqlCustomers(database), SqlEvents(database)
+        self.exposures = SqlExposures(database)
         self.cache = RedisSlateCache(self.redis, rng=random.SystemRandom())
         self.desk = PrivacyDesk(
             SqlErasures(database, tokens=secrets.token_hex),
@@ -63,6 +67,7 @@ class Branch:
             RejectsFolder(self.data_dir / "rejects"),
             self.customers,
             self.events,
+            self.exposures,
             rows_in_model=lambda customer_id: int(customer_id == ERASED),
             portrait=lambda customer_id: None,
             forget_live=self.forgotten_live.append,
@@ -76,6 +81,7 @@ class Branch:
         for name in (ERASED, OTHER):
             self.customers.put(a_record(name), expected=None, now=NOW - timedelta(days=1))
             self.events.append([a_click(name, number) for number in range(N_EVENTS)], received_at=NOW)
+            self.exposures.record([an_exposure(name)])
             for page in ("home", "basket"):
                 key = SlateKey(name, page)
                 self.cache.keep(key, self.cache.fetch(key).epoch, name.encode() * 3, 60.0)
@@ -97,6 +103,10 @@ def a_click(name: str, number: int) -> Interaction:
     return Interaction(
         f"{name}-event-{number}", "click", name, f"i{number}", NOW - timedelta(hours=number + 1)
     )
+
+
+def an_exposure(name: str) -> Exposure:
+    return Exposure("reading", 1, name, "b", NOW - timedelta(hours=1), Channel.WEB, "v2", 3)
 
 
 @pytest.fixture
@@ -139,6 +149,7 @@ def test_after_the_receipt_the_customer_is_nowhere_and_the_other_is_whole(branch
     assert receipt.removed == {
         "events": N_EVENTS,
         "customer": 1,
+        "exposures": 1,
         "decisions": 0,
         "slates": 2,
         "rejects": 1,
@@ -370,6 +381,8 @@ def test_an_export_holds_everything_about_the_customer_and_nobody_else(branch: B
         a_click(ERASED, number).event_id for number in reversed(range(N_EVENTS))
     ]
     assert (export["decisions"], export["portrait"]) == ([], None)
+    (met,) = export["exposures"]
+    assert (met["experiment"], met["variant"], met["n_answers"]) == ("reading", "b", 3)
     assert OTHER.encode() not in b"".join(pieces)
 
 
