@@ -66,12 +66,12 @@ DEFAULT_METRICS = {
 class ExperimentsPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How experiments are counted. `metrics` adds to the usual ones, or says them otherwise.
 
-    `holdout_percent` of all customers are in no experiment. Money above the `winsorise_quantile` of both
-    arms counts as that. What a customer did in `cuped_days` before the exposure takes chance out of the
-    difference.
+    `holdout_percent`, a whole number, of all customers are in no experiment. Money above the
+    `winsorise_quantile` of both arms counts as that. What a customer did in `cuped_days` before the
+    exposure takes chance out of the difference.
     """
 
-    holdout_percent: float = 0.0
+    holdout_percent: int = 0
     winsorise_quantile: float = 0.99
     cuped_days: float = 28.0
     metrics: dict[str, MetricPolicy] = {}

@@ -2,19 +2,27 @@
 
 An experiment that runs is held to what was registered: its variants and their weights do not move, nor does
 what it is judged by. Whoever wants that changed stops it and begins a new phase.
+
+A customer may fall in several experiments that run, for only those of one layer exclude one another. One of
+them decides an answer: the one that was begun first (`serving_order`). Who is left out of a later experiment
+for that is left out by another salt than the one that deals its variants, so its arms stay comparable.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from recsvc.domain.identifiers import check_identifier
+from recsvc.domain.records import Versioned
+from recsvc.errors import ConflictError
 
 MAX_VARIANTS = 20
 N_LAYER_BUCKETS = 10_000
+HOLDOUT_KEY = "holdout"
+"""The key of the hold-out, which the policy makes and nobody registers."""
 
 
 class ExperimentStatus(StrEnum):
@@ -33,6 +41,18 @@ _MOVES = {
     ExperimentStatus.STOPPED: {ExperimentStatus.STOPPED, ExperimentStatus.DRAFT, ExperimentStatus.RUNNING},
 }
 _IS_OPEN = {ExperimentStatus.RUNNING, ExperimentStatus.PAUSED}
+_HELD = (
+    "variants",
+    "layer",
+    "layer_range",
+    "primary_metric",
+    "secondary",
+    "guardrails",
+    "alpha",
+    "power",
+    "minimum_effect",
+    "analysis",
+)
 
 
 class Analysis(StrEnum):
@@ -51,10 +71,13 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExperimentVariant:
-    """One arm: a model version, its share of the customers in whole percent, and levers of the policy."""
+    """One arm: a model version, its share of the customers in whole percent, and levers of the policy.
+
+    `model_version` None, whatever the champion is, is for the hold-out: who registers a variant names one.
+    """
 
     key: str
-    model_version: str
+    model_version: str | None
     weight: int
     policy: Mapping[str, float] = field(default_factory=dict)
 
@@ -82,7 +105,8 @@ class Experiment:
     """What was registered.
 
     `layer_range` are the layer's buckets from the first (inclusive) to the second (exclusive), of 10,000.
-    `phase` counts how often it was begun: 0 for a draft. Exposures and results belong to one phase.
+    `phase` counts how often it was begun: 0 for a draft. Exposures and results belong to one phase, which
+    began at `begun_at`. `paused_because` is there while it is paused for a reason that the service found.
     """
 
     key: str
@@ -102,10 +126,14 @@ class Experiment:
     minimum_effect: float = 0.0
     analysis: Analysis = Analysis.SEQUENTIAL
     phase: int = 0
+    begun_at: datetime | None = None
+    paused_because: str | None = None
 
     def __post_init__(self) -> None:
         check_identifier(self.key, "key")
         self._check_variants()
+        if self.layer is not None:
+            check_identifier(self.layer, "layer")
         if not 0 <= self.coverage <= 1:
             raise ValueError("coverage must be 0 to 1")
         low, high = self.layer_range
@@ -143,13 +171,19 @@ class Experiment:
 
     @property
     def salt(self) -> str:
-        """What customers are dealt to variants by: another one in every phase."""
-        return f"{self.key}:{self.phase}"
+        """What customers are dealt to variants by: another one in every phase, but of the hold-out."""
+        return HOLDOUT_KEY if self.key == HOLDOUT_KEY else f"{self.key}:{self.phase}"
 
     @property
     def layer_salt(self) -> str | None:
         """What customers are dealt to the layer's experiments by; None outside a layer."""
-        return None if self.layer is None else f"layer:{self.layer}"
+        # No id holds the sign, so no experiment's salt is a layer's.
+        return None if self.layer is None else f"layer@{self.layer}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its phase goes on: it runs, or is paused and may run again."""
+        return self.status in _IS_OPEN
 
     def is_on(self, now: datetime) -> bool:
         """Whether customers are dealt to its variants now."""
@@ -159,25 +193,85 @@ class Experiment:
             and (self.end is None or now < self.end)
         )
 
-    def begun_from(self, before: Experiment | None) -> Experiment:
-        """The same in the phase that it has after `before`.
+    def begun_from(self, before: Experiment | None, *, now: datetime) -> Experiment:
+        """The same in the phase that it has after `before`; what the caller says of the phase is passed over.
 
         Raises:
-            ValueError: the status cannot follow, or what a running experiment is held to has changed.
+            ConflictError: the status cannot follow, or what a running experiment is held to has changed.
         """
         was = ExperimentStatus.DRAFT if before is None else before.status
         if self.status not in _MOVES[was]:
-            raise ValueError(f"status cannot go from {was} to {self.status}")
-        phase = before.phase if before is not None else 0
-        if self.status in _IS_OPEN and was not in _IS_OPEN:
-            phase += 1
-        if before is not None and was in _IS_OPEN:
+            raise ConflictError(f"status cannot go from {was} to {self.status}")
+        phase, begun_at = (0, None) if before is None else (before.phase, before.begun_at)
+        if before is not None and before.is_open:
             self._check_held_to(before)
-        return replace(self, phase=phase)
+        elif self.is_open:
+            phase, begun_at = phase + 1, now
+        stays_paused = self.status is was is ExperimentStatus.PAUSED
+        because = before.paused_because if before is not None and stays_paused else None
+        return replace(self, phase=phase, begun_at=begun_at, paused_because=because)
+
+    def runs_in(self, phase: int) -> bool:
+        """Whether it runs now, and in that phase."""
+        return self.status is ExperimentStatus.RUNNING and self.phase == phase
+
+    def paused(self, because: str) -> Experiment:
+        """The same, paused by the service for that reason."""
+        return replace(self, status=ExperimentStatus.PAUSED, paused_because=because)
+
+    def check_room(self, others: Iterable[Experiment], *, now: datetime) -> None:
+        """Hold apart the experiments of one layer, of those whose phases go on and have not ended.
+
+        Raises:
+            ConflictError: another one has buckets of its range.
+        """
+        if not self._holds_range(now):
+            return
+        low, high = self.layer_range
+        for other in others:
+            if other.key == self.key or other.layer != self.layer or not other._holds_range(now):
+                continue
+            if low < other.layer_range[1] and other.layer_range[0] < high:
+                raise ConflictError(
+                    f"layer_range overlaps with that of experiment {other.key}, which has "
+                    f"{other.layer_range[0]} to {other.layer_range[1]} of layer {self.layer} "
+                    f"and is {other.status}: take another range, or stop that one first"
+                )
+
+    def _holds_range(self, now: datetime) -> bool:
+        return self.layer is not None and self.is_open and (self.end is None or now < self.end)
 
     def _check_held_to(self, before: Experiment) -> None:
-        for name in ("variants", "layer", "layer_range", "primary_metric", "alpha", "analysis"):
+        # A fixed test is judged at the end that was registered: to move it would be to look before.
+        held = (*_HELD, "end") if before.analysis is Analysis.FIXED else _HELD
+        for name in held:
             if getattr(self, name) != getattr(before, name):
-                raise ValueError(f"{name} cannot change while the experiment runs: stop it and begin anew")
+                raise ConflictError(
+                    f"{name} cannot change while the experiment is {before.status}: stop it and begin anew"
+                )
         if self.coverage < before.coverage:
-            raise ValueError("coverage cannot fall while the experiment runs: whoever is in stays in")
+            raise ConflictError(
+                f"coverage cannot fall while the experiment is {before.status}: whoever is in stays in"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What a registration did: the experiment as it is kept now, and whether there was none before."""
+
+    experiment: Versioned[Experiment]
+    created: bool
+
+
+def check_registrable(key: str) -> None:
+    """Raises ConflictError for the key that the service keeps for itself."""
+    if key == HOLDOUT_KEY:
+        raise ConflictError(
+            f"{HOLDOUT_KEY} is the hold-out's own key, which [experiments] of the policy makes: take another"
+        )
+
+
+def serving_order(experiments: Iterable[Experiment], *, now: datetime) -> tuple[Experiment, ...]:
+    """Those that are on, in the order in which they decide: begun first, of two begun at once by key."""
+    on = [experiment for experiment in experiments if experiment.is_on(now)]
+    return tuple(sorted(on, key=lambda one: (one.begun_at or now, one.key)))

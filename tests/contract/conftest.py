@@ -26,6 +26,7 @@ from recsvc.stores.database import Database, open_database
 from recsvc.stores.erasures import SqlErasures
 from recsvc.stores.event_tail import SqlEventTail
 from recsvc.stores.events import SqlEvents
+from recsvc.stores.experiments import SqlExperiments
 from recsvc.stores.exposures import SqlExposures
 from recsvc.stores.memory import (
     MemoryApiKeys,
@@ -35,6 +36,7 @@ from recsvc.stores.memory import (
     MemorySlateCache,
 )
 from recsvc.stores.memory_erasures import MemoryErasures
+from recsvc.stores.memory_experiments import MemoryExperiments
 from recsvc.stores.memory_exposures import MemoryExposures
 from recsvc.stores.redis_client import RestingRedis
 from recsvc.stores.redis_server import EmbeddedRedis, find_server_binary
@@ -155,6 +157,11 @@ def erasures(
     assert isinstance(customers, MemoryCustomers) and isinstance(events, MemoryEvents)
     assert isinstance(exposures, MemoryExposures)
     return MemoryErasures(customers, events, exposures)
+
+
+@pytest.fixture
+def experiments(database: Database | None) -> MemoryExperiments | SqlExperiments:
+    return SqlExperiments(database) if database else MemoryExperiments()
 
 
 @pytest.fixture
