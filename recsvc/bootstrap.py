@@ -20,7 +20,7 @@ from recsvc.serving.desks import CatalogueDesk as ItemDesk
 from recsvc.serving.desks import CustomerDesk as RecordDesk
 from recsvc.serving.desks import MerchandisingDesk
 from recsvc.serving.engine import Engine as SlateEngine
-from recsvc.serving.epochs import OutdatingCache
+from recsvc.serving.epochs import ForgettingTraces, OutdatingCache
 from recsvc.serving.health import Health as WorkerHealth
 from recsvc.serving.intake import EventIntake
 from recsvc.serving.live_access import LiveReader
@@ -28,6 +28,7 @@ from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.live_feed import FOLLOW_SECONDS, REBUILD_SECONDS, LiveFeed
 from recsvc.serving.live_follower import LiveSources
+from recsvc.serving.local_copies import LocalCopies
 from recsvc.serving.portraits import Portraits as PortraitDrawer
 from recsvc.serving.privacy import PrivacyDesk
 from recsvc.serving.refreshing import Refresher
@@ -36,6 +37,7 @@ from recsvc.stores.api_keys import SqlApiKeys
 from recsvc.stores.catalogue import SqlCatalogue
 from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import open_database
+from recsvc.stores.epoch_table import open_epoch_table
 from recsvc.stores.erasures import SqlErasures
 from recsvc.stores.event_tail import SqlEventTail
 from recsvc.stores.event_writer import EventWriter
@@ -63,7 +65,15 @@ def build_services(settings: Settings) -> Services:
     redis = RestingRedis(redis_url, settings.redis_timeout_seconds, monotonic=time.monotonic)
     slates = RedisSlateCache(redis, rng=random.SystemRandom())
     settling_seconds = settings.refresh_seconds + 2 * COOL_DOWN_SECONDS
-    cache = OutdatingCache(slates, monotonic=time.monotonic, settling_seconds=settling_seconds)
+    stamps = open_epoch_table(settings.epochs_file, rng=random.SystemRandom())
+    cache = OutdatingCache(slates, monotonic=time.monotonic, settling_seconds=settling_seconds, stamps=stamps)
+    copies = LocalCopies(
+        stamps,
+        settings.local_slates_mb * 1_000_000,
+        clock=now,
+        monotonic=time.monotonic,
+        knows_all_others=lambda: settings.is_on_one_machine,
+    )
     cache.owe_to_all()
     records, events, writer = SqlCustomers(database), SqlEvents(database), EventWriter(SqlEvents(database))
     items, rules = SqlCatalogue(database), SqlMerchandising(database)
@@ -79,7 +89,7 @@ def build_services(settings: Settings) -> Services:
     portraits = PortraitDrawer(records, events, live, policy, clock=now)
     privacy = PrivacyDesk(
         SqlErasures(database, tokens=secrets.token_hex),
-        slates,
+        ForgettingTraces(slates, stamps),
         RejectsFolder(settings.rejects_dir),
         records,
         events,
@@ -92,7 +102,7 @@ def build_services(settings: Settings) -> Services:
     )
     # A model that comes finds its live state ready: it is built before answers turn to the model.
     refresher = Refresher(
-        (bundles.refresh, lambda: feed.follow(bundles.model), live.refresh, cache.retry),
+        (bundles.refresh, lambda: feed.follow(bundles.model), live.refresh, cache.retry, copies.refresh),
         settings.refresh_seconds,
     )
     # What an erasure still has to do may take long, and must not keep a new catalogue waiting.
@@ -105,7 +115,7 @@ def build_services(settings: Settings) -> Services:
     return Services(
         settings=settings,
         policy=policy,
-        engine=CachedEngine(engine, cache, live, policy.version, clock=now),
+        engine=CachedEngine(engine, cache, live, policy.version, clock=now, copies=copies),
         browser=CatalogueBrowser(live, policy.serving.default_locale, clock=now, live=live_reader),
         keys=KeyRing(SqlApiKeys(database), monotonic=time.monotonic),
         health=WorkerHealth(bundles, live, slates, feed, live_reader),
@@ -125,6 +135,7 @@ def build_services(settings: Settings) -> Services:
             redis.close,
             *([server.stop] if server else []),
             database.close,
+            stamps.close,
         ),
     )
 

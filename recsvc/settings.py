@@ -52,6 +52,13 @@ class Settings:
         "Longest wait for Redis on a request, in seconds.",
         validate=validate.Range(min=0.001, max=5),
     )
+    local_slates_mb: int = _setting(
+        "RECSVC_LOCAL_SLATES_MB",
+        64,
+        "int",
+        "Ready slates that each worker keeps in its memory, in MB; 0 keeps none.",
+        validate=validate.Range(min=0, max=65_536),
+    )
     host: str = _setting("RECSVC_HOST", "127.0.0.1", "str", "Address to listen on.")
     port: int = _setting(
         "RECSVC_PORT", 8000, "int", "Port to listen on.", validate=validate.Range(min=1, max=65535)
@@ -85,6 +92,16 @@ class Settings:
     def rejects_dir(self) -> Path:
         """Where rejected rows go unless a command says otherwise."""
         return self.data_dir / "rejects"
+
+    @property
+    def epochs_file(self) -> Path:
+        """What the processes of a machine share, so that all know at once which slates are outdated."""
+        return self.data_dir.resolve() / "epochs.bin"
+
+    @property
+    def is_on_one_machine(self) -> bool:
+        """Whether every process that uses the store runs on this machine: SQLite in the data folder."""
+        return not self.database_url
 
     @property
     def store_url(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from recsvc.domain.items import Channel, ItemKind
 from recsvc.domain.merchandising import RuleAction
@@ -35,6 +36,10 @@ class SlateRequest:
     exclude: tuple[str, ...] = ()
     diversity: float = 0.0
     explain: bool = False
+
+    def __hash__(self) -> int:
+        # Looked up on every request: enumerations, which hash slowly and tell few apart, are left out.
+        return hash((self.customer_id, self.placement, self.limit, self.locale, self.exclude, self.diversity))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +144,14 @@ class Fetched:
 
     epoch: int
     value: bytes | None
+
+
+class EpochStamp(NamedTuple):
+    """What a slate is known by from the moment when it was begun: numbers that are other once it is outdated.
+
+    `place` is where the customer's number stands; `everybody` is the number that outdates all.
+    """
+
+    place: int
+    own: int
+    everybody: int

@@ -10,10 +10,16 @@ from recsvc.domain.slates import SlateItem, Source
 
 
 class CacheStatus(StrEnum):
-    """What the slate cache had to say."""
+    """Where a slate came from: this worker's memory, Redis, a computation of one's own or of another's.
 
+    `joined` waited for what another request of the same worker was making; `bypassed` was made while Redis
+    could not be asked.
+    """
+
+    LOCAL = "local"
     HIT = "hit"
     MISS = "miss"
+    JOINED = "joined"
     BYPASSED = "bypassed"
 
 

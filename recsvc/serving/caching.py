@@ -2,23 +2,31 @@
 
 A slate is serialised once, when it is made. The key holds everything that the slate depends on, so
 promoting a model or changing the catalogue needs no flush; the customer's epoch outdates the rest.
+
+Three tiers answer: the copy in this worker's memory, the slate in Redis, the engine. A stamp is taken before
+Redis is asked, so that a copy of what Redis held counts no longer than that did. What several requests of a
+worker miss at once is made once, and only those join in whose epoch and stamp are the maker's: a request that
+came after an event never gets what was begun before it.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 import structlog
 
-from recsvc.domain.slates import Slate, SlateRequest, Source
+from recsvc.domain.slates import EpochStamp, Slate, SlateRequest, Source
 from recsvc.errors import RedisError
 from recsvc.serving.answers import CacheStatus, ServedSlate
 from recsvc.serving.engine import Engine
 from recsvc.serving.live_catalogue import LiveCatalogue
+from recsvc.serving.local_copies import LocalCopies
 from recsvc.serving.protocols import Fetched, ReadySlates, SlateKey
+from recsvc.serving.single_flight import SingleFlight
 
 log = structlog.get_logger()
 
@@ -33,8 +41,21 @@ class _Entry(msgspec.Struct, array_like=True):
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a slate belongs, and what was current when that was looked up. Equal places, equal slates.
+
+    `epoch` is None where Redis could not tell it, `stamp` where there are no copies.
+    """
+
+    request: SlateRequest
+    label: str
+    epoch: int | None
+    stamp: EpochStamp | None
+
+
 class CachedEngine:
-    """Answers from the cache when it may, and from the engine otherwise."""
+    """Answers from what is kept where it may, and from the engine otherwise."""
 
     def __init__(
         self,
@@ -44,24 +65,43 @@ class CachedEngine:
         policy_version: str,
         *,
         clock: Callable[[], datetime],
+        copies: LocalCopies | None = None,
     ) -> None:
         self._engine = engine
         self._cache = cache
         self._catalogue = catalogue
         self._policy_version = policy_version
         self._clock = clock
+        self._copies = copies
+        self._flights = SingleFlight[_Entry]()
+
+    @property
+    def n_waiting(self) -> int:
+        """How many requests wait at this moment for a slate that another request makes."""
+        return self._flights.n_waiting
 
     def recommend(self, request: SlateRequest) -> ServedSlate:
         """The slate for this request as JSON. A cache that fails is passed by, and said to be."""
         label = self._catalogue.view.label
+        copies = self._copies
+        copy = copies.find(request, label) if copies is not None else None
+        return copy if copy is not None else self._look_further(request, label)
+
+    def _look_further(self, request: SlateRequest, label: str) -> ServedSlate:
+        stamp = self._copies.stamp(request.customer_id) if self._copies else None
         key = slate_key(request, label, self._policy_version)
         try:
             fetched = self._cache.fetch(key)
         except RedisError as error:
             log.warning("slate_cache_bypassed", reason=str(error))
-            return _served(_entry(self._engine.recommend(request)), CacheStatus.BYPASSED)
+            return self._make(_Place(request, label, None, stamp), key)
+        place = _Place(request, label, fetched.epoch, stamp)
         kept = self._usable(fetched)
-        return _served(kept, CacheStatus.HIT) if kept else self._make(request, label, key, fetched.epoch)
+        if kept is None:
+            return self._make(place, key)
+        served = _served(kept, CacheStatus.HIT)
+        self._copy(place, served)
+        return served
 
     def _usable(self, fetched: Fetched) -> _Entry | None:
         if fetched.value is None:
@@ -72,18 +112,33 @@ class CachedEngine:
             return None  # Another release kept it, or nobody that we know.
         return entry if entry.expires_at > self._clock() else None
 
-    def _make(self, request: SlateRequest, label: str, key: SlateKey, epoch: int) -> ServedSlate:
-        slate = self._engine.recommend(request)
+    def _make(self, place: _Place, key: SlateKey) -> ServedSlate:
+        status = CacheStatus.MISS if place.epoch is not None else CacheStatus.BYPASSED
+        if place.epoch is None and place.stamp is None:
+            # Nothing tells whether an event came between two requests: nobody may join another's.
+            return _served(self._make_and_keep(place, key), status)
+        entry, is_ours = self._flights.make(place, lambda: self._make_and_keep(place, key))
+        return _served(entry, status if is_ours else CacheStatus.JOINED)
+
+    def _make_and_keep(self, place: _Place, key: SlateKey) -> _Entry:
+        slate = self._engine.recommend(place.request)
         entry = _entry(slate)
         # What was made without a part must not outlive its absence, and what was made while the model or the
         # catalogue moved does not belong under the key.
-        if not slate.degraded and self._catalogue.view.label == label:
+        if slate.degraded or self._catalogue.view.label != place.label:
+            return entry
+        if place.epoch is not None:
             ttl_seconds = (slate.expires_at - slate.generated_at).total_seconds()
             try:
-                self._cache.keep(key, epoch, msgspec.msgpack.encode(entry), ttl_seconds)
+                self._cache.keep(key, place.epoch, msgspec.msgpack.encode(entry), ttl_seconds)
             except RedisError as error:
                 log.warning("slate_not_kept", reason=str(error))
-        return _served(entry, CacheStatus.MISS)
+        self._copy(place, _served(entry, CacheStatus.MISS))
+        return entry
+
+    def _copy(self, place: _Place, served: ServedSlate) -> None:
+        if self._copies is not None and place.stamp is not None:
+            self._copies.keep(place.request, place.label, place.stamp, served)
 
 
 def slate_key(request: SlateRequest, catalogue_label: str, policy_version: str) -> SlateKey:

@@ -4,8 +4,11 @@ An epoch that cannot be moved, because Redis fails, is remembered and moved late
 takes nothing of that customer from the cache: the answer is computed.
 
 Other workers cannot know what this one owes. So one that met a failing Redis takes nothing from the cache
-until those who owe have had the time to settle; and one that starts outdates everything, for what a killed
-worker owed is forgotten with it.
+until those who owe have had the time to settle, and leaves word for the others of its machine; and one that
+starts outdates everything, for what a killed worker owed is forgotten with it.
+
+Copies in the workers' memory are outdated with the epochs, after them: a copy of what Redis held before the
+epoch moved was made under the stamp from before. That part cannot fail.
 """
 
 from __future__ import annotations
@@ -18,11 +21,34 @@ import structlog
 
 from recsvc.domain.slates import Fetched, SlateKey
 from recsvc.errors import RedisError
-from recsvc.serving.protocols import SlateCache
+from recsvc.serving.privacy import Traces
+from recsvc.serving.protocols import EpochStamps, SlateCache
 
 log = structlog.get_logger()
 
 MAX_REMEMBERED = 10_000
+
+
+class ForgettingTraces:
+    """Takes copies out of service with what Redis forgets, also where Redis fails to."""
+
+    def __init__(self, traces: Traces, stamps: EpochStamps) -> None:
+        self._traces = traces
+        self._stamps = stamps
+
+    def forget(self, customer_id: str) -> int:
+        """Remove every key of the customer; how many slates there were. Raises RedisError."""
+        try:
+            return self._traces.forget(customer_id)
+        finally:
+            self._stamps.move([customer_id])
+
+    def forget_where(self, is_meant: Callable[[str], bool]) -> int:
+        """Remove every key of the customers who are meant; how many slates there were. Raises RedisError."""
+        try:
+            return self._traces.forget_where(is_meant)
+        finally:
+            self._stamps.move_all()
 
 
 class OutdatingCache:
@@ -38,9 +64,11 @@ class OutdatingCache:
         *,
         monotonic: Callable[[], float],
         settling_seconds: float,
+        stamps: EpochStamps,
         max_remembered: int = MAX_REMEMBERED,
     ) -> None:
         self._cache = cache
+        self._stamps = stamps
         self._monotonic = monotonic
         self._max_remembered = max_remembered
         self._settling_seconds = settling_seconds
@@ -57,7 +85,10 @@ class OutdatingCache:
         except RedisError as error:
             self._remember(customer_ids)
             self._distrust()
+            self._stamps.distrust(self._monotonic() + self._settling_seconds)
             log.warning("epochs_not_moved", customers=len(customer_ids), reason=str(error))
+        # Last of all: what is copied under the new stamps must be what is current by now.
+        self._stamps.move(customer_ids)
 
     def owe_to_all(self) -> None:
         """Owe everybody a new epoch: a worker that was killed may have owed some, and nobody knows whom."""
@@ -89,7 +120,7 @@ class OutdatingCache:
         """
         if self._owed_to_all is not None:
             raise RedisError("the slate cache is behind for all customers: asked again soon")
-        if self._trusts_from is not None and self._monotonic() < self._trusts_from:
+        if self._is_distrusted():
             raise RedisError("the slate cache failed a moment ago and may be behind: asked again soon")
         try:
             if key.customer_id in self._owed:
@@ -107,12 +138,20 @@ class OutdatingCache:
         """Return when the cache answers. Raises RedisError."""
         self._cache.ping()
 
+    def _is_distrusted(self) -> bool:
+        now = self._monotonic()
+        if self._trusts_from is not None and now < self._trusts_from:
+            return True
+        # A word that reaches further than anybody gives it was left by a machine that started anew since.
+        return now < self._stamps.distrusted_until <= now + self._settling_seconds
+
     def _distrust(self) -> None:
         self._trusts_from = self._monotonic() + self._settling_seconds
 
     def _settle(self, customer_ids: Collection[str]) -> None:
         owed = {each: self._owed.get(each) for each in customer_ids}
         self._cache.move_epochs(owed)
+        self._stamps.move(owed)
         with self._lock:
             for customer_id, ticket in owed.items():
                 # What was remembered meanwhile may be newer than the move, and stays.
@@ -122,6 +161,7 @@ class OutdatingCache:
     def _settle_all(self) -> None:
         ticket = self._owed_to_all
         self._cache.move_every_epoch()
+        self._stamps.move_all()
         with self._lock:
             if self._owed_to_all == ticket:
                 self._owed_to_all = None

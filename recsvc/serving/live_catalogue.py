@@ -49,7 +49,7 @@ class CatalogueView:
     rules: RuleBook
     _moments: tuple[datetime, ...]
 
-    @property
+    @cached_property
     def label(self) -> str:
         """What a cached slate depends on of this view."""
         return f"{self.revision}:{self.model_version}"

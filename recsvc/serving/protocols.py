@@ -10,12 +10,13 @@ from recsvc.domain.customers import Customer
 from recsvc.domain.interactions import Interaction, Known, TailEvent
 from recsvc.domain.items import Item
 from recsvc.domain.records import ChangedRecords, LateErasures, Versioned
-from recsvc.domain.slates import Fetched, SlateKey
+from recsvc.domain.slates import EpochStamp, Fetched, SlateKey
 
 __all__ = [
     "Catalogue",
     "ConsentRecords",
     "CustomerDirectory",
+    "EpochStamps",
     "ErasureTail",
     "EventHistory",
     "EventTail",
@@ -164,4 +165,38 @@ class SlateCache(ReadySlates, Protocol):
 
     def ping(self) -> None:
         """Return when the cache answers. Raises RedisError."""
+        ...
+
+
+class EpochStamps(Protocol):
+    """What outdates copies of slates in every process of this machine, from one moment to the next."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether every process of the machine still reads and writes the same stamps."""
+        ...
+
+    def stamp(self, customer_id: str) -> EpochStamp:
+        """What a slate of the customer that is begun now will be known by."""
+        ...
+
+    def is_current(self, stamp: EpochStamp) -> bool:
+        """Whether nothing has outdated the customer's slates since the stamp was taken."""
+        ...
+
+    def move(self, customer_ids: Collection[str]) -> None:
+        """Outdate every copy of the customers' slates."""
+        ...
+
+    def move_all(self) -> None:
+        """Outdate every copy of everybody's slates."""
+        ...
+
+    @property
+    def distrusted_until(self) -> float:
+        """Until when nobody should take a slate from Redis, in seconds of the machine's monotonic clock."""
+        ...
+
+    def distrust(self, until: float) -> None:
+        """Tell every process of the machine to take nothing from Redis until then."""
         ...

@@ -22,4 +22,10 @@ def test_every_answer_knows_the_event_that_was_just_acknowledged_elsewhere() -> 
         check=False,
     )
     assert done.stdout, done.stderr
-    assert json.loads(done.stdout) == {"rounds": 100, "reflected": 100, "refused": 0, "workers": 2}
+    assert json.loads(done.stdout) == {
+        "rounds": 100,
+        "reflected": 100,
+        "refused": 0,
+        "copies": 100,
+        "workers": 2,
+    }

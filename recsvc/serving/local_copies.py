@@ -1,0 +1,132 @@
+"""Copies of ready slates in this worker's memory. In: a request. Out: the slate, if nothing has outdated it.
+
+A copy is found without a word to anybody: it carries the stamp that was taken before it was begun, and counts
+only while the stamps in the memory that all workers of a machine share are still the same. Whoever
+acknowledges an event has written another stamp before; so no worker's next answer is a copy from before it,
+even while Redis is away or a worker is killed.
+
+That holds for the processes of one machine. `refresh` asks whether they are all that there are; while it is
+not known, there are no copies, and what was kept until then never counts again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import structlog
+
+from recsvc.domain.slates import EpochStamp, SlateRequest
+from recsvc.serving.answers import CacheStatus, ServedSlate
+from recsvc.serving.protocols import EpochStamps
+
+log = structlog.get_logger()
+
+TURN_SECONDS = 60.0  # What was not asked for in the last minute or two is let go.
+_OVERHEAD_BYTES = 1_500  # A copy beside its body: the request, its texts, the places in the tables.
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    served: ServedSlate
+    label: str
+    stamp: EpochStamp
+
+
+class LocalCopies:
+    """At most `max_bytes` of ready slates. Those that were not asked for lately go first.
+
+    They stand in two tables: what is kept or found goes to the young one; when that is half of all, or old
+    enough, it becomes the old one, and what was the old one goes.
+    """
+
+    def __init__(
+        self,
+        stamps: EpochStamps,
+        max_bytes: int,
+        *,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        knows_all_others: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`knows_all_others` tells whether everybody who outdates slates now writes these stamps."""
+        self._stamps = stamps
+        self._is_current = stamps.is_current
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._monotonic = monotonic
+        self._knows_all_others = knows_all_others
+        self._young: dict[SlateRequest, _Copy] = {}
+        self._old: dict[SlateRequest, _Copy] = {}
+        self._n_bytes = 0  # Of the young ones.
+        self._turned_at = monotonic()
+        self._lock = threading.Lock()
+        self._is_on = False
+
+    @property
+    def is_on(self) -> bool:
+        """Whether copies may answer now."""
+        return self._is_on
+
+    def find(self, request: SlateRequest, label: str) -> ServedSlate | None:
+        """The copy for the request that was made of what the label names; None without one that counts."""
+        if not self._is_on:
+            return None
+        copy = self._young.get(request)
+        if copy is None:
+            copy = self._old.get(request)
+            if copy is None or not self._counts(copy, label):
+                return None
+            self._add(request, copy)
+            return copy.served
+        return copy.served if self._counts(copy, label) else None
+
+    def stamp(self, customer_id: str) -> EpochStamp | None:
+        """What to take before a slate is begun or fetched, to keep it by; None while there are no copies."""
+        return self._stamps.stamp(customer_id) if self._is_on and self._max_bytes else None
+
+    def keep(self, request: SlateRequest, label: str, stamp: EpochStamp, served: ServedSlate) -> None:
+        """Keep a slate that was begun after the stamp was taken."""
+        if self._is_current(stamp):
+            self._add(request, _Copy(replace(served, cache=CacheStatus.LOCAL), label, stamp))
+
+    def refresh(self) -> None:
+        """Look who else there is, and let go of what nobody asks for. A worker does this again and again."""
+        is_on = self._stamps.is_shared and self._knows_all_others()
+        if self._is_on and not is_on:
+            self._stop()
+        self._is_on = is_on
+        if self._monotonic() - self._turned_at >= TURN_SECONDS:
+            with self._lock:
+                self._turn()
+
+    def _stop(self) -> None:
+        self._is_on = False
+        # Whatever was begun under the stamps of until now, by any worker, has nobody to outdate it any more.
+        self._stamps.move_all()
+        with self._lock:
+            self._turn()
+            self._turn()
+        log.warning("local_copies_off")
+
+    def _counts(self, copy: _Copy, label: str) -> bool:
+        return self._is_current(copy.stamp) and copy.label == label and copy.served.expires_at > self._clock()
+
+    def _add(self, request: SlateRequest, copy: _Copy) -> None:
+        with self._lock:
+            replaced = self._young.get(request)
+            self._young[request] = copy
+            self._n_bytes += _bytes_of(request, copy) - (_bytes_of(request, replaced) if replaced else 0)
+            if self._n_bytes > self._max_bytes // 2:
+                self._turn()
+
+    def _turn(self) -> None:
+        self._old, self._young, self._n_bytes = self._young, {}, 0
+        self._turned_at = self._monotonic()
+
+
+def _bytes_of(request: SlateRequest, copy: _Copy) -> int:
+    texts = sum(map(len, request.exclude)) + 60 * len(request.exclude)
+    return _OVERHEAD_BYTES + len(copy.served.body) + texts

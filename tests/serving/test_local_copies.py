@@ -1,0 +1,316 @@
+"""A copy in a worker's memory answers alone, and never after anything outdated it."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from recsvc.domain.items import ItemKind
+from recsvc.domain.slates import SlateRequest, Source
+from recsvc.errors import RedisError
+from recsvc.serving.answers import CacheStatus, ServedSlate
+from recsvc.serving.epochs import ForgettingTraces
+from recsvc.serving.local_copies import TURN_SECONDS, LocalCopies
+from recsvc.stores.epoch_table import MemoryEpochTable
+from recsvc.stores.memory import MemoryEvents
+
+from .small_workers import NOW, SETTLING_SECONDS, FailingCache, Worker, a_click
+
+MEGABYTE = 1_000_000
+LABEL = "1:v1"
+
+
+@pytest.fixture
+def stamps() -> MemoryEpochTable:
+    return MemoryEpochTable(rng=random.SystemRandom())
+
+
+@pytest.fixture
+def log() -> MemoryEvents:
+    return MemoryEvents()
+
+
+@pytest.fixture
+def redis() -> FailingCache:
+    return FailingCache()
+
+
+@pytest.fixture
+def workers(
+    log: MemoryEvents, redis: FailingCache, stamps: MemoryEpochTable, tmp_path: Path
+) -> tuple[Worker, Worker]:
+    """Two workers of one machine."""
+    here, there = (Worker(log, redis, tmp_path, stamps, copies_bytes=MEGABYTE) for _ in range(2))
+    return here, there
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 10) -> bool:
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return holds()
+
+
+class Shelf:
+    """Copies by themselves, with clocks that are moved by hand."""
+
+    def __init__(self, stamps: MemoryEpochTable, max_bytes: int = MEGABYTE) -> None:
+        self.now: datetime = NOW
+        self.seconds = 0.0
+        self.knows_all = True
+        self.copies = LocalCopies(
+            stamps,
+            max_bytes,
+            clock=lambda: self.now,
+            monotonic=lambda: self.seconds,
+            knows_all_others=lambda: self.knows_all,
+        )
+        self.copies.refresh()
+
+    def keep(self, request: SlateRequest, body: bytes = b"{}") -> ServedSlate:
+        stamp = self.copies.stamp(request.customer_id)
+        expires_at = NOW + timedelta(minutes=1)
+        served = ServedSlate(body, '"1"', Source.POPULAR, None, expires_at, CacheStatus.MISS)
+        if stamp is not None:
+            self.copies.keep(request, LABEL, stamp, served)
+        return served
+
+    def has(self, request: SlateRequest, label: str = LABEL) -> bool:
+        return self.copies.find(request, label) is not None
+
+
+def a_request(customer_id: str = "c1", **wanted: object) -> SlateRequest:
+    return SlateRequest(ItemKind.CONTENT, customer_id, **wanted)  # type: ignore[arg-type]
+
+
+def test_a_second_request_needs_neither_redis_nor_the_engine(
+    workers: tuple[Worker, Worker], redis: FailingCache
+) -> None:
+    here, _ = workers
+    assert [here.shows()[1] for _ in range(2)] == [CacheStatus.MISS, CacheStatus.LOCAL]
+    redis.fails = True
+    assert here.shows() == ([], CacheStatus.LOCAL)
+
+
+def test_what_one_worker_acknowledged_is_in_the_next_answer_of_all(workers: tuple[Worker, Worker]) -> None:
+    here, there = workers
+    for number, event_id in enumerate(("e1", "e2", "e3"), start=1):
+        for worker in workers:
+            worker.shows()
+        assert there.shows()[1] is CacheStatus.LOCAL
+        here.intake.take([a_click(event_id)])
+        assert [len(worker.shows()[0]) for worker in workers] == [number, number]
+
+
+def test_an_event_of_somebody_else_costs_no_copy(workers: tuple[Worker, Worker]) -> None:
+    here, there = workers
+    there.shows()
+    here.intake.take([a_click("e1", "c2")])
+    assert there.shows()[1] is CacheStatus.LOCAL
+
+
+def test_a_slate_that_was_begun_before_an_event_is_not_copied_after_it(
+    workers: tuple[Worker, Worker],
+) -> None:
+    here, there = workers
+    there.inner.meanwhile = lambda: here.intake.take([a_click("e1")])
+    there.shows()
+    there.inner.meanwhile = None
+    assert there.shows()[0] == ["e1"]
+
+
+def test_what_redis_held_before_an_event_is_not_copied_after_it(
+    workers: tuple[Worker, Worker], redis: FailingCache
+) -> None:
+    here, there = workers
+    here.shows()
+    # The epoch is about to move when the other worker copies what Redis still holds.
+    redis.before_move = lambda: there.shows()
+    here.intake.take([a_click("e1")])
+    redis.before_move = None
+    assert there.shows()[0] == ["e1"]
+
+
+def test_copies_stay_fresh_while_redis_is_away(workers: tuple[Worker, Worker], redis: FailingCache) -> None:
+    here, there = workers
+    for worker in workers:
+        worker.shows()
+    redis.fails = True
+    for number, event_id in enumerate(("e1", "e2"), start=1):
+        here.intake.take([a_click(event_id)])
+        for worker in workers:
+            assert len(worker.shows()[0]) == number
+            assert len(worker.shows()[0]) == number
+    assert there.shows()[1] is CacheStatus.LOCAL
+
+
+def test_when_redis_fails_one_worker_its_neighbours_take_nothing_from_redis_until_that_is_settled(
+    workers: tuple[Worker, Worker], redis: FailingCache
+) -> None:
+    here, there = workers
+    here.shows()
+    redis.fails = True
+    here.intake.take([a_click("e1")])
+    redis.fails = False  # For the other worker Redis never failed, and holds the slate from before.
+    assert there.shows() == (["e1"], CacheStatus.BYPASSED)
+    here.cache.retry()
+    for worker in workers:
+        worker.seconds = SETTLING_SECONDS
+    assert there.shows()[0] == ["e1"]
+
+
+def test_a_word_of_distrust_from_before_a_restart_of_the_machine_is_void(
+    workers: tuple[Worker, Worker], stamps: MemoryEpochTable
+) -> None:
+    here, _ = workers
+    stamps.distrust(SETTLING_SECONDS * 1_000)
+    assert here.shows()[1] is CacheStatus.MISS
+
+
+def test_an_erasure_ends_every_copy_even_if_redis_cannot_forget(
+    workers: tuple[Worker, Worker], redis: FailingCache, stamps: MemoryEpochTable
+) -> None:
+    class Unreachable(FailingCache):
+        def forget(self, customer_id: str) -> int:
+            raise RedisError("Redis is away")
+
+        def forget_where(self, is_meant: object) -> int:
+            raise RedisError("Redis is away")
+
+    here, _ = workers
+    traces = ForgettingTraces(Unreachable(), stamps)
+    for forget in (lambda: traces.forget("c1"), lambda: traces.forget_where(lambda _: False)):
+        here.shows()
+        assert here.shows()[1] is CacheStatus.LOCAL
+        with pytest.raises(RedisError):
+            forget()
+        assert here.shows()[1] is not CacheStatus.LOCAL
+
+
+def test_a_copy_ends_with_its_slate(stamps: MemoryEpochTable) -> None:
+    shelf = Shelf(stamps)
+    served = shelf.keep(a_request())
+    shelf.now = served.expires_at - timedelta(milliseconds=1)
+    assert shelf.has(a_request())
+    shelf.now = served.expires_at
+    assert not shelf.has(a_request())
+
+
+def test_a_copy_answers_its_own_request_under_its_own_label_only(stamps: MemoryEpochTable) -> None:
+    shelf = Shelf(stamps)
+    shelf.keep(a_request())
+    others = [
+        a_request("c2"),
+        a_request(limit=11),
+        a_request(explain=True),
+        SlateRequest(ItemKind.OFFER, "c1"),
+    ]
+    assert not any(map(shelf.has, others))
+    assert not shelf.has(a_request(), "2:v1")
+    assert shelf.has(a_request())
+
+
+@pytest.mark.parametrize("n", [10, 1_000])
+def test_copies_never_take_more_memory_than_they_may(stamps: MemoryEpochTable, n: int) -> None:
+    shelf = Shelf(stamps, max_bytes=100_000)
+    for number in range(n):
+        shelf.keep(a_request(f"c{number}"), bytes(8_500))
+    kept = [number for number in range(n) if f"c{number}" in held_by(shelf)]
+    assert len(kept) <= 10
+    assert kept[-1] == n - 1
+
+
+def held_by(shelf: Shelf) -> set[str]:
+    """Whose slates are held, without asking for any."""
+    copies = shelf.copies
+    return {request.customer_id for table in (copies._young, copies._old) for request in table}
+
+
+def test_what_is_asked_for_stays_and_what_is_not_goes(stamps: MemoryEpochTable) -> None:
+    shelf = Shelf(stamps, max_bytes=100_000)
+    shelf.keep(a_request("wanted"), bytes(1_000))
+    for number in range(100):
+        shelf.keep(a_request(f"c{number}"), bytes(1_000))
+        assert shelf.has(a_request("wanted"))
+    assert not shelf.has(a_request("c1"))
+
+
+def test_what_nobody_asks_for_leaves_the_memory_by_itself(stamps: MemoryEpochTable) -> None:
+    shelf = Shelf(stamps)
+    shelf.keep(a_request())
+    for turn in (1, 2):
+        assert held_by(shelf) == {"c1"}
+        shelf.seconds = turn * TURN_SECONDS
+        shelf.copies.refresh()
+    assert held_by(shelf) == set()
+
+
+def test_who_does_not_know_all_the_others_holds_no_copies(stamps: MemoryEpochTable) -> None:
+    shelf, neighbour = Shelf(stamps), Shelf(stamps)
+    shelf.keep(a_request())
+    neighbour.keep(a_request())
+    begun = shelf.copies.stamp("c2")
+    shelf.knows_all = False
+    shelf.copies.refresh()
+    assert not shelf.has(a_request())
+    assert shelf.copies.stamp("c1") is None
+    # Nor does anything from before come back, here or there, since somebody unknown may have outdated it.
+    shelf.knows_all = True
+    shelf.copies.refresh()
+    assert not shelf.has(a_request()) and not neighbour.has(a_request())
+    assert begun is not None and not stamps.is_current(begun)
+
+
+def test_no_memory_no_copies(stamps: MemoryEpochTable) -> None:
+    shelf = Shelf(stamps, max_bytes=0)
+    shelf.keep(a_request())
+    assert held_by(shelf) == set()
+
+
+def test_a_hot_list_that_many_miss_at_once_is_made_once(workers: tuple[Worker, Worker]) -> None:
+    here, _ = workers
+    n_made: list[int] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly() -> None:
+        n_made.append(1)
+        begun.set()
+        go_on.wait(10)
+
+    here.inner.meanwhile = slowly
+    found: list[CacheStatus] = []
+    asking = [threading.Thread(target=lambda: found.append(here.shows()[1])) for _ in range(20)]
+    asking[0].start()
+    begun.wait(10)
+    for thread in asking[1:]:
+        thread.start()
+    assert wait_until(lambda: here.engine.n_waiting == 19)
+    go_on.set()
+    for thread in asking:
+        thread.join(10)
+    assert len(n_made) == 1
+    assert sorted(found) == [CacheStatus.JOINED] * 19 + [CacheStatus.MISS]
+
+
+@pytest.mark.parametrize("redis_fails", [False, True])
+def test_who_comes_after_an_event_does_not_join_what_was_begun_before_it(
+    workers: tuple[Worker, Worker], redis: FailingCache, redis_fails: bool
+) -> None:
+    here, _ = workers
+    redis.fails = redis_fails
+    later: list[list[str]] = []
+
+    def meanwhile() -> None:
+        here.inner.meanwhile = None
+        here.intake.take([a_click("e1")])
+        later.append(here.shows()[0])
+
+    here.inner.meanwhile = meanwhile
+    here.shows()
+    assert later == [["e1"]]
