@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from threadpoolctl import threadpool_limits
 
 from recsvc.bundles.registry import Registry
+from recsvc.experimentation.satisfaction import SatisfactionDesk
 from recsvc.policy import load_policy
 from recsvc.services import Services
 from recsvc.serving.browsing import Browser as CatalogueBrowser
@@ -48,6 +49,7 @@ from recsvc.stores.merchandising import SqlMerchandising
 from recsvc.stores.redis_client import COOL_DOWN_SECONDS, RestingRedis
 from recsvc.stores.redis_server import open_redis
 from recsvc.stores.rejects_folder import RejectsFolder
+from recsvc.stores.satisfaction import SqlSatisfaction
 from recsvc.stores.slate_cache import RedisSlateCache
 from recsvc.stores.tombstones import SqlTombstones
 
@@ -124,6 +126,7 @@ def build_services(settings: Settings) -> Services:
         catalogue=ItemDesk(items, live),
         merchandising=MerchandisingDesk(rules, items=lambda: live.view.items, clock=now),
         portraits=portraits,
+        satisfaction=SatisfactionDesk(SqlSatisfaction(database), policy, clock=now),
         privacy=privacy,
         clock=now,
         new_id=new_id,

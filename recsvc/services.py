@@ -17,6 +17,7 @@ from recsvc.domain.items import Channel, Item, ItemKind
 from recsvc.domain.profiles import Portrait
 from recsvc.domain.records import ErasureReceipt, Taken, Versioned, Written
 from recsvc.domain.slates import SlateRequest
+from recsvc.experimentation.satisfaction import SatisfactionDesk
 from recsvc.policy import Policy
 from recsvc.serving.answers import HealthReport, ItemList, ServedSlate
 from recsvc.serving.desks import MerchandisingDesk
@@ -139,6 +140,7 @@ class Services:
     catalogue: CatalogueDesk
     merchandising: MerchandisingDesk
     portraits: Portraits
+    satisfaction: SatisfactionDesk
     privacy: Privacy
     clock: Callable[[], datetime]
     new_id: Callable[[], str]

@@ -22,10 +22,21 @@ from recsvc.api.limits import MAX_BODY_BYTES
 from recsvc.api.merchandising import merchandising
 from recsvc.api.problems import answer_error
 from recsvc.api.recommendations import recommendations
+from recsvc.api.satisfaction import satisfaction
 from recsvc.api.schemas import ProblemSchema
 from recsvc.services import Services
 
-AUDIENCES = (recommendations, browsing, events, customers, catalogue, merchandising, health, documentation)
+AUDIENCES = (
+    recommendations,
+    browsing,
+    events,
+    customers,
+    catalogue,
+    merchandising,
+    satisfaction,
+    health,
+    documentation,
+)
 
 
 def create_app(services: Services) -> Flask:

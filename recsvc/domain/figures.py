@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from recsvc.domain.profiles import CustomerProfile, Figure, FigureValue, Population
+from recsvc.domain.surveys import SURVEYS
 from recsvc.policy import Policy
 
 MAX_SHARES = 25
@@ -18,10 +19,13 @@ _NOTHING = "nothing that the customer did is known"
 _NO_POPULATION = "no model is in service to measure the customer by"
 _NO_TIMES = "the history has no times"
 _NO_REPEAT = "the customer has no repeat purchase: the model would only repeat what it assumes"
+_ASKED = {
+    "nps": "the latest answer to how likely the customer is to recommend us",
+    "csat": "the latest answer to how satisfied the customer is",
+    "ces": "the latest answer to how easy it was; higher is easier",
+}
 _SURVEYS = {
-    "nps": ("score, 0 to 10", "the latest answer to how likely the customer is to recommend us"),
-    "csat": ("score, 1 to 5", "the latest answer to how satisfied the customer is"),
-    "ces": ("score, 1 to 7", "the latest answer to how easy it was; higher is easier"),
+    name: (f"score, {scale.lowest:g} to {scale.highest:g}", _ASKED[name]) for name, scale in SURVEYS.items()
 }
 
 

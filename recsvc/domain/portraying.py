@@ -16,9 +16,8 @@ from recsvc.domain.lifetime import Purchases
 from recsvc.domain.profiles import Answer, CustomerProfile, Journey, Population
 from recsvc.domain.rfm import Edges, quintile_score
 from recsvc.domain.rhythm import Rhythm, lifecycle_of
+from recsvc.domain.surveys import SURVEYS
 from recsvc.policy import Policy
-
-SURVEYS = ("nps", "csat", "ces")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)

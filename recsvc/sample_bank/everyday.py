@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from recsvc.domain.items import Channel
+from recsvc.domain.surveys import SURVEYS
 from recsvc.sample_bank.happenings import gather, happened
 from recsvc.sample_bank.people import People
 from recsvc.sample_bank.rhythm import CHANNELS, STAGES, Stage, Visits
@@ -13,7 +14,7 @@ from recsvc.sample_bank.timeline import FloatArray, IntArray
 
 # Shares of all events asked for.
 _TRANSACTIONS, _SURVEYS, _COMPLAINTS, _UNSUBSCRIBES = 0.075, 0.012, 0.001, 0.0008
-_SCALES = {"nps": (0, 10), "csat": (1, 5), "ces": (1, 7)}
+_SCALES = {name: (scale.lowest, scale.highest) for name, scale in SURVEYS.items()}
 _LETTER_CHANNELS = (Channel.EMAIL, Channel.SMS, Channel.PUSH)
 
 

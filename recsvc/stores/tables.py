@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 
 from recsvc.domain.interactions import STANDING_TYPES
+from recsvc.domain.surveys import SURVEYS
 
 METADATA = MetaData()
 
@@ -79,7 +80,8 @@ customers_revision = Table(
 LATE_MICROS = 3_600_000_000
 COMES_LATE = f"received_at - occurred_at > {LATE_MICROS}"
 STANDS = f"type IN ({', '.join(repr(name) for name in sorted(STANDING_TYPES))})"
-_LATE, _STANDING = text(COMES_LATE), text(STANDS)
+ANSWERS = f"type IN ({', '.join(repr(name) for name in sorted(SURVEYS))})"
+_LATE, _STANDING, _ANSWERS = text(COMES_LATE), text(STANDS), text(ANSWERS)
 
 # `sequence` is given in the order of commits and never twice: whoever read up to a number has read all.
 events = Table(
@@ -97,7 +99,7 @@ events = Table(
     Column("sequence", SEQUENCE, Identity(), primary_key=True),
     UniqueConstraint("event_id", name="events_have_ids_of_their_own"),
     Index("events_by_customer", "customer_id", "occurred_at", "event_id"),
-    # The next two hold few of the events: a page more to write for every event would halve what is taken in.
+    # The next three hold few of the events: a page more to write for each would halve what is taken in.
     Index("events_come_late", "customer_id", "received_at", sqlite_where=_LATE, postgresql_where=_LATE),
     Index(
         "events_that_stand",
@@ -106,6 +108,13 @@ events = Table(
         "occurred_at",
         sqlite_where=_STANDING,
         postgresql_where=_STANDING,
+    ),
+    Index(
+        "events_that_answer",
+        "occurred_at",
+        "event_id",
+        sqlite_where=_ANSWERS,
+        postgresql_where=_ANSWERS,
     ),
     Index("events_by_time", "occurred_at", "event_id"),
     sqlite_autoincrement=True,

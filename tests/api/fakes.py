@@ -15,6 +15,8 @@ from wsgiref.types import WSGIApplication
 
 from recsvc.domain.access import ROLE_SCOPES, ApiKey, Role, Scope
 from recsvc.domain.customers import Customer
+from recsvc.domain.experiments import Experiment, ExperimentVariant
+from recsvc.domain.exposures import Exposure
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import Channel, Item, ItemKind
 from recsvc.domain.profiles import Figure, Portrait
@@ -27,14 +29,16 @@ from recsvc.errors import (
     PreconditionRequiredError,
     StoreError,
 )
+from recsvc.experimentation.satisfaction import SatisfactionDesk
 from recsvc.policy import load_policy
 from recsvc.services import Services
 from recsvc.serving.answers import CacheStatus, HealthReport, ItemList, LiveReport, ServedSlate
 from recsvc.serving.caching import render_slate
 from recsvc.serving.desks import MerchandisingDesk
 from recsvc.settings import Settings
-from recsvc.stores.memory import MemoryCatalogue
+from recsvc.stores.memory import MemoryCatalogue, MemoryCustomers, MemoryEvents
 from recsvc.stores.memory_merchandising import MemoryMerchandising
+from recsvc.stores.memory_satisfaction import MemorySatisfaction
 
 T = TypeVar("T")
 
@@ -259,6 +263,25 @@ class FakePrivacy:
         yield from (b'{"customer_id":', json.dumps(customer_id).encode(), b"}")
 
 
+def surveyed() -> MemorySatisfaction:
+    """Two customers who answered, one who did not; c1 and c2 met the variants of one experiment."""
+    events, a_day = MemoryEvents(), timedelta(days=1)
+    answers = [
+        Interaction("e1", "nps", "c1", None, NOW - 2 * a_day, Channel.WEB, score=9, scale=10),
+        Interaction("e2", "nps", "c2", None, NOW - a_day, Channel.EMAIL, score=3, scale=10),
+        Interaction("e3", "ces", "c2", None, NOW - a_day, Channel.EMAIL, score=6, scale=7),
+        Interaction("e4", "view", "c3", "a7", NOW - a_day),
+    ]
+    events.append(answers, received_at=NOW)
+    variants = tuple(ExperimentVariant(key, "v1", 50) for key in "ab")
+    met = [
+        Exposure("rates", 1, customer_id, variant, NOW - 3 * a_day, Channel.WEB, "v1")
+        for customer_id, variant in (("c1", "a"), ("c2", "b"))
+    ]
+    experiments = [Experiment("rates", variants, phase=1)]
+    return MemorySatisfaction(events, MemoryCustomers(), experiments=experiments, exposures=met)
+
+
 def fake_services(**settings: Any) -> Services:
     """Services made of fakes; `settings` are those that differ from the defaults."""
     ids = (f"{number:032x}" for number in itertools.count(1))
@@ -277,6 +300,7 @@ def fake_services(**settings: Any) -> Services:
             MemoryMerchandising(MemoryCatalogue()), items=lambda: RULED_ITEMS, clock=lambda: NOW
         ),
         portraits=FakePortraits(),
+        satisfaction=SatisfactionDesk(surveyed(), load_policy(), clock=lambda: NOW),
         privacy=FakePrivacy(),
         clock=lambda: NOW,
         new_id=lambda: next(ids),

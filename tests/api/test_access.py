@@ -30,6 +30,7 @@ CALLS = {
     ("GET", "/v1/merchandising-rules/r1"): Scope.CATALOGUE_WRITE,
     ("PUT", "/v1/merchandising-rules/r1"): Scope.CATALOGUE_WRITE,
     ("DELETE", "/v1/merchandising-rules/r1"): Scope.CATALOGUE_WRITE,
+    ("GET", "/v1/cx"): Scope.AUDIT_READ,
     ("GET", "/v1/customers/c1"): Scope.CUSTOMERS_READ,
     ("PUT", "/v1/customers/c1"): Scope.CUSTOMERS_WRITE,
     ("DELETE", "/v1/customers/c1"): Scope.PRIVACY_ERASE,

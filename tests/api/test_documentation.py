@@ -25,6 +25,7 @@ from recsvc.api.record_schemas import (
     ReceiptSchema,
     StoredSchema,
 )
+from recsvc.api.satisfaction_schemas import SatisfactionSchema
 from recsvc.api.schemas import ItemListSchema, ProblemSchema, ReadinessSchema, SlateSchema
 from tests.api.fakes import send
 from tests.api.test_access import CALLS
@@ -46,6 +47,7 @@ SCHEMAS = {
     "Portrait": PortraitSchema,
     "ItemList": ItemListSchema,
     "Readiness": ReadinessSchema,
+    "Satisfaction": SatisfactionSchema,
     "Problem": ProblemSchema,
 }
 

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from recsvc.stores.database import open_database
-from recsvc.stores.tables import COMES_LATE, STANDS
+from recsvc.stores.tables import ANSWERS, COMES_LATE, STANDS
 
-INDEXES = {"events_that_stand": STANDS, "events_come_late": COMES_LATE}
+INDEXES = {"events_that_stand": STANDS, "events_come_late": COMES_LATE, "events_that_answer": ANSWERS}
 
 
 @pytest.mark.parametrize("index", INDEXES)

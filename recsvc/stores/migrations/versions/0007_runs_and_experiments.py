@@ -10,6 +10,7 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
+_ANSWERS = sa.text("type IN ('ces', 'csat', 'nps')")
 _BYTEWISE = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
@@ -65,3 +66,10 @@ def upgrade() -> None:
     )
     op.create_index("identities_by_customer", "identities", ["customer_id"])
     op.create_index("identities_by_sequence", "identities", ["sequence"])
+    op.create_index(
+        "events_that_answer",
+        "events",
+        ["occurred_at", "event_id"],
+        sqlite_where=_ANSWERS,
+        postgresql_where=_ANSWERS,
+    )

@@ -1,0 +1,217 @@
+"""Who answered surveys, and who could have, in SQL. In: a scope. Out: answers, counts, attributes.
+
+An id that is linked to a customer stands for that customer. One who met two variants of an experiment counts
+for the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    Subquery,
+    and_,
+    bindparam,
+    func,
+    literal,
+    null,
+    select,
+    text,
+    tuple_,
+    union,
+)
+
+from recsvc.domain.items import Channel
+from recsvc.domain.surveys import Scope, StudiedExperiment, SurveyAnswer, score_on_scale
+from recsvc.stores.database import Database
+from recsvc.stores.documents import decode_document
+from recsvc.stores.event_rows import from_row
+from recsvc.stores.tables import (
+    ANSWERS,
+    customers,
+    events,
+    experiments,
+    exposures,
+    from_micros,
+    identities,
+    to_micros,
+)
+
+_PAGE = 5_000
+_CHUNK = 5_000
+_EXPERIMENT = select(experiments.c.document).where(experiments.c.key == bindparam("wanted"))
+_RECORDS = select(customers.c.customer_id, customers.c.document).where(
+    customers.c.customer_id.in_(bindparam("ids", expanding=True))
+)
+
+
+class _Variant(msgspec.Struct):
+    key: str
+
+
+class _Experiment(msgspec.Struct):
+    """What of an experiment tells whom it has."""
+
+    variants: tuple[_Variant, ...]
+    phase: int = 0
+
+
+class _Record(msgspec.Struct):
+    """What of a customer's record tells the segment."""
+
+    attributes: dict[str, Any] = {}
+
+
+class SqlSatisfaction:
+    """What the store knows of surveys."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def experiment(self, key: str) -> StudiedExperiment | None:
+        """The experiment in the phase that it is in; None when there is none. Raises StoreError."""
+        with self._database.reading() as connection:
+            document = connection.execute(_EXPERIMENT, {"wanted": key}).scalar_one_or_none()
+        if document is None:
+            return None
+        found = decode_document(document, _Experiment, f"experiment {key}")
+        return StudiedExperiment(key, found.phase, tuple(one.key for one in found.variants))
+
+    def answers(self, scope: Scope) -> Iterator[SurveyAnswer]:
+        """Every answer by time, then id, a page at a time. Raises StoreError."""
+        happened = _happened(scope)
+        place = tuple_(events.c.occurred_at, events.c.event_id)
+        page = (
+            happened.select(*tuple(events.c)[:7])
+            .where(text(ANSWERS), place > tuple_(bindparam("time"), bindparam("id")))
+            .order_by(events.c.occurred_at, events.c.event_id)
+            .limit(_PAGE)
+        )
+        after = {"time": to_micros(scope.since) - 1, "id": ""}
+        while True:
+            with self._database.reading() as connection:
+                rows = connection.execute(page, after).all()
+            for row in rows:
+                yield _to_answer(row)
+            if len(rows) < _PAGE:
+                return
+            after = {"time": rows[-1].occurred_at, "id": rows[-1].event_id}
+
+    def n_customers(self, scope: Scope) -> int:
+        """How many customers did, or were shown, anything in the scope. Raises StoreError."""
+        with self._database.reading() as connection:
+            counted = select(func.count()).select_from(_present(scope))
+            return int(connection.execute(counted).scalar_one())
+
+    def n_by_channel(self, scope: Scope) -> Mapping[Channel | None, int]:
+        """The same by channel; None is for events that name none. Raises StoreError."""
+        counted = self._counted_by(scope, "channel").items()
+        return {None if name is None else Channel(name): n for name, n in counted}
+
+    def n_by_variant(self, scope: Scope) -> Mapping[str, int]:
+        """The same by the variant that they met first. Raises StoreError."""
+        return {str(name): n for name, n in self._counted_by(scope, "variant").items()}
+
+    def attributes(self, scope: Scope) -> Iterator[tuple[str, Mapping[str, object]]]:
+        """The same customers with their recorded attributes; without a record they have none.
+
+        Holds their ids in memory. Raises StoreError.
+        """
+        with self._database.reading() as connection:
+            ids = list(connection.execute(select(_present(scope).c.customer)).scalars())
+        for start in range(0, len(ids), _CHUNK):
+            chunk = ids[start : start + _CHUNK]
+            with self._database.reading() as connection:
+                found = connection.execute(_RECORDS, {"ids": chunk}).all()
+            documents = {row.customer_id: row.document for row in found}
+            for customer_id in chunk:
+                document = documents.get(customer_id)
+                yield customer_id, {} if document is None else _attributes(document)
+
+    def _counted_by(self, scope: Scope, name: str) -> Mapping[str | None, int]:
+        present = _present(scope, name)
+        counted = select(present.c[name], func.count()).group_by(present.c[name])
+        with self._database.reading() as connection:
+            return {row[0]: int(row[1]) for row in connection.execute(counted)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Happened:
+    """Events in a scope: where they stand, what holds of them, and how customers and variants are named."""
+
+    source: FromClause
+    holds: ColumnElement[bool]
+    customer: ColumnElement[Any]
+    variant: ColumnElement[Any]
+
+    def select(self, *columns: ColumnElement[Any]) -> Select[Any]:
+        named = (self.customer.label("customer"), self.variant.label("variant"))
+        return select(*columns, *named).select_from(self.source).where(self.holds)
+
+
+def _happened(scope: Scope) -> _Happened:
+    customer = func.coalesce(identities.c.customer_id, events.c.customer_id)
+    source: FromClause = events.outerjoin(identities, identities.c.identity_id == events.c.customer_id)
+    holds = and_(
+        events.c.occurred_at >= to_micros(scope.since), events.c.occurred_at < to_micros(scope.until)
+    )
+    if scope.channel is not None:
+        holds = and_(holds, events.c.channel == scope.channel.value)
+    if scope.experiment is None:
+        return _Happened(source, holds, customer, null())
+    first = _first_met(scope.experiment)
+    source = source.join(first, first.c.customer == customer)
+    return _Happened(
+        source, and_(holds, events.c.occurred_at >= first.c.exposed_at), customer, first.c.variant
+    )
+
+
+def _first_met(experiment: StudiedExperiment) -> Subquery:
+    """Of every customer who was exposed, the first exposure: customer, variant, exposed_at, channel."""
+    customer = func.coalesce(identities.c.customer_id, exposures.c.customer_id)
+    order = func.row_number().over(
+        partition_by=customer, order_by=(exposures.c.exposed_at, exposures.c.variant)
+    )
+    columns = (exposures.c.variant, exposures.c.exposed_at, exposures.c.channel)
+    ranked = (
+        select(customer.label("customer"), *columns, order.label("place"))
+        .select_from(exposures.outerjoin(identities, identities.c.identity_id == exposures.c.customer_id))
+        .where(exposures.c.experiment == experiment.key, exposures.c.phase == experiment.phase)
+        .subquery()
+    )
+    names = ("customer", "variant", "exposed_at", "channel")
+    return select(*(ranked.c[name] for name in names)).where(ranked.c.place == 1).subquery()
+
+
+def _present(scope: Scope, by: str | None = None) -> Subquery:
+    """Each customer of the scope once, or once for every channel or variant."""
+    happened = _happened(scope)
+    named = {"channel": events.c.channel, "variant": happened.variant}
+    wanted = [happened.customer.label("customer"), *([named[by].label(by)] if by else [])]
+    did = select(*wanted).select_from(happened.source).where(happened.holds).distinct()
+    if scope.experiment is None:
+        return did.subquery()
+    # Who was exposed was shown a list, whether or not an event tells of it.
+    first = _first_met(scope.experiment)
+    shown = select(first.c.customer, *([first.c[by]] if by else [])).where(
+        first.c.exposed_at >= to_micros(scope.since), first.c.exposed_at < to_micros(scope.until)
+    )
+    if scope.channel is not None:
+        shown = shown.where(first.c.channel == literal(scope.channel.value))
+    return union(did, shown).subquery()
+
+
+def _to_answer(row: Any) -> SurveyAnswer:
+    one = from_row(row[:7])
+    score = score_on_scale(one.type, one.score, one.scale)
+    return SurveyAnswer(row.customer, one.type, score, from_micros(row.occurred_at), one.channel, row.variant)
+
+
+def _attributes(document: str) -> Mapping[str, object]:
+    return decode_document(document, _Record, "a customer").attributes
