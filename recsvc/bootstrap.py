@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 import time
@@ -52,6 +53,10 @@ from recsvc.stores.rejects_folder import RejectsFolder
 from recsvc.stores.satisfaction import SqlSatisfaction
 from recsvc.stores.slate_cache import RedisSlateCache
 from recsvc.stores.tombstones import SqlTombstones
+from recsvc.telemetry import Telemetry
+
+COUNT_SECONDS = 1.0
+"""How often a worker writes what it has counted."""
 
 
 def build_services(settings: Settings) -> Services:
@@ -112,15 +117,19 @@ def build_services(settings: Settings) -> Services:
     refresher.start()
     # Every worker follows the store by itself, so that all know of an event within a second.
     follower = Refresher((feed.refresh,), FOLLOW_SECONDS)
+    health = WorkerHealth(bundles, live, slates, feed, live_reader)
+    telemetry = Telemetry(settings.metrics_dir, health.state, pid=os.getpid())
+    counter = Refresher((telemetry.write,), COUNT_SECONDS)
     eraser.start()
     follower.start()
+    counter.start()
     return Services(
         settings=settings,
         policy=policy,
         engine=CachedEngine(engine, cache, live, policy.version, clock=now, copies=copies),
         browser=CatalogueBrowser(live, policy.serving.default_locale, clock=now, live=live_reader),
         keys=KeyRing(SqlApiKeys(database), monotonic=time.monotonic),
-        health=WorkerHealth(bundles, live, slates, feed, live_reader),
+        health=health,
         intake=EventIntake(writer, cache, clock=now, announce=feed.expect),
         customers=RecordDesk(records, outdate=cache.move_epochs, clock=now),
         catalogue=ItemDesk(items, live),
@@ -128,12 +137,15 @@ def build_services(settings: Settings) -> Services:
         portraits=portraits,
         satisfaction=SatisfactionDesk(SqlSatisfaction(database), policy, clock=now),
         privacy=privacy,
+        telemetry=telemetry,
         clock=now,
         new_id=new_id,
         closers=(
             refresher.stop,
             eraser.stop,
             follower.stop,
+            counter.stop,
+            telemetry.write,
             writer.close,
             redis.close,
             *([server.stop] if server else []),

@@ -22,6 +22,7 @@ from recsvc.policy import Policy
 from recsvc.serving.answers import HealthReport, ItemList, ServedSlate
 from recsvc.serving.desks import MerchandisingDesk
 from recsvc.settings import Settings
+from recsvc.telemetry import Telemetry
 
 
 class Engine(Protocol):
@@ -142,6 +143,7 @@ class Services:
     portraits: Portraits
     satisfaction: SatisfactionDesk
     privacy: Privacy
+    telemetry: Telemetry
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
     closers: tuple[Callable[[], None], ...] = ()

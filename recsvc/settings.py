@@ -63,6 +63,19 @@ class Settings:
     port: int = _setting(
         "RECSVC_PORT", 8000, "int", "Port to listen on.", validate=validate.Range(min=1, max=65535)
     )
+    metrics_port: int = _setting(
+        "RECSVC_METRICS_PORT",
+        0,
+        "int",
+        "Port of /metrics, on the same address; 0 means the one after RECSVC_PORT, -1 none.",
+        validate=validate.Range(min=-1, max=65535),
+    )
+    metrics_dir: Path | None = _setting(
+        "RECSVC_METRICS_DIR",
+        None,
+        "path",
+        "Folder where workers leave what /metrics tells; recsvc serve makes one.",
+    )
     workers: int = _setting(
         "RECSVC_WORKERS", 2, "int", "Web worker processes.", validate=validate.Range(min=1, max=256)
     )

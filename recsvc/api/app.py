@@ -61,5 +61,7 @@ def create_app(services: Services) -> Flask:
     publish(app, api.spec.to_dict())
     for error in (HTTPException, Exception):
         app.register_error_handler(error, answer_error)
-    app.wsgi_app = Boundary(app.wsgi_app, services.new_id)  # type: ignore[method-assign]
+    app.wsgi_app = Boundary(  # type: ignore[method-assign]
+        app.wsgi_app, services.new_id, services.telemetry.note
+    )
     return app

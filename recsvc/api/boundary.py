@@ -21,12 +21,19 @@ from recsvc.observability import RECORD_KEY, RequestRecord, log_access
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
-class Boundary:
-    """Wraps a WSGI application. `new_id` makes the id of a request that brings no usable one."""
+Note = Callable[[RequestRecord, int], None]
 
-    def __init__(self, application: WSGIApplication, new_id: Callable[[], str]) -> None:
+
+class Boundary:
+    """Wraps a WSGI application. `new_id` makes the id of a request that brings no usable one.
+
+    `note` is told of every request with the status that it was answered with.
+    """
+
+    def __init__(self, application: WSGIApplication, new_id: Callable[[], str], note: Note) -> None:
         self._application = application
         self._new_id = new_id
+        self._note = note
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -45,6 +52,7 @@ class Boundary:
         except Exception as error:
             body = problem_response(error, environ)(environ, answer.start)
         log_access(record, answer.status)
+        self._note(record, answer.status)
         return body
 
     def _request_id(self, environ: WSGIEnvironment) -> str:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +22,9 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
+from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
+from recsvc.cli.metrics import metrics_served
 from recsvc.cli.terminal import models_option, say, settings_with
 from recsvc.errors import RedisError, ServeError
 from recsvc.observability import configure_logging
@@ -68,6 +71,7 @@ def serve(models: Path | None, host: str | None, port: int | None, workers: int 
         open_database(settings.store_url).close()  # Made and migrated once, before the workers open it.
         _tell(settings, embedded=server is not None)
         configure_logging(settings.log_level)
+        stack.enter_context(_counted(settings))
         run_workers(settings)
 
 
@@ -111,6 +115,20 @@ def _kept_running(server: EmbeddedRedis) -> Iterator[None]:
     yield
     is_over.set()
     watcher.join()
+
+
+@contextmanager
+def _counted(settings: Settings) -> Iterator[None]:
+    """Answer `/metrics` for the workers meanwhile."""
+    port = settings.metrics_port or settings.port % 65_535 + 1
+    if port < 0:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="recsvc-metrics-") as made:
+        folder = settings.metrics_dir or Path(made)
+        set_environment({"RECSVC_METRICS_DIR": folder})
+        with metrics_served(settings.host, port, folder, now):
+            yield
 
 
 def create_worker() -> WSGIApplication:

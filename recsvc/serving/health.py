@@ -9,6 +9,7 @@ from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.live_feed import LiveFeed
 from recsvc.serving.protocols import SlateCache
+from recsvc.telemetry import WorkerState
 
 
 class Health:
@@ -48,6 +49,13 @@ class Health:
             store=store,
             live=live,
         )
+
+    def state(self) -> WorkerState:
+        """The same in short, for whoever counts."""
+        report = self.report()
+        model, _ = self._catalogue.model_and_view()
+        created_at = model.bundle.manifest.created_at if model else None
+        return WorkerState(report.model_version, created_at, report.redis, report.store, report.live.n_behind)
 
     def _redis_answers(self) -> bool:
         try:

@@ -39,6 +39,7 @@ from recsvc.settings import Settings
 from recsvc.stores.memory import MemoryCatalogue, MemoryCustomers, MemoryEvents
 from recsvc.stores.memory_merchandising import MemoryMerchandising
 from recsvc.stores.memory_satisfaction import MemorySatisfaction
+from recsvc.telemetry import Telemetry, WorkerState
 
 T = TypeVar("T")
 
@@ -52,6 +53,7 @@ RULED_ITEMS = {
     "o3": Item("o3", ItemKind.OFFER, category="saving"),
 }
 
+STATE = WorkerState(None, None, redis=True, store=True, events_behind=0)
 READER = "rs_reader"
 KEYS: dict[str, frozenset[Scope]] = {
     READER: frozenset({Scope.RECS_READ}),
@@ -303,6 +305,7 @@ def fake_services(**settings: Any) -> Services:
         satisfaction=SatisfactionDesk(surveyed(), load_policy(), clock=lambda: NOW),
         privacy=FakePrivacy(),
         clock=lambda: NOW,
+        telemetry=Telemetry(None, lambda: STATE, pid=0),
         new_id=lambda: next(ids),
     )
 

@@ -116,6 +116,6 @@ def test_what_breaks_outside_flask_is_a_problem_too(log: LogLines) -> None:
     def broken(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         raise RuntimeError("broken")
 
-    reply = send(Boundary(broken, lambda: "r-1"), CONTENT)
+    reply = send(Boundary(broken, lambda: "r-1", lambda record, status: None), CONTENT)
     assert_problem(reply, 500, "internal-error")
     assert [line["event"] for line in log()] == ["unexpected_error", "request"]

@@ -1,0 +1,135 @@
+"""`/metrics` on a port of its own. In: what the workers wrote. Out: one page in Prometheus' text format.
+
+It runs in the server's process, which does nothing else, and sums over the workers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from recsvc.telemetry import BUCKETS, Latencies, WorkerState, WorkerTotals, totals_in
+
+log = structlog.get_logger()
+
+_KIND = ("route", "status", "source", "cache")
+_TIER = ("route", "cache")
+
+
+class WorkersCollector(Collector):
+    """The workers' totals as metrics, read anew for each scrape."""
+
+    def __init__(self, folder: Path, clock: Callable[[], datetime]) -> None:
+        self._folder = folder
+        self._clock = clock
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric."""
+        workers = list(totals_in(self._folder, _is_alive))
+        latencies = [one for worker in workers for one in worker.latencies]
+        yield _requests(latencies)
+        yield _seconds(latencies)
+        yield from _standing(workers, self._clock())
+
+
+@contextmanager
+def metrics_served(host: str, port: int, folder: Path, clock: Callable[[], datetime]) -> Iterator[None]:
+    """Serve the page meanwhile. A port that is taken costs the page, not the service: a warning says so."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(WorkersCollector(folder, clock))
+    try:
+        server, thread = start_http_server(port, addr=host, registry=registry)
+    except OSError as error:
+        log.warning(
+            "metrics_not_served",
+            port=port,
+            reason=error.strerror,
+            remedy="set RECSVC_METRICS_PORT to a free port",
+        )
+        yield
+        return
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _requests(latencies: list[Latencies]) -> Metric:
+    counts: Counter[tuple[str, ...]] = Counter()
+    for one in latencies:
+        kind = one.kind
+        counts[kind.route, str(kind.status), kind.source or "", kind.cache or ""] += sum(one.by_bucket)
+    family = CounterMetricFamily("recsvc_requests", "Answered requests.", labels=_KIND)
+    for labels, count in sorted(counts.items()):
+        family.add_metric(labels, count)
+    return family
+
+
+def _seconds(latencies: list[Latencies]) -> Metric:
+    by_tier: dict[tuple[str, str], Latencies] = {}
+    for one in latencies:
+        tier = one.kind.route, one.kind.cache or ""
+        sums = by_tier.setdefault(tier, Latencies(one.kind, [0] * (len(BUCKETS) + 1)))
+        sums.by_bucket = [so_far + more for so_far, more in zip(sums.by_bucket, one.by_bucket, strict=True)]
+        sums.seconds += one.seconds
+    family = HistogramMetricFamily(
+        "recsvc_request_seconds", "From the first look at a request to its answer.", labels=_TIER
+    )
+    for labels, sums in sorted(by_tier.items()):
+        family.add_metric(labels, _cumulated(sums.by_bucket), sums.seconds)
+    return family
+
+
+def _cumulated(by_bucket: list[int]) -> list[tuple[str, float]]:
+    total, found = 0, []
+    for bound, count in zip((*map(str, BUCKETS), "+Inf"), by_bucket, strict=True):
+        total += count
+        found.append((bound, float(total)))
+    return found
+
+
+def _standing(workers: list[WorkerTotals], now: datetime) -> Iterator[Metric]:
+    """How the workers that live stand: how many of them, and the worst of them."""
+    states = [worker.state for worker in workers if worker.state is not None]
+    yield GaugeMetricFamily("recsvc_workers", "Workers that live.", value=len(states))
+    models = GaugeMetricFamily("recsvc_model_workers", "Workers that serve the model.", labels=("version",))
+    for version, count in sorted(Counter(state.model_version or "none" for state in states).items()):
+        models.add_metric((version,), count)
+    yield models
+    ages = [(now - state.model_created_at).total_seconds() for state in states if state.model_created_at]
+    if ages:
+        yield GaugeMetricFamily("recsvc_model_age_seconds", "Since the oldest model was trained.", max(ages))
+    parts = GaugeMetricFamily("recsvc_part_up", "1 where every worker reaches the part.", labels=("part",))
+    for part, reaches in _PARTS.items():
+        parts.add_metric((part,), float(all(map(reaches, states))))
+    yield parts
+    behind = [state.events_behind for state in states if state.events_behind is not None]
+    if behind:
+        yield GaugeMetricFamily("recsvc_events_behind", "Events that a worker is behind.", max(behind))
+
+
+_PARTS: dict[str, Callable[[WorkerState], bool]] = {
+    "redis": lambda state: state.redis,
+    "store": lambda state: state.store,
+}
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
