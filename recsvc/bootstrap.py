@@ -109,7 +109,13 @@ def build_services(settings: Settings) -> Services:
     )
     # A model that comes finds its live state ready: it is built before answers turn to the model.
     refresher = Refresher(
-        (bundles.refresh, lambda: feed.follow(bundles.model), live.refresh, cache.retry, copies.refresh),
+        (
+            bundles.refresh,
+            lambda: feed.follow(bundles.model, bundles.beside),
+            live.refresh,
+            cache.retry,
+            copies.refresh,
+        ),
         settings.refresh_seconds,
     )
     # What an erasure still has to do may take long, and must not keep a new catalogue waiting.

@@ -121,7 +121,8 @@ class World:
             MemoryEvents(),
         )
         self.cache = MemorySlateCache(monotonic=lambda: self.seconds)
-        self.bundles = LiveBundles(self.registry)
+        self.wanted: set[str] = set()
+        self.bundles = LiveBundles(self.registry, wanted_versions=lambda: self.wanted)
         self.rules = MemoryMerchandising(self.items)
         self.catalogue = LiveCatalogue(self.items, self.bundles, self.rules.rules)
         sources = LiveSources(self.events, self.customers, self.customers, policy)
@@ -151,7 +152,7 @@ class World:
 
     def refresh(self) -> None:
         self.bundles.refresh()
-        self.feed.follow(self.bundles.model)
+        self.feed.follow(self.bundles.model, self.bundles.beside)
         self.catalogue.refresh()
 
     def put(self, *items: Item) -> None:

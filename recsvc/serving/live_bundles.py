@@ -1,10 +1,14 @@
-"""The model that serves now. In: the registry's aliases. Out: the champion, or the last good bundle.
+"""The models that serve now. In: the registry's aliases, versions wanted beside it. Out: checked models.
 
 A new champion is checked whole before one reference moves to it. A bundle that is refused never takes
-the place of one that serves; a bundle whose files change under a running server is checked again.
+the place of one that serves; a bundle whose files change under a running server is checked again. So it is
+with the versions that are wanted beside the champion, but that nothing takes the place of one of these.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
 import structlog
 
@@ -18,20 +22,36 @@ _Fingerprint = tuple[tuple[str, int, int, int], ...]
 log = structlog.get_logger()
 
 
-class LiveBundles:
-    """Holds the one model that answers. `refresh` moves it; everything else only reads."""
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A model, and what its files were when it passed its checks."""
 
-    def __init__(self, registry: Registry) -> None:
+    model: Model
+    fingerprint: _Fingerprint
+
+
+class LiveBundles:
+    """Holds the models that answer. `refresh` moves them; everything else only reads."""
+
+    def __init__(self, registry: Registry, *, wanted_versions: Callable[[], Collection[str]] = tuple) -> None:
+        """`wanted_versions` are those to hold beside the champion: none by default."""
         self._registry = registry
+        self._wanted_versions = wanted_versions
         self._model: Model | None = None
-        self._fingerprint: _Fingerprint = ()
+        self._checked: Mapping[str, _Checked] = {}
+        self._beside: tuple[Model, ...] = ()
         self._refused: dict[str, tuple[_Fingerprint, str]] = {}
         self.is_stale = False
 
     @property
     def model(self) -> Model | None:
-        """The model that serves now; None while there is none fit to serve."""
+        """The champion that serves now; None while there is none fit to serve."""
         return self._model
+
+    @property
+    def beside(self) -> tuple[Model, ...]:
+        """Every other model that serves now, by version."""
+        return self._beside
 
     @property
     def refused(self) -> tuple[RefusedBundle, ...]:
@@ -39,13 +59,15 @@ class LiveBundles:
         return tuple(RefusedBundle(version, reason) for version, (_, reason) in self._refused.items())
 
     def rows_of(self, customer_id: str) -> int:
-        """How many rows of the model that serves are the customer's."""
-        return int(self._model is not None and self._model.bundle.customers.row_of(customer_id) is not None)
+        """How many rows of the models that serve are the customer's."""
+        models = [one.model for one in self._checked.values()]
+        return sum(model.bundle.customers.row_of(customer_id) is not None for model in models)
 
     def refresh(self) -> None:
         """Look where `champion` points and follow it, if what is there passes its checks.
 
-        While nobody can tell where it points, what serves goes on, and `is_stale` says so.
+        While nobody can tell where it points, what serves goes on, and `is_stale` says so. What is wanted
+        beside it is held as long as it is wanted and passes its checks.
         """
         try:
             aliases = self._registry.aliases()
@@ -54,32 +76,33 @@ class LiveBundles:
             log.warning("registry_unreadable", reason=str(error))
             return
         self.is_stale = False
-        wanted = _wanted(aliases, self._model)
-        self._refused = {v: kept for v, kept in self._refused.items() if v in wanted}
-        for version in wanted:
-            if self._is_serving(version) or self._take(version):
-                return
-        self._model = None
+        champions, beside = _wanted(aliases, self._model), sorted(self._wanted_versions())
+        self._refused = {v: kept for v, kept in self._refused.items() if v in {*champions, *beside}}
+        champion = next(filter(None, map(self._check, champions)), None)
+        model = champion.model if champion else None
+        others = [self._check(version) for version in beside if model is None or version != model.version]
+        held = {one.model.version: one for one in (champion, *others) if one}
+        self._checked = held
+        self._beside = tuple(one.model for one in held.values() if one is not champion)
+        self._model = model
 
-    def _is_serving(self, version: str) -> bool:
-        if self._model is None or self._model.version != version:
-            return False
-        return self._fingerprint == _fingerprint(self._registry, version)
-
-    def _take(self, version: str) -> bool:
+    def _check(self, version: str) -> _Checked | None:
+        """The model of the version as it stands, if it serves already or passes its checks."""
         fingerprint = _fingerprint(self._registry, version)
+        serving = self._checked.get(version)
+        if serving is not None and serving.fingerprint == fingerprint:
+            return serving
         if version in self._refused and self._refused[version][0] == fingerprint:
-            return False
+            return None
         try:
             model = load_model(self._registry.path_of(version))
         except Exception as error:  # Whatever is wrong with it, what served before must go on.
             self._refused[version] = (fingerprint, str(error))
             log.error("bundle_refused", version=version, reason=str(error))
-            return False
+            return None
         self._refused.pop(version, None)
-        self._model, self._fingerprint = model, fingerprint
         log.info("model_live", version=version)
-        return True
+        return _Checked(model, fingerprint)
 
 
 def _wanted(aliases: Aliases, serving: Model | None) -> tuple[str, ...]:

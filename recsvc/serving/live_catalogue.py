@@ -81,8 +81,28 @@ class CatalogueView:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """A model, and the view that was laid beside this very model."""
+
+    model: Model | None
+    view: CatalogueView
+
+
+@dataclass(frozen=True, slots=True)
+class _Serving:
+    """Everything that answers: the champion, and every model by version, the champion included."""
+
+    champion: _Standing
+    by_version: Mapping[str, _Standing]
+
+    def of(self, version: str | None) -> _Standing:
+        """The model of the version, or the champion where none is asked for or that one does not serve."""
+        return self.champion if version is None else self.by_version.get(version, self.champion)
+
+
 class LiveCatalogue:
-    """Holds the view that serves. `refresh` replaces it when the store or the model moved."""
+    """Holds the views that serve, one for each model. `refresh` replaces them when the store or one moved."""
 
     def __init__(
         self,
@@ -97,24 +117,35 @@ class LiveCatalogue:
         self._stored: tuple[Item, ...] = ()
         self._rules = NO_RULES
         self._revision = -1
-        self._serving: tuple[Model | None, CatalogueView] = (None, make_view((), None, revision=-1))
+        self._serving = _Serving(_Standing(None, make_view((), None, revision=-1)), {})
         self.is_stale = False
 
     @property
     def view(self) -> CatalogueView:
-        """The view that serves now."""
-        return self._serving[1]
+        """The view beside the champion that serves now."""
+        return self._serving.champion.view
 
-    def model_and_view(self) -> tuple[Model | None, CatalogueView]:
+    @property
+    def versions(self) -> frozenset[str]:
+        """The versions of all models that answer now."""
+        return frozenset(self._serving.by_version)
+
+    def view_for(self, version: str | None) -> CatalogueView:
+        """The view beside the model of the version, or beside the champion where that does not serve."""
+        return self._serving.of(version).view
+
+    def model_and_view(self, version: str | None = None) -> tuple[Model | None, CatalogueView]:
         """What answers now: a model, and the view that was laid beside this very model.
 
-        Both come from one reference, so an answer never mixes versions. A model whose files were touched
-        since they were checked is left out: the next refresh finds what can take its place.
+        The model is that of the version where one is asked for and serves, else the champion. Both come from
+        one reference, so an answer never mixes versions. A model whose files were touched since they were
+        checked is left out: the next refresh finds what can take its place.
         """
-        model, view = self._serving
-        if model is None or model.bundle.is_untouched():
-            return model, view
-        return None, view.without_model
+        serving = self._serving
+        for standing in (serving.of(version), serving.champion):
+            if standing.model is None or standing.model.bundle.is_untouched():
+                return standing.model, standing.view
+        return None, serving.champion.view.without_model
 
     def refresh(self) -> None:
         """Follow the store and the model. While the store cannot answer, the last view goes on serving."""
@@ -127,11 +158,18 @@ class LiveCatalogue:
         except StoreError as error:
             self.is_stale = True
             log.warning("catalogue_unreachable", reason=str(error))
-        model, (laid_beside, view) = self._bundles.model, self._serving
-        if view.revision != self._revision or model is not laid_beside:
-            bundle = model.bundle if model else None
-            view = make_view(self._stored, bundle, revision=self._revision, rules=self._rules)
-            self._serving = (model, view)
+        champion = self._laid(self._bundles.model)
+        beside = {model.version: self._laid(model) for model in self._bundles.beside}
+        own = {champion.model.version: champion} if champion.model else {}
+        self._serving = _Serving(champion, beside | own)
+
+    def _laid(self, model: Model | None) -> _Standing:
+        """The model with its view: the one that it has, if that is of this revision."""
+        standing = self._serving.of(model.version if model else None)
+        if standing.model is model and standing.view.revision == self._revision:
+            return standing
+        bundle = model.bundle if model else None
+        return _Standing(model, make_view(self._stored, bundle, revision=self._revision, rules=self._rules))
 
 
 def make_view(

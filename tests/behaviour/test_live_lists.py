@@ -130,7 +130,7 @@ def test_without_consent_and_after_an_erasure_nothing_live_is_read_of_a_customer
     bank: SampleBank, demo: World, customers: list[str]
 ) -> None:
     asked: list[str] = []
-    (follower,) = demo.feed._followers.values()
+    (follower,) = [kept.follower for kept in demo.feed._kept.values()]
     customer_row = follower.state.customer_row
 
     def heard(customer_id: str) -> int | None:

@@ -24,7 +24,7 @@ def break_live(world: World) -> None:
     def broken(half_life: int, at: float) -> Any:
         raise KeyError(CUSTOMER)
 
-    for follower in world.feed._followers.values():
+    for follower in [kept.follower for kept in world.feed._kept.values()]:
         follower.state.log_counts = broken  # type: ignore[method-assign]
 
 
@@ -78,10 +78,11 @@ def test_for_a_while_a_worker_says_that_it_had_to_do_without(
     before = world.health.report().degraded
     ask(world)
     world.seconds += FAILING_SECONDS - 1
-    world.feed._caught_up_at = world.seconds
+    (kept,) = world.feed._kept.values()
+    kept.caught_up_at = world.seconds
     during = world.health.report().degraded
     world.seconds += 2
-    world.feed._caught_up_at = world.seconds
+    kept.caught_up_at = world.seconds
     assert (before, during, world.health.report().degraded) == ((), ("live",), ())
 
 
@@ -98,7 +99,7 @@ def test_what_fails_without_it_too_is_not_its_fault(world: World, monkeypatch: p
 
 def test_a_model_whose_live_state_is_not_there_serves_without_it_and_says_so(world: World) -> None:
     alone = without_live(world)
-    world.feed._followers = {}
+    world.feed._kept = {}
     slate = world.slate(CONTENT, CUSTOMER)
     assert (slate.items, slate.degraded) == (alone.items, ("live",))
 
@@ -111,8 +112,8 @@ def test_a_list_knows_what_another_worker_stored_a_moment_ago(world: World) -> N
         world.did(customer_id, "view", "a0001")
         world.seconds += seconds
         world.slate(CONTENT, "nobody")
-        (follower,) = world.feed._followers.values()
-        return follower.state.customer_row(customer_id) is not None
+        (kept,) = world.feed._kept.values()
+        return kept.follower.state.customer_row(customer_id) is not None
 
     world.seconds += 1.0
     assert known_after(0.06, "reader-1")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from recsvc.bundles.registry import ALIASES_FILE, Registry
+from recsvc.domain.items import Item
 from recsvc.domain.slates import Source
 from recsvc.serving.live_bundles import LiveBundles
 
@@ -165,6 +166,94 @@ def test_a_refused_bundle_is_not_read_again_until_it_changes(older: Path, newer:
         bundles.refresh()
     assert bundles.refused == before
     assert (newer / "manifest.json").stat().st_atime_ns == read_at
+
+
+# --- versions beside the champion ------------------------------------------------------------------
+
+
+def beside(bundles: LiveBundles) -> list[str]:
+    return [model.version for model in bundles.beside]
+
+
+def test_what_is_wanted_beside_the_champion_serves_until_it_is_wanted_no_more(
+    older: Path, newer: Path
+) -> None:
+    wanted = {older.name}
+    bundles = LiveBundles(Registry(newer.parent), wanted_versions=lambda: wanted)
+    bundles.refresh()
+    assert (serving(bundles), beside(bundles)) == (newer.name, [older.name])
+    wanted.clear()
+    bundles.refresh()
+    assert (serving(bundles), beside(bundles)) == (newer.name, [])
+
+
+def test_a_champion_that_is_wanted_too_is_held_once_and_read_once(older: Path, newer: Path) -> None:
+    bundles = LiveBundles(Registry(newer.parent), wanted_versions=lambda: {older.name, newer.name})
+    bundles.refresh()
+    assert (serving(bundles), beside(bundles)) == (newer.name, [older.name])
+    held = bundles.beside[0]
+    Registry(newer.parent).promote(older.name)
+    bundles.refresh()
+    assert bundles.model is held
+    assert beside(bundles) == [newer.name]
+
+
+def test_a_bundle_that_is_refused_beside_the_champion_is_named_and_nothing_takes_its_place(
+    older: Path, newer: Path
+) -> None:
+    flip(older / "popularity.npy", 200)
+    bundles = LiveBundles(Registry(newer.parent), wanted_versions=lambda: {older.name, "nowhere"})
+    bundles.refresh()
+    assert (serving(bundles), beside(bundles)) == (newer.name, [])
+    assert sorted(refused(bundles)) == sorted([older.name, "nowhere"])
+    flip(older / "popularity.npy", 200)
+    bundles.refresh()
+    assert (beside(bundles), refused(bundles)) == ([older.name], ["nowhere"])
+
+
+def test_an_erasure_counts_the_rows_of_every_model_that_serves(older: Path, newer: Path) -> None:
+    bundles = LiveBundles(Registry(newer.parent), wanted_versions=lambda: {older.name})
+    bundles.refresh()
+    assert (bundles.rows_of("c0001"), bundles.rows_of("nobody")) == (2, 0)
+
+
+def test_each_version_answers_with_the_view_laid_beside_it(world: World, shelf: tuple[Path, Path]) -> None:
+    first, second = (path.name for path in shelf)
+    world.wanted = {second}
+    world.refresh()
+    assert world.catalogue.versions == {first, second}
+    for asked, expected in ((None, first), (first, first), (second, second), ("nowhere", first)):
+        model, view = world.catalogue.model_and_view(asked)
+        assert model is not None
+        assert (model.version, view.model_version) == (expected, expected)
+        assert world.catalogue.view_for(asked) is view
+    world.registry.promote(second)
+    world.wanted = {first}
+    world.refresh()
+    moved, _ = world.catalogue.model_and_view(first)
+    champion, _ = world.catalogue.model_and_view()
+    assert moved is not None and champion is not None
+    assert (moved.version, champion.version) == (first, second)
+
+
+def test_a_version_whose_files_were_touched_gives_way_to_the_champion(
+    world: World, shelf: tuple[Path, Path]
+) -> None:
+    world.wanted = {shelf[1].name}
+    world.refresh()
+    with (shelf[1] / "popularity.npy").open("r+b") as stream:
+        stream.truncate(100)
+    model, view = world.catalogue.model_and_view(shelf[1].name)
+    assert model is not None
+    assert model.version == view.model_version == shelf[0].name
+
+
+def test_a_change_of_the_catalogue_reaches_every_version(world: World, shelf: tuple[Path, Path]) -> None:
+    world.wanted = {shelf[1].name}
+    world.refresh()
+    world.put(Item("brand-new"))
+    for version in (path.name for path in shelf):
+        assert "brand-new" in world.catalogue.view_for(version).items
 
 
 # --- between two refreshes ------------------------------------------------------------------------

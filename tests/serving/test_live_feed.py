@@ -743,6 +743,64 @@ def test_a_new_model_finds_its_state_beside_the_one_before(
         assert live is None
 
 
+def test_every_model_that_serves_has_a_state_that_is_up_to_date(
+    bank: Bank, model: Model, published: tuple[Path, Path]
+) -> None:
+    later = load_model(published[1])
+    worker = bank.worker()
+    worker.follow(model, (later,))
+    bank.clock.seconds += 1
+    bank.did("c1", "i1")
+    for each in (model, later):
+        assert "c1" in readers_of(worker, "i1", each)
+    bank.did("c2", "i1")
+    for each in (model, later):
+        with worker.reading(each, at_most_age_seconds=60) as live:
+            assert live is not None and live.state.customer_row("c2") is None
+    worker.expect()
+    for each in (model, later):
+        with worker.reading(each, at_most_age_seconds=60) as live:
+            assert live is not None and live.state.customer_row("c2") is not None
+    worker.follow(model)
+    with worker.reading(later) as live:
+        assert live is None
+
+
+def test_whoever_is_forgotten_is_so_in_every_state_and_every_state_is_built_anew(
+    bank: Bank, model: Model, published: tuple[Path, Path]
+) -> None:
+    later = load_model(published[1])
+    worker = bank.worker()
+    worker.follow(model, (later,))
+    bank.did("gone", "i1")
+    worker.refresh()
+    bank.erase("gone")
+    worker.forget("gone")
+    for each in (model, later):
+        assert readers_of(worker, "i1", each) == set()
+    assert n_built(bank, worker) == 2
+    fresh = bank.worker()
+    fresh.follow(model, (later,))
+    for each in (model, later):
+        assert counts_of(worker, each) == counts_of(fresh, each)
+
+
+def test_a_state_that_cannot_be_built_keeps_no_other_from_being_built(
+    bank: Bank, model: Model, published: tuple[Path, Path]
+) -> None:
+    later = load_model(published[1])
+    arrays = {name: array for name, array in later.bundle.arrays.items() if name != "live_firsts"}
+    broken = replace(later, bundle=replace(later.bundle, arrays=arrays))
+    worker = bank.worker()
+    with pytest.raises(KeyError):
+        worker.follow(model, (broken,))
+    with worker.reading(model) as live:
+        assert live is not None
+    assert worker.is_stale
+    worker.follow(model)
+    assert not worker.is_stale
+
+
 def test_a_model_without_live_parts_has_the_state_of_the_store(bank: Bank, model: Model) -> None:
     manifest = replace(model.bundle.manifest, live=None)
     plain = replace(model, bundle=replace(model.bundle, manifest=manifest))
