@@ -13,6 +13,7 @@
     │   ├── BundleCorruptError    checksum, size, shape or values are wrong
     │   ├── BundleIncompatibleError
     │   ├── GoldenQueryError      the arrays are sound but answer otherwise than when they were trained
+    │   ├── BundleErasedError     it knows customers who were erased since it was trained
     │   └── RegistryError         the models folder cannot be read or written
     ├── StoreError                the store cannot answer
     │   └── StoreFullError        its disk is full: it goes on answering and stores nothing
@@ -122,6 +123,17 @@ class GoldenQueryError(BundleError):
         super().__init__(
             f"bundle {version} is refused: golden query {query} is answered otherwise than at training; "
             "train again or roll back"
+        )
+
+
+class BundleErasedError(BundleError):
+    """A bundle knows customers who were erased since its training began."""
+
+    def __init__(self, version: str, n_erased: int) -> None:
+        self.version, self.n_erased = version, n_erased
+        super().__init__(
+            f"bundle {version} is refused: {n_erased} of its customers were erased since its training began; "
+            "train again"
         )
 
 

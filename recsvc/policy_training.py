@@ -13,25 +13,23 @@ import msgspec
 class GatePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a trained model may take the champion's place. `training.gate` says how each is measured.
 
-    Margins and losses are shares of the champion's figure.
+    Margins and losses are shares of the champion's figure. Evenness is 1 less the Gini of how often items are
+    shown: the Gini itself is so near 1 that no share of it could ever be exceeded.
     """
 
     primary_margin: float = 0.02
     segment_loss: float = 0.1
     least_coverage_ratio: float = 0.7
     least_cold_ratio: float = 0.9
-    most_concentration_ratio: float = 1.1
+    least_evenness_ratio: float = 0.7
     least_overlap: float = 0.05
     n_resamples: int = 1_000
 
     def __post_init__(self) -> None:
-        for name in ("primary_margin", "segment_loss", "least_coverage_ratio", "least_cold_ratio"):
+        shares = ("least_coverage_ratio", "least_cold_ratio", "least_evenness_ratio", "least_overlap")
+        for name in ("primary_margin", "segment_loss", *shares):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be 0 to 1")
-        if not 0 <= self.least_overlap <= 1:
-            raise ValueError("least_overlap must be 0 to 1")
-        if self.most_concentration_ratio < 1:
-            raise ValueError("most_concentration_ratio must be 1 or more")
         if not 100 <= self.n_resamples <= 100_000:
             raise ValueError("n_resamples must be 100 to 100000")
 

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from recsvc.bundles.bundle import AnyArray, Bundle, Stamp, stamp_of
+from recsvc.bundles.gate_report import REPORT_FILE
 from recsvc.bundles.manifest import (
     SUPPORTED_FORMATS,
     ArrayFact,
@@ -88,7 +89,7 @@ def _check_file_names(path: Path, manifest: Manifest) -> None:
         ) from error
     for name in sorted(wanted - found):
         raise BundleCorruptError(manifest.version, name, "is missing")
-    for name in sorted(found - wanted):
+    for name in sorted(found - wanted - {REPORT_FILE}):
         raise BundleCorruptError(manifest.version, name, "is not part of the bundle")
 
 

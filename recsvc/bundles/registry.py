@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,12 +20,14 @@ import msgspec
 import numpy as np
 
 from recsvc.bundles.bundle import AnyArray
+from recsvc.bundles.gate_report import REPORT_FILE, GateReport, decode_report, encode_report
 from recsvc.bundles.manifest import ArrayFact, Manifest, encode_manifest
 from recsvc.bundles.opening import MANIFEST_FILE, read_manifest
-from recsvc.errors import BundleError, BundleNotFoundError, RegistryError
+from recsvc.errors import BundleCorruptError, BundleError, BundleNotFoundError, RegistryError
 
 ALIASES_FILE = "aliases.json"
 _ALIASES_DRAFT = ".aliases.json.part"  # One writer at a time holds the lock, so one name will do.
+_REPORT_DRAFT = ".gate.json.part"
 _LOCK_FILE = ".lock"
 _STAGING_PREFIX = ".staging-"
 _KEPT_HISTORY = 50
@@ -122,22 +124,65 @@ class Registry:
                 shutil.rmtree(staging, ignore_errors=True)
         return complete
 
+    def keep_report(self, report: GateReport) -> None:
+        """Keep what the promotion gate found with its version. Raises BundleNotFoundError, RegistryError."""
+        path = self.path_of(report.version)
+        read_manifest(path)
+        with self._locked(), self._writing():
+            _replace_durably(path / REPORT_FILE, self.folder / _REPORT_DRAFT, encode_report(report))
+
+    def report_of(self, version: str) -> GateReport | None:
+        """What the promotion gate found of a version; None of one that was never judged.
+
+        Raises:
+            BundleCorruptError: it cannot be read.
+        """
+        try:
+            return decode_report((self.path_of(version) / REPORT_FILE).read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError) as error:
+            raise BundleCorruptError(version, REPORT_FILE, f"cannot be read ({error})") from error
+
     def withdraw(self, version: str) -> None:
         """Take a bundle that must not serve off the shelf for good. Raises RegistryError."""
-        with self._locked(), self._writing():
-            if self.path_of(version).is_dir():
-                self.path_of(version).rename(self._staging)  # Gone at once, whatever becomes of the rest.
-                shutil.rmtree(self._staging, ignore_errors=True)
+        with self._locked():
+            self._take_off(version)
+
+    def keep_last(self, n: int, pinned: Collection[str] = ()) -> tuple[str, ...]:
+        """Withdraw all but the newest `n` versions, and say which went.
+
+        The champion, the challenger and what a roll-back would return to stay, and so does what is `pinned`.
+        Raises RegistryError.
+        """
+        with self._locked():
+            now = self.aliases()
+            before = next((v for v in now.former_champions if self.path_of(v).is_dir()), None)
+            needed = {now.champion, now.challenger, before, *pinned}
+            old = tuple(version for version in self.versions()[n:] if version not in needed)
+            for version in old:
+                self._take_off(version)
+        return old
+
+    def challenge(self, version: str) -> Aliases:
+        """Point `challenger` at a version that may be promoted later. Raises BundleError."""
+        read_manifest(self.path_of(version))
+        with self._locked():
+            return self._point(replace(self.aliases(), challenger=version))
 
     def promote(self, version: str) -> Aliases:
-        """Point `champion` at a version. The caller has checked the bundle. Raises RegistryError."""
+        """Point `champion` at a version. The caller has checked the bundle. Raises BundleError.
+
+        It is no challenger any more.
+        """
         read_manifest(self.path_of(version))
         with self._locked():
             now = self.aliases()
+            challenger = None if now.challenger == version else now.challenger
             if now.champion == version:
-                return now
+                return now if challenger == now.challenger else self._point(replace(now, challenger=None))
             former = tuple(v for v in (now.champion, *now.former_champions) if v and v != version)
-            return self._point(replace(now, champion=version, former_champions=former[:_KEPT_HISTORY]))
+            return self._point(Aliases(version, challenger, former[:_KEPT_HISTORY]))
 
     def roll_back(self, is_fit: Callable[[str], bool] = lambda version: True) -> Aliases:
         """Point `champion` at the last one before it that still stands and is fit to serve.
@@ -155,15 +200,20 @@ class Registry:
                 raise BundleNotFoundError(
                     "there is no former champion to roll back to; use recsvc models promote VERSION"
                 )
-            return self._point(replace(now, champion=former[place], former_champions=former[place + 1 :]))
+            challenger = None if now.challenger == former[place] else now.challenger
+            return self._point(Aliases(former[place], challenger, former[place + 1 :]))
 
     def _point(self, aliases: Aliases) -> Aliases:
         with self._writing():
-            temporary = self.folder / _ALIASES_DRAFT
-            _write_durably(temporary, msgspec.json.encode(aliases) + b"\n")
-            temporary.replace(self.folder / ALIASES_FILE)
-            _sync_folder(self.folder)
+            content = msgspec.json.encode(aliases) + b"\n"
+            _replace_durably(self.folder / ALIASES_FILE, self.folder / _ALIASES_DRAFT, content)
         return aliases
+
+    def _take_off(self, version: str) -> None:
+        with self._writing():
+            if self.path_of(version).is_dir():
+                self.path_of(version).rename(self._staging)  # Gone at once, whatever becomes of the rest.
+                shutil.rmtree(self._staging, ignore_errors=True)
 
     def _unreadable(self, error: OSError) -> RegistryError:
         return RegistryError(
@@ -185,7 +235,8 @@ class Registry:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 for stale in self.folder.glob(f"{_STAGING_PREFIX}*"):
                     shutil.rmtree(stale, ignore_errors=True)
-                (self.folder / _ALIASES_DRAFT).unlink(missing_ok=True)
+                for draft in (_ALIASES_DRAFT, _REPORT_DRAFT):
+                    (self.folder / draft).unlink(missing_ok=True)
             yield
 
     @contextmanager
@@ -216,6 +267,13 @@ def _write_durably(file: Path, content: bytes) -> None:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def _replace_durably(file: Path, draft: Path, content: bytes) -> None:
+    """Readers see the old content or the new one, whole."""
+    _write_durably(draft, content)
+    draft.replace(file)
+    _sync_folder(file.parent)
 
 
 def _sync_folder(folder: Path) -> None:

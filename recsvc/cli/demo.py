@@ -22,6 +22,7 @@ import msgspec
 from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
 from recsvc.cli.serving import check_port_is_free
+from recsvc.cli.settling import Wish, settle
 from recsvc.cli.sources import Files, read_files, to_train_on, write_to_store
 from recsvc.cli.terminal import progress_bar, say, settings_with
 from recsvc.domain.access import ROLE_SCOPES, Role
@@ -129,7 +130,14 @@ def _train(folder: Path, settings: Settings) -> None:
             name="demo",
             progress=progress,
         )
-    registry.promote(report.manifest.version)
+        settle(
+            report,
+            registry,
+            policy,
+            wish=Wish.IF_BETTER,
+            seed=1,
+            erased_among=lambda customer_ids: {},
+        )
     say(report.selection.why)
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import msgspec
 from rich.table import Table
 
+from recsvc.bundles.erased import check_none_erased
 from recsvc.bundles.manifest import Manifest, PartFacts
 from recsvc.bundles.opening import read_manifest
 from recsvc.bundles.registry import Aliases, Registry
+from recsvc.cli.gate_report import gate_rows
 from recsvc.cli.live_report import live_rows
+from recsvc.cli.sources import tombstones
 from recsvc.cli.terminal import (
     json_option,
     models_option,
@@ -72,14 +76,21 @@ def list_(models: Path | None, as_json: bool) -> None:
 @models_option
 @json_option
 def show(version: str, verify: bool, models: Path | None, as_json: bool) -> None:
-    """Show the manifest of a version, or of an alias."""
+    """Show the manifest of a version, or of an alias.
+
+    With it comes what the promotion gate found.
+    """
     registry = Registry(settings_with(models=models).models_dir)
     path = registry.path_of(_resolve(version, registry.aliases()))
     manifest = load_model(path).bundle.manifest if verify else read_manifest(path)
+    gate = registry.report_of(manifest.version)
     if as_json:
-        print_json(manifest)
+        print_json({**msgspec.to_builtins(manifest), "gate": gate})
         return
-    stdout.print(_sheet(manifest, _alias_of(manifest.version, registry.aliases())))
+    sheet = _sheet(manifest, _alias_of(manifest.version, registry.aliases()))
+    for row in gate_rows(gate):
+        sheet.add_row(*row)
+    stdout.print(sheet)
     if verify:
         say("verified: every checksum, shape, value and golden query is as at training")
 
@@ -89,9 +100,16 @@ def show(version: str, verify: bool, models: Path | None, as_json: bool) -> None
 @models_option
 @json_option
 def promote(version: str, models: Path | None, as_json: bool) -> None:
-    """Point champion at a version, after the full check. Servers follow within seconds."""
-    registry = Registry(settings_with(models=models).models_dir)
-    load_model(registry.path_of(version))
+    """Point champion at a version, after the full check. Servers follow within seconds.
+
+    The promotion gate is not asked again. A version that knows a customer who was erased since is refused.
+    """
+    settings = settings_with(models=models)
+    registry = Registry(settings.models_dir)
+    version = _resolve(version, registry.aliases())
+    model = load_model(registry.path_of(version))
+    with tombstones(settings) as erased_among:
+        check_none_erased(model.bundle, erased_among)
     _report(registry.promote(version), as_json)
 
 
@@ -100,17 +118,19 @@ def promote(version: str, models: Path | None, as_json: bool) -> None:
 @json_option
 def rollback(models: Path | None, as_json: bool) -> None:
     """Point champion back at the version before. One that fails the full check is passed over."""
-    registry = Registry(settings_with(models=models).models_dir)
+    settings = settings_with(models=models)
+    registry = Registry(settings.models_dir)
+    with tombstones(settings) as erased_among:
 
-    def is_fit(version: str) -> bool:
-        try:
-            load_model(registry.path_of(version))
-        except BundleError as error:
-            say(f"passed over {version}: {error}")
-            return False
-        return True
+        def is_fit(version: str) -> bool:
+            try:
+                check_none_erased(load_model(registry.path_of(version)).bundle, erased_among)
+            except BundleError as error:
+                say(f"passed over {version}: {error}")
+                return False
+            return True
 
-    _report(registry.roll_back(is_fit), as_json)
+        _report(registry.roll_back(is_fit), as_json)
 
 
 def _report(aliases: Aliases, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from recsvc.bundles.erased import ErasedAmong
 from recsvc.domain.customers import Customer
 from recsvc.domain.items import Item, ItemKind
 from recsvc.errors import SourceError
@@ -27,7 +28,6 @@ from recsvc.stores.catalogue import SqlCatalogue
 from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import open_database
 from recsvc.stores.events import SqlEvents
-from recsvc.training.erased import ErasedAmong
 from recsvc.training.material import Source
 
 Progress = Callable[[str, float], None]

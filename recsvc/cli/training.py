@@ -10,6 +10,7 @@ import click
 
 from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
+from recsvc.cli.gate_report import tell_settled
 from recsvc.cli.live_report import live_json, tell_live
 from recsvc.cli.reports import (
     families_json,
@@ -21,6 +22,7 @@ from recsvc.cli.reports import (
     tell_rejects,
     tell_table,
 )
+from recsvc.cli.settling import Settled, Wish, settle
 from recsvc.cli.sources import (
     Files,
     Parts,
@@ -32,10 +34,8 @@ from recsvc.cli.sources import (
     tombstones,
 )
 from recsvc.cli.terminal import json_option, models_option, print_json, progress_bar, say, settings_with
-from recsvc.errors import RecsvcError
 from recsvc.policy import load_policy
-from recsvc.serving.verification import load_model
-from recsvc.training.erased import ErasedAmong, check_none_erased, without_erased
+from recsvc.training.erased import without_erased
 from recsvc.training.families import FAMILIES
 from recsvc.training.pipeline import TrainingReport
 from recsvc.training.pipeline import train as run_training
@@ -57,7 +57,20 @@ class Cost:
 )
 @click.option("--name", default="", help="A name to remember the run by.")
 @click.option(
-    "--promote/--no-promote", default=True, show_default=True, help="Point champion at the new bundle."
+    "--promote",
+    "wish",
+    flag_value=Wish.IF_BETTER,
+    type=Wish,
+    default=Wish.IF_BETTER,
+    help="Point champion at the new bundle if it is better.  [default]",
+)
+@click.option("--no-promote", "wish", flag_value=Wish.NEVER, type=Wish, help="Leave the champion.")
+@click.option(
+    "--promote-anyway",
+    "wish",
+    flag_value=Wish.ANYWAY,
+    type=Wish,
+    help="Point champion at the new bundle, whatever the promotion gate says.",
 )
 @time_budget_option
 @json_option
@@ -66,7 +79,7 @@ def train(
     models: Path | None,
     seed: int,
     name: str,
-    promote: bool,
+    wish: Wish,
     time_budget: float | None,
     as_json: bool,
 ) -> None:
@@ -74,13 +87,13 @@ def train(
 
     Tries every model family on held-out interactions, fits the best one on everything, and publishes it
     to the models folder. How much of what is live counts beside it is chosen by a replay of the end of the
-    history. Reads CSV, CSV.gz, JSON lines and Parquet; without --events, the store.
+    history. The promotion gate then judges it beside the champion. Reads CSV, CSV.gz, JSON lines and Parquet;
+    without --events, the store.
     """
     settings = settings_with(models=models)
     policy = load_policy(settings.policy_file)
     registry = Registry(settings.models_dir)
-    if promote:
-        registry.aliases()  # What cannot be read now could not be moved after the long part.
+    registry.aliases()  # What cannot be read now could not be moved after the long part.
     started = now()
     with progress_bar() as progress, tombstones(settings) as erased_among:
         clock, cpu_clock = time.perf_counter(), time.process_time()
@@ -101,25 +114,14 @@ def train(
             time_budget_seconds=time_budget,
             progress=progress,
         )
-        check_bundle(registry, report.manifest.version, erased_among)
-    if promote:
-        registry.promote(report.manifest.version)
+        settled = settle(report, registry, policy, wish=wish, seed=seed, erased_among=erased_among)
     if as_json:
-        print_json(_as_json(report, parts, reading, promote))
+        print_json(_as_json(report, parts, reading, settled))
     else:
-        _tell(report, parts, promote)
+        _tell(report, parts, settled)
 
 
-def check_bundle(registry: Registry, version: str, erased_among: ErasedAmong) -> None:
-    """Withdraw a bundle that cannot serve, or knows somebody who was erased meanwhile. Raises its error."""
-    try:
-        check_none_erased(load_model(registry.path_of(version)).bundle, erased_among)
-    except RecsvcError:
-        registry.withdraw(version)
-        raise
-
-
-def _as_json(report: TrainingReport, parts: Parts, reading: Cost, promoted: bool) -> object:
+def _as_json(report: TrainingReport, parts: Parts, reading: Cost, settled: Settled) -> object:
     return {
         "version": report.manifest.version,
         "chosen": report.selection.chosen.name,
@@ -133,11 +135,13 @@ def _as_json(report: TrainingReport, parts: Parts, reading: Cost, promoted: bool
         "seconds": {"read": reading.seconds, **report.seconds},
         "cpu_seconds": {"read": reading.cpu_seconds, **report.cpu_seconds},
         "peak_memory_bytes": peak_memory_bytes(),
-        "promoted": promoted,
+        "promoted": settled.is_promoted,
+        "decision": settled.gate.decision,
+        "reasons": settled.gate.reasons,
     }
 
 
-def _tell(report: TrainingReport, parts: Parts, promoted: bool) -> None:
+def _tell(report: TrainingReport, parts: Parts, settled: Settled) -> None:
     tell_rejects(parts.reports)
     if report.selection.tried:
         title = f"Judged on {report.selection.holdout}"
@@ -148,4 +152,4 @@ def _tell(report: TrainingReport, parts: Parts, promoted: bool) -> None:
     rows = report.manifest.rows
     say(f"published {report.manifest.version}: {rows.customers:,} customers, {rows.items:,} items")
     say(f"at most {peak_memory_bytes() / 1e6:,.0f} MB of memory were in use")
-    say("it is the champion now" if promoted else "not promoted; use recsvc models promote VERSION")
+    tell_settled(settled)

@@ -18,6 +18,7 @@ from recsvc.training.bundling import catalogue_array, golden_queries, library_ve
 from recsvc.training.cold_start import cold_start_arrays
 from recsvc.training.describing import describe
 from recsvc.training.families.base import Family, training_data
+from recsvc.training.gate.footing import Candidate
 from recsvc.training.holdout import split
 from recsvc.training.live_parts import LiveChoice, weigh_live
 from recsvc.training.material import Source, gather
@@ -29,10 +30,14 @@ from recsvc.training.trials import Progress
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """What a run did. `seconds` is wall time by stage, `cpu_seconds` over all threads."""
+    """What a run did. `seconds` is wall time by stage, `cpu_seconds` over all threads.
+
+    `candidate` is what the promotion gate judges.
+    """
 
     manifest: Manifest
     selection: Selection
+    candidate: Candidate
     live: LiveChoice
     seconds: Mapping[str, float]
     cpu_seconds: Mapping[str, float]
@@ -138,4 +143,12 @@ def train(
             "catalogue": catalogue_array(catalogue),
         }
         manifest = registry.publish(facts, arrays)
-    return TrainingReport(manifest, selection, live, watch.seconds, watch.cpu_seconds)
+    candidate = Candidate(
+        manifest.version,
+        selection.chosen,
+        selection.judged,
+        parts,
+        material,
+        descriptions.arrays["profile_segment"],
+    )
+    return TrainingReport(manifest, selection, candidate, live, watch.seconds, watch.cpu_seconds)

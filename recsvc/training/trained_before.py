@@ -39,7 +39,7 @@ def trained_before(
         matrix, until = parts.train, parts.cut
     else:
         until = EPOCH + timedelta(microseconds=round(float(stream.seconds[start]) * 1e6))
-        matrix = _matrix_before(until, material, policy)
+        matrix = matrix_before(until, material, policy)
     data = training_data(matrix)
     judged = selection.judged if matrix is parts.train else None
     model = judged or selection.chosen.fit(data, seed=seed)
@@ -72,7 +72,8 @@ def _newcomers(
     return Newcomers(ids, ColdScores(model, data, known, of_new))
 
 
-def _matrix_before(moment: datetime, material: Material, policy: Policy) -> InteractionMatrix:
+def matrix_before(moment: datetime, material: Material, policy: Policy) -> InteractionMatrix:
+    """The matrix of what came before a moment, as a training at that moment would make it."""
     before = material.table.between(None, moment)
     matrix = build_matrix(before, policy, as_of=moment)
     return recounted(matrix, material.kind, before, policy, as_of=moment)

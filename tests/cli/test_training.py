@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -237,3 +238,46 @@ def test_items_and_customers_reach_the_bundle(home: Path, events: Path, recsvc: 
     report = recsvc("train", *words, "--json").report
     assert report["rows"]["customers"] == 59  # The first one did not agree to personalisation.
     assert recsvc("models", "show", "champion", "--json").report["categories"] == ["loans", "saving"]
+
+
+def reasons_of(report: dict[str, object]) -> list[str]:
+    return [reason["code"] for reason in report["reasons"]]  # type: ignore[attr-defined]
+
+
+IMPOSSIBLE = """
+[[personas]]
+name = "impossible"
+history = ["i1"]
+expect_categories = ["category 3"]
+least_share = 1.0
+"""
+
+
+def test_a_model_that_is_not_better_is_held_and_says_why(home: Path, events: Path, recsvc: Run) -> None:
+    words = ["train", "--events", events, "--items", write_rows(home / "items.jsonl", some_items())]
+    first = recsvc(*words, "--json").report
+    assert (first["promoted"], first["decision"], reasons_of(first)) == (True, "promote", ["no_champion"])
+    policy = home / "policy.toml"
+    policy.write_text(files("recsvc").joinpath("policy.toml").read_text() + IMPOSSIBLE)
+    held = recsvc(*words, "--name", "held", "--json", RECSVC_POLICY_FILE=str(policy))
+    assert held.code == 0
+    assert (held.report["promoted"], held.report["decision"]) == (False, "hold")
+    assert reasons_of(held.report) == ["persona"]
+    listed = recsvc("models", "list", "--json").report
+    assert (listed["champion"], listed["challenger"]) == (first["version"], held.report["version"])
+    told = recsvc(*words, "--name", "told", RECSVC_POLICY_FILE=str(policy)).err
+    assert "promotion gate, persona: impossible: 0% of the first ten" in told and "held; " in told
+
+
+def test_who_wants_a_held_model_can_have_it(events: Path, recsvc: Run) -> None:
+    first = recsvc("train", "--events", events, "--json").report
+    held = recsvc("train", "--events", events, "--name", "x", "--no-promote", "--json").report
+    listed = recsvc("models", "list", "--json").report
+    assert (listed["champion"], listed["challenger"]) == (first["version"], held["version"])
+    shown = recsvc("models", "show", "challenger", "--json").report
+    assert shown["gate"]["decision"] == held["decision"]
+    assert "promotion gate" in recsvc("models", "show", "challenger").out
+    assert recsvc("models", "promote", "challenger", "--json").report["champion"] == held["version"]
+    anyway = recsvc("train", "--events", events, "--name", "y", "--promote-anyway", "--json").report
+    assert anyway["promoted"] is True
+    assert recsvc("models", "list", "--json").report["challenger"] is None

@@ -57,7 +57,8 @@ class Als(Family):
             )
             model.fit(data.strengths, show_progress=False)
         fold_in = FoldIn(self.confidence, self.regularization)
-        return FittedFactors(self, model.item_factors, fold_in, {"n_iterations": self.n_iterations})
+        learned_with = {"n_iterations": self.n_iterations, "factor_share": self.factor_share}
+        return FittedFactors(self, model.item_factors, fold_in, learned_with)
 
     def settings(self, data: TrainingData) -> tuple[Family, ...]:
         """A grid, what suits the density first; the best guess also with half and with twice the factors."""

@@ -68,7 +68,10 @@ class FittedEase(Fitted):
 
     @property
     def parameters(self) -> Mapping[str, Parameter]:
-        return {"regularization": self.regularization}
+        return {
+            "regularization": self.regularization,
+            "regularization_share": self.family.regularization_share,
+        }
 
     def score(self, histories: csr_matrix) -> FloatArray:
         return np.asarray(histories @ self.weights, dtype=np.float32)
