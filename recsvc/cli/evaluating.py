@@ -1,10 +1,10 @@
-"""`recsvc evaluate`: how good the models are, learned from one file and measured on another, or replayed."""
+"""`recsvc evaluate`: how good the models are, learned and measured, replayed, or off policy."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from numpy.typing import NDArray
 
 from recsvc.bootstrap import now
+from recsvc.cli.off_policy import off_policy_options, report_off_policy
 from recsvc.cli.prequential import Moment, print_replay, report_replay, tell_replay
 from recsvc.cli.reports import (
     families_json,
@@ -35,6 +36,7 @@ from recsvc.cli.sources import (
 from recsvc.cli.terminal import json_option, print_json, progress_bar, say, settings_with
 from recsvc.domain.items import Item, ItemKind
 from recsvc.errors import TrainingError
+from recsvc.history.decisions import DecisionColumns
 from recsvc.history.interactions import InteractionTable
 from recsvc.history.mapping import load_mapping
 from recsvc.history.matrix import InteractionMatrix, build_matrix
@@ -59,6 +61,8 @@ _NOT_OF_A_REPLAY = {
     "families": "--families",
     "time_budget": "--time-budget",
 }
+_OF_LOGGED_ALONE = {"target", "columns", "clip"}
+_OF_LOGGED = {"logged", "as_json", *_OF_LOGGED_ALONE}
 _PRIMARY_CUTOFF = int(PRIMARY_METRIC.split("@")[1])
 
 
@@ -78,6 +82,7 @@ class _Cutoffs(click.ParamType[tuple[int, ...]]):
     epilog="\b\nExample:\n"
     "  recsvc evaluate --train train.parquet --test test.parquet --cutoffs 10,20\n"
     "  recsvc evaluate --events events.parquet --prequential-from 2017-01-01\n"
+    "  recsvc evaluate --logged log.parquet --target uniform --columns reward=click\n"
 )
 @click.option("--train", "train_path", type=click.Path(path_type=Path), help="File to learn from.")
 @click.option("--test", "test_path", type=click.Path(path_type=Path), help="File to measure on.")
@@ -106,6 +111,7 @@ class _Cutoffs(click.ParamType[tuple[int, ...]]):
     "--seed", type=click.IntRange(0, 2**31 - 1), default=1, show_default=True, help="Seed of chance."
 )
 @time_budget_option
+@off_policy_options
 @json_option
 @click.pass_context
 def evaluate(
@@ -120,6 +126,10 @@ def evaluate(
     families: str,
     seed: int,
     time_budget: float | None,
+    logged: Path | None,
+    target: str | None,
+    columns: DecisionColumns,
+    clip: float,
     as_json: bool,
 ) -> None:
     """Learn from one file and measure on another, or by replay.
@@ -132,7 +142,19 @@ def evaluate(
     With --events and --prequential-from: in the order of time, every first-time interaction from that day on
     with an item that had an event before is ranked among all such items from what was known just before it.
     Half-lives and weights are chosen on what came before that day.
+
+    With --logged and --target: what another policy would have earned, by IPS, SNIPS, DR and with clipped
+    weights, or the reason why the log cannot tell.
     """
+    if logged is not None:
+        _check_options(context, lambda name: name in _OF_LOGGED, "does not go with --logged.")
+        report_off_policy(logged, target, columns, clip, as_json=as_json)
+        return
+    _check_options(
+        context,
+        lambda name: name not in _OF_LOGGED_ALONE,
+        "goes with --logged: name a file of logged decisions.",
+    )
     if since is not None:
         _check_replay(context, event_paths)
         files = Files(events=event_paths, mapping=mapping, items=items)
@@ -189,6 +211,14 @@ def evaluate(
     say(f"measured on {held_out.description}")
     say(f"chosen on the training file alone: {selection.why}")
     tell_cost(selection)
+
+
+def _check_options(context: click.Context, is_read: Callable[[str], bool], rule: str) -> None:
+    """Refuse an option on the command line that is not read."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if not is_read(name) and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{parameter.opts[0]} {rule}")
 
 
 def _check_replay(context: click.Context, event_paths: tuple[Path, ...]) -> None:
