@@ -73,7 +73,7 @@ def publish_changed(
     manifest = read_manifest(bundle)
     arrays = {name: np.load(bundle / f"{name}.npy") for name in manifest.arrays}
     change(arrays)
-    changed: Manifest = replace(manifest, name="changed", **(facts or {}))
+    changed: Manifest = replace(manifest, **{"name": "changed", **(facts or {})})
     published = Registry(bundle.parent).publish(changed, arrays)
     assert published.version != bundle.name
     return bundle.parent / published.version

@@ -73,6 +73,13 @@ OF_FAMILY: Mapping[str, Layout] = {
 }
 
 PROPOSALS = _proposing("proposal")
+
+
+def _scanned(family: str) -> Layout:
+    """The rows by falling norm of their factors, and these once more in that order."""
+    return {"scan_rows": ("<i4", ("items",)), "scan_factors": ("<f4", ("items", f"{family} factors"))}
+
+
 FEATURES: Layout = {
     "feature_names_text": ("|u1", ("feature name bytes",)),
     "feature_names_offsets": ("<i8", ("features + 1",)),
@@ -115,6 +122,7 @@ def optional_layouts(families: Sequence[str]) -> tuple[Layout, ...]:
     }
     return (
         PROPOSALS,
+        *([_scanned(families[0])] if len(families) == 1 and families[0] in FACTOR_FAMILIES else []),
         {**FEATURES, **of_factors},
         LIVE,
     )

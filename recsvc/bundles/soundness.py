@@ -30,6 +30,8 @@ from recsvc.bundles.profiles import ABSENT, JOURNEYS, LIFECYCLES
 from recsvc.domain.rfm import N_SCORES
 from recsvc.errors import BundleCorruptError
 
+_AT_ONCE = 4_096  # Rows, so that no copy of a block of factors is made.
+
 
 def check_soundness(bundle: Bundle) -> None:
     """Refuse arrays that are sound one by one but do not fit together. Raises BundleCorruptError."""
@@ -50,6 +52,8 @@ def check_soundness(bundle: Bundle) -> None:
     for name in ("proposal", *SIMILARITY_FAMILIES):
         if f"{name}_items" in bundle.arrays:
             _check_rows(bundle, f"{name}_items", low=-1, high=bundle.manifest.rows.items)
+    if "scan_rows" in bundle.arrays:
+        _check_scan(bundle)
     if "feature_names_offsets" in bundle.arrays:
         _check_offsets(bundle, "feature_names_offsets", "feature_names_text")
         names = IdTable(bundle.arrays["feature_names_text"], bundle.arrays["feature_names_offsets"])
@@ -160,6 +164,25 @@ def _check_rows(bundle: Bundle, name: str, *, low: int, high: int) -> None:
     rows: NDArray[Any] = bundle.arrays[name]
     holds = not rows.size or (rows.min() >= low and rows.max() < high)
     _demand(bundle, name, bool(holds), "points at rows that do not exist")
+
+
+def _check_scan(bundle: Bundle) -> None:
+    """Every row stands once, with the factors that are its own."""
+    rows: NDArray[Any] = bundle.arrays["scan_rows"]
+    _demand(
+        bundle,
+        "scan_rows",
+        bool((np.sort(rows) == np.arange(len(rows))).all()),
+        "does not name each row once",
+    )
+    of_rows = bundle.arrays[f"{bundle.manifest.parts[0].family}_item_factors"]
+    in_order = bundle.arrays["scan_factors"]
+    parts = range(0, len(rows), _AT_ONCE)
+    are_same = all(
+        (in_order[first : first + _AT_ONCE] == of_rows[rows[first : first + _AT_ONCE]]).all()
+        for first in parts
+    )
+    _demand(bundle, "scan_factors", are_same, "is not what scan_rows says")
 
 
 def _check_profiles(bundle: Bundle) -> None:

@@ -32,9 +32,8 @@ from recsvc.serving.live_popularity import Open, popular_now
 from recsvc.serving.live_ranking import shortlisted
 from recsvc.serving.past import NO_PAST, Past
 from recsvc.serving.scoring import Shortlist
-from recsvc.serving.scoring.parts import RowArray
-from recsvc.serving.scoring.shortlist import DEPTH
-from recsvc.serving.scoring.standardised import NoOpinion, TrainedScores
+from recsvc.serving.scoring.parts import OpenRows, RowArray
+from recsvc.serving.scoring.standardised import NoOpinion, TrainedOpinion, opinion_after
 from recsvc.serving.verification import Model
 
 __all__ = ["Candidate", "Shares", "open_to", "popular", "ranked", "rankings"]
@@ -68,8 +67,8 @@ def rankings(
     if live and weighing and (_is_personal(subject, model) or live.knows(subject.live_id)):
         blended = _blended(open_items, subject, model, live, weighing)
         yield iter(blended)
-    elif model.shortlist is not None and len(open_items.rows) >= _MANY_ITEMS and _is_personal(subject, model):
-        yield _of_shortlist(open_items, model.shortlist, subject, model)
+    elif (shortlist := _shortlist_of(open_items, model)) is not None and _is_personal(subject, model):
+        yield _of_shortlist(open_items, shortlist, subject, model)
     yield chain(blended, _climb_down(open_items, blended, subject, model, live), editorial)
 
 
@@ -79,11 +78,16 @@ def open_to(past: Past, kind: ItemKind, model: Model | None, view: CatalogueView
     return Open(
         kind,
         view,
-        rows=_without(used_rows, view.trained_rows[kind], len(model.bundle.items) if model else 0),
+        open_rows=OpenRows(view.trained_rows[kind], used_rows, len(model.bundle.items) if model else 0),
         cold=view.cold[kind].without(past.used),
         used=past.used,
         used_rows=frozenset(used_rows.tolist()),
     )
+
+
+def _shortlist_of(open_items: Open, model: Model) -> Shortlist | None:
+    """None where there are so few items that all may as well be scored."""
+    return model.shortlist if len(open_items.open_rows.of_kind) >= _MANY_ITEMS else None
 
 
 def _is_personal(subject: Subject, model: Model) -> bool:
@@ -95,7 +99,9 @@ def _blended(
 ) -> list[Candidate]:
     """The beginning of the highest rung where what is live counts too."""
     history = subject.past.history
-    trained = TrainedScores(model.scorer, history) if len(history) else NoOpinion(model.bundle.popularity)
+    trained: TrainedOpinion = NoOpinion(model.bundle.popularity)
+    if len(history):
+        trained = opinion_after(history, model.scorer, _shortlist_of(open_items, model))
     is_folded_in = subject.past.is_folded_in or not len(history)
     source = Source.FOLDED_IN if is_folded_in else Source.PERSONALISED
     return shortlisted(live, weighing, subject.live_id, open_items, trained, source)
@@ -104,10 +110,16 @@ def _blended(
 def _of_shortlist(
     open_items: Open, shortlist: Shortlist, subject: Subject, model: Model
 ) -> Iterator[Candidate]:
-    """The highest rung, as far down as a shortlist can be trusted."""
-    few = shortlist.among(open_items.rows, subject.past.history)
-    if few.size:
-        yield from islice(_personal(few, open_items.cold, subject, model, open_items.view), DEPTH)
+    """The highest rung, as far down as a shortlist can be trusted, look by look."""
+    named = set[str]()
+    for depth in shortlist.depths:
+        few = shortlist.among(open_items.open_rows, subject.past.history, depth)
+        if few.size:
+            ranking = _personal(few, open_items.cold, subject, model, open_items.view)
+            for candidate in islice(ranking, depth):
+                if candidate.item.item_id not in named:
+                    named.add(candidate.item.item_id)
+                    yield candidate
 
 
 def _climb_down(
@@ -161,7 +173,7 @@ def _personal_after(
     if not blended:
         return _personal(open_items.rows, open_items.cold, subject, model, open_items.view)
     placed = np.array([one.row for one in blended if one.row is not None], dtype=np.int32)
-    rows = _without(placed, open_items.rows, len(model.bundle.items))
+    rows = OpenRows(open_items.rows, placed, len(model.bundle.items)).all
     cold = open_items.cold.without({one.item.item_id for one in blended})
     return _going_on(blended[-1], _personal(rows, cold, subject, model, open_items.view))
 
@@ -185,14 +197,6 @@ def _known(
     """What a rung knows. A score of exactly 0 says that it knows nothing of the item: a lower rung may."""
     known = np.flatnonzero(scores)
     return ranked(rows[known], scores[known], source, view)
-
-
-def _without(used: RowArray, rows: RowArray, n_items: int) -> RowArray:
-    if not used.size:
-        return rows
-    is_open = np.ones(n_items, dtype=np.bool_)
-    is_open[used] = False
-    return rows[is_open[rows]]
 
 
 def ranked(

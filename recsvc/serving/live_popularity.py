@@ -17,7 +17,7 @@ from recsvc.serving.candidate import Candidate
 from recsvc.serving.cold_items import ColdItems
 from recsvc.serving.live_access import Live
 from recsvc.serving.live_catalogue import CatalogueView
-from recsvc.serving.scoring.parts import RowArray
+from recsvc.serving.scoring.parts import OpenRows, RowArray
 
 HALF_LIVES = HalfLives(0, 1)
 """The places that the short and the long half-life have in every state that serves."""
@@ -31,15 +31,20 @@ _FIRST_LOOK = 256  # Of so many items a shortlist is nearly always full.
 class Open:
     """The items of a kind that a customer may be shown: in the view, and not used before.
 
-    `rows` are the bundle's, ascending; `cold` items have none but factors, `unplaced` ones nothing.
+    `open_rows` are the bundle's; `cold` items have none but factors, `unplaced` ones nothing.
     """
 
     kind: ItemKind
     view: CatalogueView
-    rows: RowArray
+    open_rows: OpenRows
     cold: ColdItems
     used: Collection[str]
     used_rows: Collection[int]
+
+    @property
+    def rows(self) -> RowArray:
+        """The bundle's rows of them, ascending."""
+        return self.open_rows.all
 
     def item(self, item_id: str) -> Item | None:
         """The item of this id, if it is one of them."""

@@ -67,7 +67,7 @@ def _proposed(live: Live, of: Open, trained: TrainedOpinion) -> dict[str, Item]:
     counts = live.state.log_counts(HALF_LIVES.short, live.at)
     hottest = islice(open_by_score(live.state, counts, of), SHORTLIST_LENGTH)
     proposed = {item.item_id: item for _, item in hottest}
-    best = trained.best(of.rows, SHORTLIST_LENGTH).tolist()
+    best = trained.best(of.open_rows, SHORTLIST_LENGTH).tolist()
     proposed |= {item.item_id: item for item in map(of.view.by_row.__getitem__, best)}
     proposed |= {item.item_id: item for item in _best_cold(of, trained) if not _is_to_come(item, live.now)}
     unmet = (

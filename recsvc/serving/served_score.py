@@ -22,7 +22,7 @@ from recsvc.serving.customers import Subject
 from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.scoring.accounts import Account
 from recsvc.serving.scoring.parts import FloatArray, NewFactors
-from recsvc.serving.scoring.standardised import NoOpinion, TrainedOpinion, TrainedScores
+from recsvc.serving.scoring.standardised import NoOpinion, TrainedOpinion, opinion_after
 from recsvc.serving.verification import Model
 
 _NO_ITEMS = frozenset[str]()
@@ -149,7 +149,11 @@ class ServedScore:
             history = self._subject.past.history
             left = np.array([one not in gone for one in self.history_ids], dtype=np.bool_)
             self._opinions[gone] = (
-                TrainedScores(self._model.scorer, History(history.item_rows[left], history.strengths[left]))
+                opinion_after(
+                    History(history.item_rows[left], history.strengths[left]),
+                    self._model.scorer,
+                    self._model.shortlist,
+                )
                 if left.any()
                 else NoOpinion(self._model.bundle.popularity)
             )

@@ -40,7 +40,8 @@ def load_model(path: Path) -> Model:
     """
     bundle = open_bundle(path)
     try:
-        model = Model(bundle, make_scorer(bundle), make_shortlist(bundle))
+        scorer = make_scorer(bundle)
+        model = Model(bundle, scorer, make_shortlist(bundle, scorer))
         for number, query in enumerate(bundle.manifest.golden_queries, start=1):
             if not _answers(model, query):
                 open_bundle(path)  # A file that changed since it was checked is named.

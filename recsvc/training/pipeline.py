@@ -23,7 +23,7 @@ from recsvc.training.holdout import split
 from recsvc.training.live_parts import LiveChoice, weigh_live
 from recsvc.training.material import Source, gather
 from recsvc.training.profiles import CHANNELS
-from recsvc.training.proposing import proposal_arrays
+from recsvc.training.proposing import shortlist_arrays
 from recsvc.training.selection import Selection, select_model
 from recsvc.training.trials import Progress
 
@@ -106,7 +106,7 @@ def train(
     with watch.stage("fit"):
         data = training_data(material.matrix)
         model = selection.chosen.fit(data, seed=seed)
-        proposals = proposal_arrays(data, model, seed=seed)
+        shortlist = shortlist_arrays(data, model, seed=seed)
         catalogue = material.catalogue(material.matrix.item_ids)
         cold_start = cold_start_arrays(model, data, catalogue, as_of=material.window.until)
     with watch.stage("profiles"):
@@ -136,7 +136,7 @@ def train(
         )
         arrays = {
             **model_arrays(material.matrix, data, model),
-            **proposals,
+            **shortlist,
             **cold_start,
             **descriptions.arrays,
             **live.arrays,

@@ -311,6 +311,33 @@ def test_arrays_that_are_written_well_but_unsound_are_refused_by_name(bundle: Pa
     assert refusal(publish_changed(bundle, change)).part == f"{name}.npy"
 
 
+UNSCANNABLE: dict[str, tuple[str, Callable[[Arrays], object]]] = {
+    "row_twice": ("scan_rows", lambda a: a["scan_rows"].__setitem__(1, a["scan_rows"][0])),
+    "rows_missing": ("scan_rows", lambda a: a.pop("scan_rows")),
+    "factors_of_another": ("scan_factors", lambda a: a["scan_factors"].__setitem__((3, 1), 0.5)),
+    "factors_of_fewer": ("scan_factors", lambda a: a.update(scan_factors=a["scan_factors"][:-1])),
+}
+
+
+@pytest.mark.parametrize("case", UNSCANNABLE)
+def test_what_is_laid_out_to_be_scanned_must_be_what_is_scored(bundle: Path, case: str) -> None:
+    name, change = UNSCANNABLE[case]
+    facts = {"parts": (PartFacts("als", 1.0, FOLD_IN),), "golden_queries": (), "live": None}
+
+    def laid_out(arrays: Arrays) -> None:
+        kept = layout_of(["als"])
+        for other in [one for one in arrays if one not in kept]:
+            del arrays[other]
+        factors = arrays["als_item_factors"]
+        rows = np.argsort(-np.linalg.norm(factors, axis=1), kind="stable").astype(np.int32)
+        arrays.update(scan_rows=rows, scan_factors=factors[rows])
+
+    sound = publish_changed(bundle, laid_out, facts)
+    assert "scan_rows" in open_bundle(sound).arrays
+    changed = {"name": f"changed again: {case}"}
+    assert refusal(publish_changed(sound, change, changed)).part == f"{name}.npy"
+
+
 def test_an_array_of_objects_is_refused_and_never_unpickled(bundle: Path, tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[object, ...]:

@@ -29,6 +29,7 @@ from recsvc.serving.live_popularity import MOST_NEWS
 from recsvc.serving.live_shares import LEAST_RIVALS
 from recsvc.serving.past import NO_PAST, Past
 from recsvc.serving.scoring import make_scorer
+from recsvc.serving.scoring.parts import OpenRows
 from recsvc.serving.scoring.standardised import NoOpinion
 from recsvc.serving.verification import Model
 from recsvc.training.blending import standardised
@@ -415,6 +416,6 @@ def test_what_the_state_forgot_does_not_pass_for_news() -> None:
 def test_the_best_rows_are_the_best_whatever_is_equal(scores: list[float], n: int) -> None:
     popularity = np.array(scores, dtype=np.float32)
     rows = np.arange(len(scores), dtype=np.int32)
-    best = NoOpinion(popularity).best(rows, n)
+    best = NoOpinion(popularity).best(OpenRows(rows, rows[:0], len(rows)), n)
     assert len(best) == min(n, len(scores)) and (np.diff(best) > 0).all()
     assert sorted(popularity[best].tolist()) == sorted(scores)[-len(best) :]

@@ -19,10 +19,12 @@ from recsvc.history.interactions import InteractionTable
 from recsvc.history.matrix import build_matrix
 from recsvc.sample_bank import SampleBank
 from recsvc.serving.scoring import Scorer, make_scorer
+from recsvc.serving.scoring.parts import Spread
 from recsvc.training.blending import Model, Recipe
 from recsvc.training.families import FAMILIES, OPTIONAL_FAMILIES, Als, Ease, Popularity, Spectral
 from recsvc.training.families.base import Family, Fitted, TrainingData, training_data
 
+from ..bundles.whole_bundle import LIVE
 from ..small_bank import POLICY
 from ..training.examples import data_of
 from .made_bundles import bundle_of, history_of
@@ -187,6 +189,33 @@ def test_what_is_left_of_a_history_is_known_however_much_spoke_for_what_is_gone(
     few, heavy = history_of({3: 1.0, 7: 2.0}, n), history_of({3: 1.0, 7: 2.0, 9: strength, 11: strength}, n)
     found = [scorer.account(heavy).own_without(row, np.array([2, 3])) for row in range(n)]
     np.testing.assert_allclose(found, scorer.score(few), rtol=2e-2, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", [*PERSONAL, *BLENDS])
+@settings(deadline=None, max_examples=25)
+@given(drawn=histories)
+def test_mean_and_deviation_are_known_without_scoring_all_items(
+    pairs: Pairs, data: TrainingData, name: str, drawn: dict[int, float]
+) -> None:
+    model, scorer = pairs(name)
+    arrays = {**model.arrays(), "popularity": data.popularity}
+    bundle = bundle_of(model.facts, arrays)
+    mixed = make_scorer(replace(bundle, manifest=replace(bundle.manifest, live=LIVE)))
+    history = history_of(drawn, len(data.popularity))
+    whole = Spread.of_scores(scorer.score(history))
+    for spread in (mixed.spread(history), scorer.spread(history)):
+        assert spread.deviation == pytest.approx(whole.deviation, rel=1e-3)
+        assert spread.mean == pytest.approx(whole.mean, abs=1e-3 * whole.deviation)
+
+
+@pytest.mark.parametrize("n_history", [1, 2, 5, 6, 30])
+def test_a_history_is_folded_in_alike_by_whichever_system_is_smaller(
+    pairs: Pairs, data: TrainingData, n_history: int
+) -> None:
+    model, scorer = pairs("als")
+    history = history_of({3 * place: 1.0 + place for place in range(n_history)}, len(data.popularity))
+    trained = model.score(as_matrix(history, len(data.popularity)))[0]
+    np.testing.assert_allclose(scorer.score(history), trained, atol=1e-4 * np.abs(trained).max())
 
 
 def test_popularity_is_nobodys_own(pairs: Pairs) -> None:

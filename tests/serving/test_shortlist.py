@@ -22,14 +22,15 @@ from recsvc.serving.engine import Engine
 from recsvc.serving.live_catalogue import CatalogueView, make_view
 from recsvc.serving.past import Past
 from recsvc.serving.scoring import Scorer, make_scorer, make_shortlist
-from recsvc.serving.scoring.parts import FloatArray, RowArray
-from recsvc.serving.scoring.shortlist import DEPTH, SHORTLIST_SIZE
+from recsvc.serving.scoring.parts import FloatArray, OpenRows, RowArray
+from recsvc.serving.scoring.shortlist import DEPTH, MOST_PROPOSED
 from recsvc.serving.verification import Model
 
 from ..small_bank import CONTENT, OFFER, POLICY
 from .made_bundles import Standing, blend_of_many_items, history_of
 
 N_ITEMS, N_PROPOSALS = 6_000, 199
+NO_ROWS = np.zeros(0, dtype=np.int32)
 NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 
 histories = st.dictionaries(st.integers(0, N_ITEMS - 1), st.floats(0.25, 4, width=32), min_size=1, max_size=8)
@@ -74,7 +75,7 @@ def watched(bundle: Bundle) -> Watched:
 
 @pytest.fixture
 def model(bundle: Bundle, watched: Watched) -> Model:
-    return Model(bundle, watched, make_shortlist(bundle))
+    return Model(bundle, watched, make_shortlist(bundle, watched.scorer))
 
 
 def subject_with(history: History) -> Subject:
@@ -97,7 +98,8 @@ def test_scores_of_a_shortlist_are_those_of_the_whole_ranking(
     many: Callable[[], tuple[Bundle, CatalogueView]], drawn: dict[int, float]
 ) -> None:
     bundle, view = many()
-    model = Model(bundle, make_scorer(bundle), make_shortlist(bundle))
+    scorer = make_scorer(bundle)
+    model = Model(bundle, scorer, make_shortlist(bundle, scorer))
     history = history_of(drawn, N_ITEMS)
     short, full = (list(ranking) for ranking in rankings(CONTENT, subject_with(history), model, view, POLICY))
     assert 0 < len(short) <= DEPTH
@@ -116,7 +118,7 @@ def test_a_slate_from_a_shortlist_that_misses_nothing_is_the_slate_from_everythi
     for seed in range(20):
         history = history_of({seed * 211: 1.0, seed * 211 + 3: 2.0, seed * 97: 1.5}, N_ITEMS)
         few, all_items = slate(model, view, history), slate(whole(model), view, history)
-        assert watched.asked[0] <= SHORTLIST_SIZE < N_ITEMS - 3 <= watched.asked.pop()
+        assert watched.asked[0] <= MOST_PROPOSED < N_ITEMS - 3 <= watched.asked.pop()
         assert [one.item_id for one in few.items] == [one.item_id for one in all_items.items]
         for one, other in zip(few.items, all_items.items, strict=True):
             assert one.score == pytest.approx(other.score, abs=1e-4)
@@ -128,7 +130,7 @@ def test_a_shortlist_that_fills_a_slate_is_all_that_is_scored(
 ) -> None:
     slate(model, view, history_of({1: 1.0, 900: 1.0}, N_ITEMS), limit=DEPTH // 2)
     assert len(watched.asked) == 1
-    assert watched.asked[0] <= SHORTLIST_SIZE
+    assert watched.asked[0] <= MOST_PROPOSED
 
 
 @pytest.mark.parametrize(
@@ -191,24 +193,25 @@ def test_a_shortlist_holds_the_items_that_are_proposed_most(
     many: Callable[[], tuple[Bundle, CatalogueView]], drawn: dict[int, float], kept: int
 ) -> None:
     bundle, _ = many()
-    shortlist = make_shortlist(bundle)
+    shortlist = make_shortlist(bundle, make_scorer(bundle))
     assert shortlist
     history, rows = history_of(drawn, N_ITEMS), np.arange(kept, dtype=np.int32)
     proposed = np.zeros(N_ITEMS)
     for row, strength in zip(history.item_rows, history.strengths, strict=True):
         items, scores = bundle.arrays["proposal_items"][row], bundle.arrays["proposal_scores"][row]
         np.add.at(proposed, items[items >= 0], scores[items >= 0] * strength)
-    few = shortlist.among(rows, history)
+    few = shortlist.among(OpenRows(rows, NO_ROWS, N_ITEMS), history, DEPTH)
     left = np.setdiff1d(np.flatnonzero(proposed[:kept]), few)
-    assert len(few) <= SHORTLIST_SIZE
+    assert len(few) <= MOST_PROPOSED
     assert (np.diff(few) > 0).all()
     assert not few.size or few[-1] < kept
     assert (proposed[few] > 0).all()
     assert not left.size or (
-        len(few) == SHORTLIST_SIZE and proposed[left].max() <= proposed[few].min() * (1 + 1e-5)
+        len(few) == MOST_PROPOSED and proposed[left].max() <= proposed[few].min() * (1 + 1e-5)
     )
 
 
 def test_a_bundle_without_proposals_makes_no_shortlist(bundle: Bundle) -> None:
     without = {name: array for name, array in bundle.arrays.items() if not name.startswith("proposal")}
-    assert make_shortlist(replace(bundle, arrays=without)) is None
+    bare = replace(bundle, arrays=without)
+    assert make_shortlist(bare, make_scorer(bare)) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +21,33 @@ RowArray = NDArray[np.int32]
 PlaceArray = NDArray[np.intp]  # Places in a history.
 
 
+@dataclass(frozen=True)
+class OpenRows:
+    """Rows of what may be shown: those of a kind, ascending, but for the used ones, of `n_items` in all."""
+
+    of_kind: RowArray
+    used: RowArray
+    n_items: int
+
+    @cached_property
+    def all(self) -> RowArray:
+        """Ascending: (n_open,)."""
+        if not self.used.size:
+            return self.of_kind
+        is_open = np.ones(self.n_items, dtype=np.bool_)
+        is_open[self.used] = False
+        return self.of_kind[is_open[self.of_kind]]
+
+    @cached_property
+    def is_of_kind(self) -> NDArray[np.bool_] | None:
+        """By row, whether used or not: (n_items,); None where every row is."""
+        if len(self.of_kind) == self.n_items:
+            return None
+        is_of_kind = np.zeros(self.n_items, dtype=np.bool_)
+        is_of_kind[self.of_kind] = True
+        return is_of_kind
+
+
 @dataclass(frozen=True, slots=True)
 class Spread:
     """Mean and deviation of a part's scores over all items, as a blend standardises them.
@@ -29,6 +57,11 @@ class Spread:
 
     mean: float
     deviation: float
+
+    @property
+    def variance(self) -> float:
+        """Of the scores alone."""
+        return max(self.deviation**2 - (LEAST_DEVIATION * self.mean) ** 2 - NO_DEVIATION**2, 0.0)
 
     @classmethod
     def of_moments(cls, mean: float, variance: float) -> Spread:

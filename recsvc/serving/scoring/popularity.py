@@ -17,6 +17,11 @@ class PopularityPart:
         self._scores: FloatArray = np.log1p(bundle.popularity)  # (n_items,)
         self._spread = Spread.of_scores(self._scores)
 
+    @property
+    def scores(self) -> FloatArray:
+        """(n_items,)."""
+        return self._scores
+
     def fold_in(self, history: History) -> FoldedPopularity:
         return FoldedPopularity(self._scores, self._spread, len(history))
 

@@ -1,42 +1,99 @@
-"""Neighbours propose, the model disposes. In: a history. Out: the few items worth scoring.
+"""The few items worth scoring. In: a history, what is open. Out: rows that hold the first places of all.
 
-What a history's items were taken with holds nearly all that the whole model would put first, and is found
-at a fraction of the cost of scoring everything.
+One rule says how a model finds them, and training keeps it: where norms spread, an exact scan by blocks;
+else, where there are many items, neighbours of the history propose and the model disposes; else all items
+may as well be scored.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 import numpy as np
 
 from recsvc.bundles.bundle import Bundle, History
-from recsvc.serving.scoring.parts import RowArray
+from recsvc.serving.scoring.factors import FoldedFactors
+from recsvc.serving.scoring.parts import FloatArray, OpenRows, RowArray
+from recsvc.serving.scoring.scan import BlockScan
+from recsvc.serving.scoring.scorers import Alone, Scorer
 from recsvc.serving.scoring.similarities import Proposals
 
-SHORTLIST_SIZE = 600
+SHORTLIST_SIZE = 300
+"""So many are scored."""
+MOST_PROPOSED = 1_000
+"""Of so many, by those parts of a blend that are soon scored; of Gowalla's exact first 20 the proposals hold
+.9995, and nothing that they hold is lost by the first look."""
 DEPTH = 50
 """How many places of a scored shortlist are as good as those of the whole ranking: further down, more and
-more of what belongs there was never proposed. On Gowalla (41,000 items) a shortlist holds of the exact top
-10, 20 and 50 all where co-occurrence is in the blend, .9996, .998 and .987 of spectral and ALS together."""
+more of what belongs there was never proposed."""
+SCANNED_DEPTHS = (100, 500)
+"""Most lists are filled from so many; what is filtered hard wants more."""
 
 
-class Shortlist:
-    """Makes shortlists from a bundle's proposals."""
+class Shortlist(Protocol):
+    """How a model finds what it would put first. `depths` are how far down, look by look."""
 
-    def __init__(self, proposals: Proposals) -> None:
-        self._proposals = proposals
+    @property
+    def depths(self) -> Sequence[int]: ...
 
-    def among(self, item_rows: RowArray, history: History) -> RowArray:
-        """Those of the items that the history proposes most, at most `SHORTLIST_SIZE`, in ascending order."""
-        strengths = self._proposals.summed(history)[item_rows]
-        proposed = np.flatnonzero(strengths)
+    def among(self, open_rows: OpenRows, history: History, depth: int) -> RowArray:
+        """Open rows, ascending, that hold the first `depth` places after a history that is not empty."""
+        ...
+
+
+class Proposed:
+    """What a history's items were taken with holds nearly all that the whole model would put first."""
+
+    depths = (DEPTH,)
+
+    def __init__(self, proposals: Proposals, scorer: Scorer) -> None:
+        self._proposals, self._scorer = proposals, scorer
+
+    def among(self, open_rows: OpenRows, history: History, depth: int) -> RowArray:
+        """At most `SHORTLIST_SIZE`, whatever the depth; `MOST_PROPOSED` where all parts cost alike."""
+        strengths = self._proposals.summed(history)
+        strengths[open_rows.used] = 0
+        if open_rows.is_of_kind is not None:
+            strengths *= open_rows.is_of_kind
+        proposed = _strongest(np.flatnonzero(strengths), strengths, MOST_PROPOSED)
         if len(proposed) > SHORTLIST_SIZE:
-            best = np.argpartition(strengths[proposed], -SHORTLIST_SIZE)[-SHORTLIST_SIZE:]
-            proposed = np.sort(proposed[best])
-        return item_rows[proposed]
+            rough = self._scorer.glance(history, proposed, strengths[proposed])
+            if rough is not None:
+                proposed = np.sort(proposed[_greatest(rough, SHORTLIST_SIZE)])
+        return proposed
 
 
-def make_shortlist(bundle: Bundle) -> Shortlist | None:
-    """None where the bundle proposes nothing, since its items are soon scored."""
-    if "proposal_items" not in bundle.arrays:
-        return None
-    return Shortlist(Proposals(bundle.arrays["proposal_items"], bundle.arrays["proposal_scores"]))
+class Scanned:
+    """The first places themselves, exactly."""
+
+    depths = SCANNED_DEPTHS
+
+    def __init__(self, scan: BlockScan, scorer: Alone) -> None:
+        self._scan, self._scorer = scan, scorer
+
+    def among(self, open_rows: OpenRows, history: History, depth: int) -> RowArray:
+        folded = self._scorer.folded(history)
+        assert isinstance(folded, FoldedFactors), "only factors are laid out to be scanned"
+        return self._scan.best(folded.customer, open_rows, depth)
+
+
+def make_shortlist(bundle: Bundle, scorer: Scorer) -> Shortlist | None:
+    """None where the bundle brings nothing to make one by, since its items are soon scored."""
+    arrays = bundle.arrays
+    if "scan_rows" in arrays and isinstance(scorer, Alone):
+        return Scanned(BlockScan(arrays["scan_factors"], arrays["scan_rows"]), scorer)
+    if "proposal_items" in arrays:
+        return Proposed(Proposals(arrays["proposal_items"], arrays["proposal_scores"]), scorer)
+    return None
+
+
+def _strongest(rows: np.ndarray, strengths: FloatArray, n: int) -> RowArray:
+    """The `n` rows of the greatest strengths, ascending."""
+    if len(rows) > n:
+        rows = np.sort(rows[_greatest(strengths[rows], n)])
+    return rows.astype(np.int32)
+
+
+def _greatest(scores: FloatArray, n: int) -> np.ndarray:
+    return np.argpartition(scores, -n)[-n:]

@@ -108,3 +108,7 @@ class Fitted(Protocol):
     def item_factors(self) -> FloatArray | None:
         """What a customer's vector is multiplied by, (n_items, n_factors); None where there is none."""
         return None
+
+    def customer_factors(self, histories: csr_matrix) -> FloatArray | None:
+        """The vectors of customers, (n_histories, n_factors); None where there are none."""
+        return None

@@ -67,8 +67,11 @@ class FittedFactors(Fitted):
         }
 
     def score(self, histories: csr_matrix) -> FloatArray:
+        return np.asarray(self.customer_factors(histories) @ self.factors.T, dtype=np.float32)
+
+    def customer_factors(self, histories: csr_matrix) -> FloatArray:
         customers = self._solver.recalculate_user(np.arange(histories.shape[0]), histories.tocsr())
-        return np.asarray(customers @ self.factors.T, dtype=np.float32)
+        return np.asarray(customers, dtype=np.float32)
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
         ridge = np.eye(self.factors.shape[1], dtype=np.float32) * np.float32(self.fold_in.regularization)

@@ -114,8 +114,11 @@ class FittedSpectral(Fitted):
         }
 
     def score(self, histories: csr_matrix) -> FloatArray:
+        return np.asarray(self.customer_factors(histories) @ self._block.T, dtype=np.float32)
+
+    def customer_factors(self, histories: csr_matrix) -> FloatArray:
         weighted = csr_matrix(histories.multiply(self._inward), dtype=np.float32)
-        return np.asarray((weighted @ self._block) @ self._block.T, dtype=np.float32)
+        return np.asarray(weighted @ self._block, dtype=np.float32)
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
         with threadpool_limits(1, user_api="blas"):
