@@ -45,6 +45,7 @@ from recsvc.stores.event_tail import SqlEventTail
 from recsvc.stores.event_writer import EventWriter
 from recsvc.stores.events import SqlEvents
 from recsvc.stores.exposures import SqlExposures
+from recsvc.stores.identities import SqlIdentities
 from recsvc.stores.key_ring import KeyRing
 from recsvc.stores.merchandising import SqlMerchandising
 from recsvc.stores.redis_client import COOL_DOWN_SECONDS, RestingRedis
@@ -101,6 +102,7 @@ def build_services(settings: Settings) -> Services:
         records,
         events,
         SqlExposures(database),
+        SqlIdentities(database),
         rows_in_model=bundles.rows_of,
         portrait=portraits.portrait,
         forget_live=feed.forget,

@@ -107,7 +107,7 @@ RECEIPT_EXAMPLE = {
     "receipt_id": "er_5f0c7a9e21d84b3f",
     "requested_at": "2026-11-22T10:20:00Z",
     "checked_at": "2026-11-22T10:20:01Z",
-    "removed": {"events": 412, "customer": 1, "exposures": 2, "slates": 2, "bundles": 1},
+    "removed": {"events": 412, "customer": 1, "exposures": 2, "identities": 1, "slates": 2, "bundles": 1},
 }
 
 EVENT_EXAMPLE = {

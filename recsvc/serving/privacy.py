@@ -17,6 +17,7 @@ import structlog
 
 from recsvc.domain.customers import Customer
 from recsvc.domain.exposures import Exposure
+from recsvc.domain.identities import IdentityLink
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.records import ErasureReceipt, PendingErasure, Versioned
 from recsvc.errors import RedisError, StoreError
@@ -123,6 +124,14 @@ class Exposures(Protocol):
         ...
 
 
+class Identities(Protocol):
+    """Which other ids are the customer's."""
+
+    def of_customer(self, customer_id: str) -> tuple[IdentityLink, ...]:
+        """The identities that belong to the customer. Raises StoreError."""
+        ...
+
+
 class PrivacyDesk:
     """Erases and exports.
 
@@ -139,6 +148,7 @@ class PrivacyDesk:
         records: Records,
         events: Events,
         exposures: Exposures,
+        identities: Identities,
         *,
         rows_in_model: Callable[[str], int],
         portrait: Callable[[str], object | None],
@@ -152,6 +162,7 @@ class PrivacyDesk:
         self._records = records
         self._events = events
         self._exposures = exposures
+        self._identities = identities
         self._rows_in_model = rows_in_model
         self._portrait = portrait
         self._forget_live = forget_live
@@ -160,10 +171,21 @@ class PrivacyDesk:
         self._is_first_look = True
 
     def erase(self, customer_id: str) -> ErasureReceipt:
-        """Forget the customer. Twice is the same answer. Raises StoreError: nothing was changed.
+        """Forget the customer, and before that every id that belongs to them. Twice is the same answer.
 
-        `checked_at` of the receipt is None while something remains to be done, which then is done soon.
+        The receipt counts what all of them held; each other id has a tombstone of its own. `checked_at` is
+        None while something remains to be done, which then is done soon. Raises StoreError: the customer is
+        still there, though not every id that belonged to them may be.
         """
+        owned = [self._begin(link.identity_id) for link in self._identities.of_customer(customer_id)]
+        pending = self._begin(customer_id)
+        for one in owned:
+            self._go_on(one, unhurried=False)
+            self._erasures.count(pending.digest, self._erasures.receipt(one.digest).removed)
+        self._go_on(pending, unhurried=False)
+        return self._erasures.receipt(pending.digest)
+
+    def _begin(self, customer_id: str) -> PendingErasure:
         now = self._clock()
         pending = self._erasures.begin(
             customer_id,
@@ -173,8 +195,7 @@ class PrivacyDesk:
             removed={"bundles": self._rows_in_model(customer_id)},
         )
         self._forget_live(customer_id)
-        self._go_on(pending, unhurried=False)
-        return self._erasures.receipt(pending.digest)
+        return pending
 
     def finish_pending(self) -> None:
         """Go on with what is unfinished and nobody works on. A worker does this again and again.
@@ -202,6 +223,7 @@ class PrivacyDesk:
             "record_written_at": kept.written_at if kept else None,
             "consents": record.consents if record else None,
             "portrait": self._portrait(customer_id),
+            "identities": self._identities.of_customer(customer_id),
             "exposures": self._exposures.of_customer(customer_id),
             "decisions": [],
         }

@@ -18,11 +18,12 @@ from recsvc.stores.api_keys import TokenSource
 from recsvc.stores.compaction import compact
 from recsvc.stores.database import Database
 from recsvc.stores.documents import decode_document, encode_document
+from recsvc.stores.identities import remove_links
 from recsvc.stores.tables import customers, erasures_pending, events, exposures, to_micros, tombstones
 from recsvc.stores.tombstones import SqlTombstones, digest_of, draw_salt
 
 _HELD = {"events": events, "customer": customers, "exposures": exposures}
-PLACES = ("events", "customer", "exposures", "decisions", "slates", "rejects", "bundles")
+PLACES = ("events", "customer", "exposures", "identities", "decisions", "slates", "rejects", "bundles")
 
 _RECEIPT = select(tombstones.c.receipt).where(tombstones.c.digest == bindparam("wanted"))
 _NEXT_SEQUENCE = select(func.coalesce(func.max(tombstones.c.sequence), 0) + 1)
@@ -45,7 +46,7 @@ class SqlErasures:
         claimed_until: datetime,
         removed: Mapping[str, int],
     ) -> PendingErasure:
-        """Set the tombstone and delete the customer's events, record and exposures, all or nothing, durably.
+        """Set the tombstone and delete what is held under this id, all or nothing, durably.
 
         Where nothing was held since an earlier erasure, its tombstone and receipt stand. `removed` is what
         the caller counted elsewhere. Raises StoreError: nothing was changed.
@@ -57,6 +58,7 @@ class SqlErasures:
                 name: connection.execute(delete(table).where(table.c.customer_id == customer_id)).rowcount
                 for name, table in _HELD.items()
             }
+            deleted["identities"] = remove_links(connection, customer_id)
             if any(deleted.values()) or _receipt(connection, digest) is None:
                 counts = dict.fromkeys(PLACES, 0) | dict(removed) | deleted
                 self._set_tombstone(connection, digest, ErasureReceipt(receipt_id, now, None, counts))
@@ -131,7 +133,8 @@ class SqlErasures:
         # to light after the deletion, and of two erasures of one customer the second finds the first.
         if self._database.dialect == "postgresql":
             connection.execute(text("LOCK TABLE tombstones IN SHARE ROW EXCLUSIVE MODE"))
-            connection.execute(text("LOCK TABLE events, customers, exposures IN SHARE ROW EXCLUSIVE MODE"))
+            held = "events, customers, exposures, identities"
+            connection.execute(text(f"LOCK TABLE {held} IN SHARE ROW EXCLUSIVE MODE"))
 
     def _set_tombstone(self, connection: Connection, digest: bytes, receipt: ErasureReceipt) -> None:
         # Nobody else can be numbering: erasures exclude one another until their transactions end.

@@ -11,6 +11,7 @@ from recsvc.domain.records import ErasureReceipt, PendingErasure
 from recsvc.stores.erasures import PLACES
 from recsvc.stores.memory import MemoryEvents
 from recsvc.stores.memory_exposures import MemoryExposures
+from recsvc.stores.memory_identities import MemoryIdentities
 from recsvc.stores.memory_records import MemoryCustomers
 from recsvc.stores.tombstones import digest_of
 
@@ -20,10 +21,17 @@ _SALT = b"memory"  # Nothing leaves this process, so the digests need no secret.
 class MemoryErasures:
     """Who is to be forgotten, and how far that is."""
 
-    def __init__(self, customers: MemoryCustomers, events: MemoryEvents, exposures: MemoryExposures) -> None:
+    def __init__(
+        self,
+        customers: MemoryCustomers,
+        events: MemoryEvents,
+        exposures: MemoryExposures,
+        identities: MemoryIdentities,
+    ) -> None:
         self._customers = customers
         self._events = events
         self._exposures = exposures
+        self._identities = identities
         self._receipts: dict[bytes, ErasureReceipt] = {}
         self._pending: dict[bytes, tuple[PendingErasure, datetime]] = {}
         self._lock = threading.Lock()
@@ -37,13 +45,14 @@ class MemoryErasures:
         claimed_until: datetime,
         removed: Mapping[str, int],
     ) -> PendingErasure:
-        """Set the tombstone and delete the customer's events, record and exposures."""
+        """Set the tombstone and delete what is held under this id."""
         digest = digest_of(_SALT, customer_id)
         with self._lock:
             held = any(self._events.of_customer(customer_id)) or any(self._exposures.of_customer(customer_id))
-            held = held or self._customers.get(customer_id) is not None
+            n_links = self._identities.remove(customer_id)
+            held = held or n_links > 0 or self._customers.get(customer_id) is not None
             if held or digest not in self._receipts:
-                deleted = {"customer": self._customers.erase(customer_id, now)}
+                deleted = {"identities": n_links, "customer": self._customers.erase(customer_id, now)}
                 deleted["events"] = self._events.delete_customer(customer_id)
                 deleted["exposures"] = self._exposures.delete_customer(customer_id)
                 counts = dict.fromkeys(PLACES, 0) | dict(removed) | deleted

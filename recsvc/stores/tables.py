@@ -221,6 +221,16 @@ identities = Table(
     Column("sequence", BigInteger, nullable=False),
     Index("identities_by_customer", "customer_id"),
     Index("identities_by_sequence", "sequence"),
+    Index("identities_by_unit", "unit"),
+)
+
+# `revision` counts the changes of identities, `removed_at` is that of the last removal.
+identities_revision = Table(
+    "identities_revision",
+    METADATA,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("removed_at", BigInteger, nullable=False),
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -28,6 +28,7 @@ from recsvc.stores.event_tail import SqlEventTail
 from recsvc.stores.events import SqlEvents
 from recsvc.stores.experiments import SqlExperiments
 from recsvc.stores.exposures import SqlExposures
+from recsvc.stores.identities import SqlIdentities
 from recsvc.stores.memory import (
     MemoryApiKeys,
     MemoryCatalogue,
@@ -38,10 +39,17 @@ from recsvc.stores.memory import (
 from recsvc.stores.memory_erasures import MemoryErasures
 from recsvc.stores.memory_experiments import MemoryExperiments
 from recsvc.stores.memory_exposures import MemoryExposures
+from recsvc.stores.memory_identities import MemoryIdentities
 from recsvc.stores.redis_client import RestingRedis
 from recsvc.stores.redis_server import EmbeddedRedis, find_server_binary
 from recsvc.stores.slate_cache import RedisSlateCache
-from recsvc.stores.tables import METADATA, catalogue_revision, customers_revision, experiments_revision
+from recsvc.stores.tables import (
+    METADATA,
+    catalogue_revision,
+    customers_revision,
+    experiments_revision,
+    identities_revision,
+)
 from recsvc.stores.tombstones import SqlTombstones
 
 POSTGRESQL_URL = os.environ.get("RECSVC_TEST_DATABASE_URL", "")
@@ -103,8 +111,12 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         yield opened
         with opened.writing() as connection:
             for table in METADATA.tables.values():
-                is_counter = table in (catalogue_revision, customers_revision, experiments_revision)
-                connection.execute(table.update().values(revision=0) if is_counter else table.delete())
+                if table in (catalogue_revision, customers_revision, experiments_revision):
+                    connection.execute(table.update().values(revision=0))
+                elif table is identities_revision:
+                    connection.execute(table.update().values(revision=0, removed_at=0))
+                else:
+                    connection.execute(table.delete())
 
 
 @pytest.fixture
@@ -130,6 +142,16 @@ def exposures(
 
 
 @pytest.fixture
+def identities(
+    database: Database | None, exposures: MemoryExposures | SqlExposures
+) -> MemoryIdentities | SqlIdentities:
+    if database:
+        return SqlIdentities(database)
+    assert isinstance(exposures, MemoryExposures)
+    return MemoryIdentities(exposures)
+
+
+@pytest.fixture
 def tail(database: Database | None, events: MemoryEvents | SqlEvents) -> EventTail:
     if database:
         return SqlEventTail(database)
@@ -151,12 +173,13 @@ def erasures(
     customers: MemoryCustomers | SqlCustomers,
     events: MemoryEvents | SqlEvents,
     exposures: MemoryExposures | SqlExposures,
+    identities: MemoryIdentities | SqlIdentities,
 ) -> MemoryErasures | SqlErasures:
     if database:
         return SqlErasures(database, tokens=secrets.token_hex)
     assert isinstance(customers, MemoryCustomers) and isinstance(events, MemoryEvents)
-    assert isinstance(exposures, MemoryExposures)
-    return MemoryErasures(customers, events, exposures)
+    assert isinstance(exposures, MemoryExposures) and isinstance(identities, MemoryIdentities)
+    return MemoryErasures(customers, events, exposures, identities)
 
 
 @pytest.fixture

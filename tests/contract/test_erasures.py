@@ -63,6 +63,7 @@ def test_an_erasure_removes_what_is_held_of_the_customer_and_of_nobody_else(
         "events": 3,
         "customer": 1,
         "exposures": 0,
+        "identities": 0,
         "decisions": 0,
         "slates": 0,
         "rejects": 0,

@@ -32,6 +32,7 @@ from recsvc.stores.database import open_database
 from recsvc.stores.erasures import SqlErasures
 from recsvc.stores.events import SqlEvents
 from recsvc.stores.exposures import SqlExposures
+from recsvc.stores.identities import SqlIdentities
 from recsvc.stores.redis_client import RestingRedis
 from recsvc.stores.redis_server import EmbeddedRedis, find_server_binary
 from recsvc.stores.rejects_folder import RejectsFolder
@@ -60,6 +61,7 @@ class Branch:
         )
         self.customers, self.events = SqlCustomers(database), SqlEvents(database)
         self.exposures = SqlExposures(database)
+        self.identities = SqlIdentities(database)
         self.cache = RedisSlateCache(self.redis, rng=random.SystemRandom())
         self.desk = PrivacyDesk(
             SqlErasures(database, tokens=secrets.token_hex),
@@ -68,6 +70,7 @@ class Branch:
             self.customers,
             self.events,
             self.exposures,
+            self.identities,
             rows_in_model=lambda customer_id: int(customer_id == ERASED),
             portrait=lambda customer_id: None,
             forget_live=self.forgotten_live.append,
@@ -150,6 +153,7 @@ def test_after_the_receipt_the_customer_is_nowhere_and_the_other_is_whole(branch
         "events": N_EVENTS,
         "customer": 1,
         "exposures": 1,
+        "identities": 0,
         "decisions": 0,
         "slates": 2,
         "rejects": 1,
@@ -173,6 +177,27 @@ def test_an_erased_customer_looks_like_one_who_never_was(branch: Branch) -> None
         del export["customer_id"]
     assert exports[0] == exports[1]
     assert branch.customers.get(ERASED) is branch.customers.get("nobody-at-all") is None
+
+
+def test_who_is_erased_is_erased_under_every_id_that_belongs_to_them(branch: Branch) -> None:
+    nameless = "nameless-before-login-5e1d"
+    branch.identities.link(ERASED, nameless, now=NOW)
+    branch.events.append([a_click(nameless, 1)], received_at=NOW)
+    branch.exposures.record([an_exposure(nameless)])
+    branch.cache.keep(
+        SlateKey(nameless, "home"), branch.cache.fetch(SlateKey(nameless, "home")).epoch, b"x", 9
+    )
+    export = json.loads(b"".join(branch.desk.export(ERASED)))
+    assert [link["identity_id"] for link in export["identities"]] == [nameless]
+    receipt = branch.desk.erase(ERASED)
+    counted = {"events": N_EVENTS + 1, "customer": 1, "exposures": 2, "identities": 1, "slates": 3}
+    assert (receipt.checked_at, receipt.removed | counted) == (NOW, receipt.removed)
+    assert branch.desk.erase(ERASED) == receipt
+    assert branch.customers.erased_at(nameless) == NOW
+    assert branch.forgotten_live == [nameless, ERASED, ERASED]
+    for name in (nameless, ERASED):
+        assert files_with(branch.data_dir, name) == []
+        assert not redis_holds(branch.redis, name)
 
 
 def test_erasing_twice_is_the_same_answer_and_leaves_nothing_either(branch: Branch) -> None:

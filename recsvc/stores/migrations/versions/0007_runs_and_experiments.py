@@ -73,3 +73,11 @@ def upgrade() -> None:
         sqlite_where=_ANSWERS,
         postgresql_where=_ANSWERS,
     )
+    op.create_index("identities_by_unit", "identities", ["unit"])
+    op.create_table(
+        "identities_revision",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("revision", sa.BigInteger, nullable=False),
+        sa.Column("removed_at", sa.BigInteger, nullable=False),
+    )
+    op.execute("INSERT INTO identities_revision (id, revision, removed_at) VALUES (1, 0, 0)")
