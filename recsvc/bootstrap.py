@@ -12,11 +12,14 @@ from datetime import UTC, datetime
 from threadpoolctl import threadpool_limits
 
 from recsvc.bundles.registry import Registry
+from recsvc.experimentation.desks import ExperimentDesk, IdentityDesk
 from recsvc.experimentation.satisfaction import SatisfactionDesk
+from recsvc.experimentation.units import Units
 from recsvc.policy import load_policy
 from recsvc.services import Services
 from recsvc.serving.browsing import Browser as CatalogueBrowser
 from recsvc.serving.caching import CachedEngine
+from recsvc.serving.checked_versions import CheckedVersions
 from recsvc.serving.customers import SubjectReader
 from recsvc.serving.desks import CatalogueDesk as ItemDesk
 from recsvc.serving.desks import CustomerDesk as RecordDesk
@@ -44,6 +47,7 @@ from recsvc.stores.erasures import SqlErasures
 from recsvc.stores.event_tail import SqlEventTail
 from recsvc.stores.event_writer import EventWriter
 from recsvc.stores.events import SqlEvents
+from recsvc.stores.experiments import SqlExperiments
 from recsvc.stores.exposures import SqlExposures
 from recsvc.stores.identities import SqlIdentities
 from recsvc.stores.key_ring import KeyRing
@@ -95,6 +99,8 @@ def build_services(settings: Settings) -> Services:
     subjects = SubjectReader(records, events, policy)
     engine = SlateEngine(live, subjects, policy, clock=now, new_id=new_id, live=live_reader)
     portraits = PortraitDrawer(records, events, live, policy, clock=now)
+    identities = SqlIdentities(database)
+    units = Units(identities)
     privacy = PrivacyDesk(
         SqlErasures(database, tokens=secrets.token_hex),
         ForgettingTraces(slates, stamps),
@@ -102,7 +108,7 @@ def build_services(settings: Settings) -> Services:
         records,
         events,
         SqlExposures(database),
-        SqlIdentities(database),
+        identities,
         rows_in_model=bundles.rows_of,
         portrait=portraits.portrait,
         forget_live=feed.forget,
@@ -124,7 +130,7 @@ def build_services(settings: Settings) -> Services:
     eraser = Refresher((privacy.finish_pending,), settings.refresh_seconds)
     refresher.start()
     # Every worker follows the store by itself, so that all know of an event within a second.
-    follower = Refresher((feed.refresh,), FOLLOW_SECONDS)
+    follower = Refresher((feed.refresh, units.refresh), FOLLOW_SECONDS)
     health = WorkerHealth(bundles, live, slates, feed, live_reader)
     telemetry = Telemetry(settings.metrics_dir, health.state, pid=os.getpid())
     counter = Refresher((telemetry.write,), COUNT_SECONDS)
@@ -146,6 +152,14 @@ def build_services(settings: Settings) -> Services:
         satisfaction=SatisfactionDesk(SqlSatisfaction(database), policy, clock=now),
         privacy=privacy,
         telemetry=telemetry,
+        experiments=ExperimentDesk(
+            SqlExperiments(database),
+            units,
+            policy.experiments,
+            fault_of=CheckedVersions(Registry(settings.models_dir)).fault_of,
+            clock=now,
+        ),
+        identities=IdentityDesk(identities, units, clock=now),
         clock=now,
         new_id=new_id,
         closers=(

@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from recsvc.errors import PolicyError
-from recsvc.policy_experiments import ExperimentsPolicy
+from recsvc.policy_experiments import ExperimentsPolicy, MetricKind, MetricPolicy
 from recsvc.policy_lists import ListsPolicy, PagePolicy, check_pages
 from recsvc.policy_training import PersonaPolicy, TrainingPolicy
 
@@ -246,6 +246,19 @@ class Policy:
     ) -> str:
         """The name of the first segment whose rule fits."""
         return next(rule.name for rule in self.segments if rule.fits(attributes, fields))
+
+    def metric(self, name: str) -> MetricPolicy | None:
+        """The metric of that name; of an interaction type's name, the share of customers with at least one.
+
+        None where the policy knows neither. Less of a type is better where it says something against an item
+        or against us.
+        """
+        known = self.experiments.all_metrics().get(name)
+        kind = self.interaction_types.get(name)
+        if known is not None or kind is None:
+            return known
+        is_against = kind.strength < 0 or name in ("complaint", "unsubscribe")
+        return MetricPolicy(MetricKind.SHARE, of=(name,), better="lower" if is_against else "higher")
 
     def segments_reading_profiles(self) -> bool:
         """Whether a segment asks for more than attributes."""

@@ -17,6 +17,7 @@ from recsvc.domain.items import Channel, Item, ItemKind
 from recsvc.domain.profiles import Portrait
 from recsvc.domain.records import ErasureReceipt, Taken, Versioned, Written
 from recsvc.domain.slates import SlateRequest
+from recsvc.experimentation.desks import ExperimentDesk, IdentityDesk
 from recsvc.experimentation.satisfaction import SatisfactionDesk
 from recsvc.policy import Policy
 from recsvc.serving.answers import HealthReport, ItemList, ServedSlate
@@ -144,6 +145,8 @@ class Services:
     satisfaction: SatisfactionDesk
     privacy: Privacy
     telemetry: Telemetry
+    experiments: ExperimentDesk
+    identities: IdentityDesk
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
     closers: tuple[Callable[[], None], ...] = ()

@@ -17,7 +17,9 @@ from recsvc.api.documentation import documentation, publish
 from recsvc.api.documents import ANY_PROBLEM, describe
 from recsvc.api.endpoints import attach_services
 from recsvc.api.events import events
+from recsvc.api.experiments import experiments
 from recsvc.api.health import health
+from recsvc.api.identities import identities
 from recsvc.api.limits import MAX_BODY_BYTES
 from recsvc.api.merchandising import merchandising
 from recsvc.api.problems import answer_error
@@ -31,8 +33,10 @@ AUDIENCES = (
     browsing,
     events,
     customers,
+    identities,
     catalogue,
     merchandising,
+    experiments,
     satisfaction,
     health,
     documentation,

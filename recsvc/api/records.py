@@ -163,12 +163,12 @@ def _errors(messages: Any, shape: Schema | Field | None, place: str) -> Iterator
         if name == "_schema":
             yield from _errors(inner, None, place)
         elif isinstance(shape, Schema) and name not in shape.fields:
-            yield FieldError(f"{place}/{_token(name)}", _unknown(str(name), shape))
+            yield FieldError(f"{place}/{pointer_token(name)}", _unknown(str(name), shape))
         elif type(shape) is fields.Dict:  # Its messages tell apart whether the key is wrong or the value.
             for found in inner.values():
-                yield from _errors(found, None, f"{place}/{_token(name)}")
+                yield from _errors(found, None, f"{place}/{pointer_token(name)}")
         else:
-            yield from _errors(inner, _shape_within(shape, name), f"{place}/{_token(name)}")
+            yield from _errors(inner, _shape_within(shape, name), f"{place}/{pointer_token(name)}")
 
 
 def _shape_within(shape: Schema | Field | None, name: str) -> Schema | Field | None:
@@ -186,5 +186,6 @@ def _unknown(name: str, schema: Schema) -> str:
     return f"is not a field; did you mean {near[0]}?" if near else f"is not a field; it takes {known}"
 
 
-def _token(name: Any) -> str:
+def pointer_token(name: Any) -> str:
+    """A name as it stands in a pointer."""
     return str(name)[:MAX_TOKEN_CHARS].replace("~", "~0").replace("/", "~1")

@@ -13,6 +13,9 @@ from recsvc.bundles.opening import open_bundle
 from recsvc.errors import BundleCorruptError, GoldenQueryError
 from recsvc.serving.scoring import Scorer, Shortlist, make_scorer, make_shortlist
 
+Fingerprint = tuple[tuple[str, int, int, int], ...]
+"""What changes when anybody touches the files of a bundle."""
+
 _TOLERANCE = 1e-3  # Relative; float32 sums in another order differ by less than a tenth of it.
 
 
@@ -49,6 +52,16 @@ def load_model(path: Path) -> Model:
     except (KeyError, IndexError, ValueError, TypeError, np.linalg.LinAlgError) as error:
         raise BundleCorruptError(bundle.version, "its arrays", f"do not fit together ({error})") from error
     return model
+
+
+def fingerprint_of(folder: Path) -> Fingerprint:
+    """Names, sizes and times of a bundle's files; nothing where there are none."""
+    try:
+        facts = [(entry.name, entry.stat()) for entry in folder.iterdir()]
+    except OSError:
+        return ()
+    # The time of the last change of the file's record, too: nobody can set that one back.
+    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in facts))
 
 
 def _answers(model: Model, query: GoldenQuery) -> bool:

@@ -29,14 +29,20 @@ from recsvc.errors import (
     PreconditionRequiredError,
     StoreError,
 )
+from recsvc.experimentation.desks import ExperimentDesk, IdentityDesk
 from recsvc.experimentation.satisfaction import SatisfactionDesk
+from recsvc.experimentation.units import Units
 from recsvc.policy import load_policy
+from recsvc.policy_experiments import ExperimentsPolicy
 from recsvc.services import Services
 from recsvc.serving.answers import CacheStatus, HealthReport, ItemList, LiveReport, ServedSlate
 from recsvc.serving.caching import render_slate
 from recsvc.serving.desks import MerchandisingDesk
 from recsvc.settings import Settings
 from recsvc.stores.memory import MemoryCatalogue, MemoryCustomers, MemoryEvents
+from recsvc.stores.memory_experiments import MemoryExperiments
+from recsvc.stores.memory_exposures import MemoryExposures
+from recsvc.stores.memory_identities import MemoryIdentities
 from recsvc.stores.memory_merchandising import MemoryMerchandising
 from recsvc.stores.memory_satisfaction import MemorySatisfaction
 from recsvc.telemetry import Telemetry, WorkerState
@@ -284,8 +290,18 @@ def surveyed() -> MemorySatisfaction:
     return MemorySatisfaction(events, MemoryCustomers(), experiments=experiments, exposures=met)
 
 
-def fake_services(**settings: Any) -> Services:
+def fault_of(version: str) -> str | None:
+    """Knows m1, m2 and the version of the examples, and that bad is refused."""
+    if version == "bad":
+        return "bundle bad is refused: its manifest is damaged; train again or roll back"
+    known = ("m1", "m2", "20261122T101500Z-als-3f9a1c")
+    return None if version in known else f"there is no model version {version}; see recsvc models list"
+
+
+def fake_services(*, experiments_policy: ExperimentsPolicy | None = None, **settings: Any) -> Services:
     """Services made of fakes; `settings` are those that differ from the defaults."""
+    identities = MemoryIdentities(MemoryExposures())
+    units = Units(identities)
     ids = (f"{number:032x}" for number in itertools.count(1))
     defaults = {f.name: f.metadata["default"] for f in Settings.__dataclass_fields__.values()}
     return Services(
@@ -304,6 +320,14 @@ def fake_services(**settings: Any) -> Services:
         portraits=FakePortraits(),
         satisfaction=SatisfactionDesk(surveyed(), load_policy(), clock=lambda: NOW),
         privacy=FakePrivacy(),
+        experiments=ExperimentDesk(
+            MemoryExperiments(),
+            units,
+            experiments_policy or ExperimentsPolicy(),
+            fault_of=fault_of,
+            clock=lambda: NOW,
+        ),
+        identities=IdentityDesk(identities, units, clock=lambda: NOW),
         clock=lambda: NOW,
         telemetry=Telemetry(None, lambda: STATE, pid=0),
         new_id=lambda: next(ids),

@@ -31,6 +31,12 @@ CALLS = {
     ("PUT", "/v1/merchandising-rules/r1"): Scope.CATALOGUE_WRITE,
     ("DELETE", "/v1/merchandising-rules/r1"): Scope.CATALOGUE_WRITE,
     ("GET", "/v1/cx"): Scope.AUDIT_READ,
+    ("GET", "/v1/experiments"): Scope.EXPERIMENTS_WRITE,
+    ("GET", "/v1/experiments/k1"): Scope.EXPERIMENTS_WRITE,
+    ("PUT", "/v1/experiments/k1"): Scope.EXPERIMENTS_WRITE,
+    ("GET", "/v1/experiments/k1/assignment"): Scope.EXPERIMENTS_WRITE,
+    ("GET", "/v1/customers/c1/identities"): Scope.CUSTOMERS_READ,
+    ("PUT", "/v1/customers/c1/identities/n1"): Scope.EVENTS_WRITE,
     ("GET", "/v1/customers/c1"): Scope.CUSTOMERS_READ,
     ("PUT", "/v1/customers/c1"): Scope.CUSTOMERS_WRITE,
     ("DELETE", "/v1/customers/c1"): Scope.PRIVACY_ERASE,
@@ -47,7 +53,8 @@ def keys(services: Services) -> FakeKeys:
 
 
 def rule_of(path: str) -> str:
-    for example, name in (("a7", "item_id"), ("c1", "customer_id"), ("r1", "rule_id")):
+    names = {"a7": "item_id", "c1": "customer_id", "r1": "rule_id", "k1": "key", "n1": "identity_id"}
+    for example, name in names.items():
         path = re.sub(rf"/{example}(?=/|$)", f"/<{name}>", path)
     return path
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from recsvc.domain.experiments import Experiment, ExperimentVariant
 from recsvc.services import Services
 from tests.api.conftest import LogLines
 from tests.api.fakes import READER, FakeIntake, send
@@ -25,6 +26,7 @@ SCOPES = {
     "key:serving": READER,
     "key:ingest": "rs_ingest",
     "key:privacy": "rs_privacy",
+    "key:marketer": "rs_marketer",
     "key:revoked": "rs_revoked",
     "none": None,
 }
@@ -35,11 +37,13 @@ NAMES = {
     "{ERASED}": "c3",
     "{NOCONSENT}": "c4",
     "{KEY}": READER,
+    "{CORRUPT}": "bad",
     "{uuid}": "0b5f6c1e-7d53-4a52-9a55-1c2f4be0a1d7",
 }
 # What only a whole server, or a broken one, can meet: floods have tests of their own.
 NOT_HERE = {"events-slow-body", "events-flood", "events-disk-full", "profile-enumeration"}
-ENDPOINTS = {"recs", "any", "events", "delete", "profile"}
+ENDPOINTS = {"recs", "any", "events", "delete", "profile", "experiment"}
+EXPERIMENT = Experiment("exp1", (ExperimentVariant("a", "m1", 50), ExperimentVariant("b", "m2", 50)))
 
 
 def cases() -> list[dict[str, Any]]:
@@ -116,6 +120,8 @@ def test_the_corpus_holds_cases_for_these_endpoints() -> None:
 def test_a_bad_input_is_answered_as_the_corpus_says(
     app: Flask, services: Services, log: LogLines, case: dict[str, Any]
 ) -> None:
+    if case["expect"]["status"] == 428:
+        services.experiments.put(EXPERIMENT, expected=None)
     reply = send(
         app,
         expand(case["path"]),

@@ -14,6 +14,14 @@ import schemathesis
 from flask import Flask
 
 from recsvc.api.event_schemas import EventBatchSchema, SegmentBatchSchema, TakenSchema
+from recsvc.api.experiment_schemas import (
+    AnsweredExperimentSchema,
+    AssignmentSchema,
+    ExperimentSchema,
+    ExperimentsSchema,
+    IdentitiesSchema,
+    IdentitySchema,
+)
 from recsvc.api.portrait_schemas import PortraitSchema
 from recsvc.api.problems import problem_types
 from recsvc.api.record_schemas import (
@@ -42,6 +50,12 @@ SCHEMAS = {
     "Stored": StoredSchema,
     "MerchandisingRule": MerchandisingRuleSchema,
     "MerchandisingRules": MerchandisingRulesSchema,
+    "Experiment": ExperimentSchema,
+    "AnsweredExperiment": AnsweredExperimentSchema,
+    "Experiments": ExperimentsSchema,
+    "Assignment": AssignmentSchema,
+    "Identity": IdentitySchema,
+    "Identities": IdentitiesSchema,
     "Customer": CustomerSchema,
     "Receipt": ReceiptSchema,
     "Portrait": PortraitSchema,
@@ -78,7 +92,8 @@ def operations(document: dict[str, Any]) -> list[Operation]:
 def example_of(operation: str) -> tuple[str, str]:
     """The method and an example of the path of an operation, as the matrix of scopes names them."""
     method, _, path = operation.partition(" ")
-    return method, path.replace("{customer_id}", "c1").replace("{item_id}", "a7").replace("{rule_id}", "r1")
+    names = {"customer_id": "c1", "item_id": "a7", "rule_id": "r1", "key": "k1", "identity_id": "n1"}
+    return method, re.sub(r"\{(\w+)\}", lambda match: names[match[1]], path)
 
 
 def examples(node: Any) -> list[tuple[str, Any]]:

@@ -19,6 +19,8 @@ from recsvc.api import cloud_events, segment_track
 from recsvc.api.app import create_app
 from recsvc.api.documents import CUSTOMER_EXAMPLE, EVENT_EXAMPLE, ITEM_EXAMPLE, RULE_EXAMPLE
 from recsvc.api.event_rules import READINGS
+from recsvc.api.experiment_examples import EXPERIMENT_ANSWERED
+from recsvc.api.experiment_schemas import ExperimentSchema
 from recsvc.api.record_schemas import CustomerSchema, ItemSchema, MerchandisingRuleSchema
 from recsvc.api.schemas import ProblemSchema, SlateSchema
 from tests.api.fakes import CONTENT, OFFERS, READER, Reply, fake_services, send
@@ -36,6 +38,8 @@ PATHS = (
     *("/v1/events", "/v1/events/segment", "/v1/items", "/v1/items/a7", "/v1/customers/c1"),
     *("/v1/customers/c1/profile", "/v1/customers/c1/export"),
     *("/v1/merchandising-rules", "/v1/merchandising-rules/r1"),
+    *("/v1/experiments", "/v1/experiments/k1", "/v1/experiments/k1/assignment"),
+    *("/v1/customers/c1/identities", "/v1/customers/c1/identities/n1"),
     *(CONTENT, OFFERS, "/v1/trending", "/v1/items/a7/similar", "/healthz", "/docs", "/openapi.json"),
 )
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE")
@@ -76,6 +80,7 @@ CHANGES = (
     *(("POST", path) for path in ("/v1/events", "/v1/events/segment", "/v1/items")),
     *((method, path) for method in ("PUT", "DELETE") for path in ("/v1/items/a7", "/v1/customers/c1")),
     *((method, "/v1/merchandising-rules/r1") for method in ("PUT", "DELETE")),
+    ("PUT", "/v1/experiments/k1"),
 )
 plain_values = st.one_of(
     *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20)),
@@ -89,6 +94,8 @@ FIELDS = (
     *ItemSchema().fields,
     *CustomerSchema().fields,
     *MerchandisingRuleSchema().fields,
+    *ExperimentSchema().fields,
+    *("model_version", "weight", "policy", "calibration", "metric", "margin", "direction"),
     *("specversion", "id", "time", "subject", "data", "source", "messageId", "userId", "event", "timestamp"),
     *("risk_class", "disclosures", "personalisation", "marketing", "expires_at", "value", "key", "_schema"),
 )
@@ -183,6 +190,7 @@ NUMBERED: list[tuple[str, str, str, Any]] = [
         *("PUT", "/v1/merchandising-rules/autumn-saving", "application/json"),
         {**RULE_EXAMPLE, "position": 1, "is_on": True, "matches": 41},
     ),
+    ("PUT", "/v1/experiments/calibration-1", "application/json", EXPERIMENT_ANSWERED),
 ]
 
 

@@ -1,0 +1,172 @@
+"""What an experiment may say beyond its shape. In: a parsed body. Out: an experiment, or every fault in it.
+
+Faults of shape and of value are told together. So each rule here reads values of any shape, and passes over
+what the schema finds at fault.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from recsvc.api.event_rules import read_moment
+from recsvc.api.experiment_schemas import ExperimentSchema
+from recsvc.api.records import load_body, pointer_token
+from recsvc.domain.experiments import (
+    N_LAYER_BUCKETS,
+    Analysis,
+    Direction,
+    Experiment,
+    ExperimentStatus,
+    ExperimentVariant,
+    GuardrailMetric,
+)
+from recsvc.errors import FieldError, InvalidRequestError
+from recsvc.policy import Policy
+from recsvc.policy_lists import ListsPolicy
+
+FaultOf = Callable[[str], str | None]
+"""Why a model version may not be named; None where it may."""
+
+_ANSWERED_ONLY = frozenset(
+    {"salt", "layer_salt", "phase", "begun_at", "stopped_at", "paused_because", "updated_at", "is_on"}
+)
+_LEVERS = ListsPolicy.__struct_fields__
+_WHOLE_LAYER = [0, N_LAYER_BUCKETS]
+
+
+def experiment_of(body: Any, key: str, policy: Policy, fault_of: FaultOf) -> Experiment:
+    """The experiment of a body.
+
+    Raises:
+        InvalidRequestError: naming each place that breaks a rule.
+    """
+    loaded: dict[str, Any] = {}
+    errors: list[FieldError] = []
+    try:
+        loaded = load_body(ExperimentSchema(), body)
+    except InvalidRequestError as error:
+        errors += error.errors
+    if isinstance(body, dict):
+        found = {error.pointer for error in errors}
+        errors += [error for error in _faults(body, key, policy, fault_of) if error.pointer not in found]
+    if errors:
+        raise InvalidRequestError(errors)
+    return _made(loaded, key, policy)
+
+
+def _made(loaded: Mapping[str, Any], key: str, policy: Policy) -> Experiment:
+    said = {name: value for name, value in loaded.items() if name not in _ANSWERED_ONLY}
+    said["variants"] = tuple(ExperimentVariant(**variant) for variant in said["variants"])
+    said["guardrails"] = tuple(_guardrail(one, policy) for one in said.get("guardrails", ()))
+    said["secondary"] = tuple(said.get("secondary", ()))
+    said["layer_range"] = tuple(said.get("layer_range", _WHOLE_LAYER))
+    try:
+        return Experiment(**{**said, "key": key})
+    except ValueError as error:
+        raise InvalidRequestError([FieldError("", str(error))]) from error
+
+
+def _guardrail(given: Mapping[str, Any], policy: Policy) -> GuardrailMetric:
+    metric = policy.metric(given["metric"])
+    assert metric is not None  # Else it was refused before.
+    return GuardrailMetric(**{"direction": Direction(metric.better), **given})
+
+
+def _faults(body: Mapping[str, Any], key: str, policy: Policy, fault_of: FaultOf) -> Iterator[FieldError]:
+    if body.get("key", key) != key:
+        yield FieldError("/key", "must be the key in the path")
+    yield from _faults_of_variants(body.get("variants"), fault_of)
+    yield from _faults_of_layer(body)
+    yield from _faults_of_time(body)
+    yield from _faults_of_metrics(body, policy)
+    for name in ("alpha", "power"):
+        if body.get(name) in (0, 1):
+            yield FieldError(f"/{name}", "must be above 0 and below 1")
+
+
+def _faults_of_variants(variants: Any, fault_of: FaultOf) -> Iterator[FieldError]:
+    given = [one for one in variants if isinstance(one, dict)] if isinstance(variants, list) else []
+    weights: list[Any] = [one.get("weight") for one in given]
+    in_percent = all(type(weight) is int and 0 <= weight <= 100 for weight in weights)
+    if given and in_percent and sum(weights) != 100:
+        yield FieldError("/variants", f"the weights must sum to 100, these sum to {sum(weights)}")
+    first: dict[str, int] = {}
+    faults: dict[str, str | None] = {}
+    for place, variant in enumerate(variants if given else ()):
+        if not isinstance(variant, dict):
+            continue
+        key, version = variant.get("key"), variant.get("model_version")
+        if isinstance(key, str) and first.setdefault(key, place) != place:
+            yield FieldError(f"/variants/{place}/key", f"stands at /variants/{first[key]} already")
+        if isinstance(version, str):
+            if version not in faults and len(faults) < 100:
+                faults[version] = fault_of(version)
+            if fault := faults.get(version):
+                yield FieldError(f"/variants/{place}/model_version", fault)
+        if isinstance(variant.get("policy"), dict):
+            yield from _faults_of_levers(variant["policy"], f"/variants/{place}/policy")
+
+
+def _faults_of_levers(levers: Mapping[str, Any], place: str) -> Iterator[FieldError]:
+    for name, value in levers.items():
+        pointer = f"{place}/{pointer_token(name)}"
+        if name not in _LEVERS:
+            yield FieldError(pointer, f"is not a lever{_hint(name, _LEVERS)}")
+        elif type(value) in (int, float):
+            try:
+                ListsPolicy(**{name: value})
+            except ValueError as error:
+                yield FieldError(pointer, str(error))
+
+
+def _faults_of_layer(body: Mapping[str, Any]) -> Iterator[FieldError]:
+    given = body.get("layer_range", _WHOLE_LAYER)
+    if not (isinstance(given, list) and len(given) == 2 and all(type(bound) is int for bound in given)):
+        return
+    if given[0] >= given[1]:
+        yield FieldError("/layer_range", "the first must be below the second")
+    elif body.get("layer") is None and given != _WHOLE_LAYER:
+        yield FieldError("/layer_range", "needs a layer: name one, or leave the range out")
+
+
+def _faults_of_time(body: Mapping[str, Any]) -> Iterator[FieldError]:
+    start, end = _moment(body.get("start")), _moment(body.get("end"))
+    if start and end and start >= end:
+        yield FieldError("/end", "must be after start")
+    is_judged_once = body.get("analysis") == Analysis.FIXED and body.get("status") == ExperimentStatus.RUNNING
+    if is_judged_once and body.get("end") is None:
+        yield FieldError(
+            "/end", "must be given where the analysis is fixed: the test is judged then, and once"
+        )
+
+
+def _faults_of_metrics(body: Mapping[str, Any], policy: Policy) -> Iterator[FieldError]:
+    named: list[tuple[str, Any]] = [("/primary_metric", body.get("primary_metric"))]
+    for name in ("secondary", "guardrails"):
+        if isinstance(body.get(name), list):
+            named += [(f"/{name}/{place}", one) for place, one in enumerate(body[name])]
+    for pointer, one in named:
+        if isinstance(one, dict):
+            if one.get("margin") == 0:
+                yield FieldError(f"{pointer}/margin", "must be above 0")
+            pointer, one = f"{pointer}/metric", one.get("metric")
+        if isinstance(one, str) and policy.metric(one) is None:
+            known = [*policy.experiments.all_metrics(), *policy.interaction_types]
+            yield FieldError(
+                pointer, f"is no metric of the policy and no interaction type{_hint(one, known)}"
+            )
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        return read_moment(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _hint(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name[:64], known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; it takes {', '.join(dict.fromkeys(known))}"
