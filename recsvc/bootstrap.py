@@ -34,6 +34,7 @@ from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.live_feed import FOLLOW_SECONDS, REBUILD_SECONDS, LiveFeed
 from recsvc.serving.live_follower import LiveSources
 from recsvc.serving.local_copies import LocalCopies
+from recsvc.serving.models_desk import ModelsDesk
 from recsvc.serving.portraits import Portraits as PortraitDrawer
 from recsvc.serving.privacy import PrivacyDesk
 from recsvc.serving.refreshing import Refresher
@@ -89,7 +90,8 @@ def build_services(settings: Settings) -> Services:
     cache.owe_to_all()
     records, events, writer = SqlCustomers(database), SqlEvents(database), EventWriter(SqlEvents(database))
     items, rules = SqlCatalogue(database), SqlMerchandising(database)
-    bundles = LiveBundles(Registry(settings.models_dir))
+    registry = Registry(settings.models_dir)
+    bundles = LiveBundles(registry)
     live = LiveCatalogue(items, bundles, rules.rules)
     sources = LiveSources(SqlEventTail(database), SqlTombstones(database), records, policy)
     # Drawn for each worker, so that not all build their states anew at once.
@@ -151,6 +153,7 @@ def build_services(settings: Settings) -> Services:
         portraits=portraits,
         satisfaction=SatisfactionDesk(SqlSatisfaction(database), policy, clock=now),
         privacy=privacy,
+        models=ModelsDesk(registry, SqlTombstones(database).erased_among),
         telemetry=telemetry,
         experiments=ExperimentDesk(
             SqlExperiments(database),

@@ -27,7 +27,9 @@
         ├── ForbiddenError
         ├── NotFoundError
         └── ConflictError         what is stored already says otherwise
-            └── EventConflictError
+            ├── EventConflictError
+            ├── BundleRefusedError       the bundle fails its checks; the sentence says which
+            └── NothingToRollBackError
 
 Errors carry facts and know no HTTP: the API maps them to statuses in one table.
 """
@@ -248,3 +250,16 @@ class EventConflictError(ConflictError):
             f"event ids already stored with another body: {shown}"
             f"{' and others' if len(self.event_ids) > 5 else ''}; give every event an id of its own"
         )
+
+
+class BundleRefusedError(ConflictError):
+    """A bundle that a caller names fails its checks, so it cannot go live. Nothing was changed."""
+
+
+class NothingToRollBackError(ConflictError):
+    """No former champion is fit to serve. `passed_over` says why of each that still stands."""
+
+    def __init__(self, passed_over: Sequence[str]) -> None:
+        self.passed_over = tuple(passed_over)
+        found = f" ({self.passed_over[0]})" if self.passed_over else ""
+        super().__init__(f"there is no former champion to roll back to{found}; promote a version instead")

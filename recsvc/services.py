@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from recsvc.bundles.registry import Aliases
 from recsvc.domain.access import ApiKey
 from recsvc.domain.customers import Customer
 from recsvc.domain.interactions import Interaction
@@ -22,6 +23,7 @@ from recsvc.experimentation.satisfaction import SatisfactionDesk
 from recsvc.policy import Policy
 from recsvc.serving.answers import HealthReport, ItemList, ServedSlate
 from recsvc.serving.desks import MerchandisingDesk
+from recsvc.serving.models_desk import ModelFacts, ModelShelf
 from recsvc.settings import Settings
 from recsvc.telemetry import Telemetry
 
@@ -127,6 +129,26 @@ class Privacy(Protocol):
         ...
 
 
+class ModelsDesk(Protocol):
+    """Shows the shelf of models and moves the champion."""
+
+    def shelf(self) -> ModelShelf:
+        """Every version and the aliases. Raises RegistryError."""
+        ...
+
+    def facts(self, version: str) -> ModelFacts:
+        """What there is to know of a version. Raises NotFoundError, BundleRefusedError, RegistryError."""
+        ...
+
+    def promote(self, version: str) -> Aliases:
+        """Point `champion` at a version, after the full check. Raises as `facts` does, and StoreError."""
+        ...
+
+    def roll_back(self) -> Aliases:
+        """Point `champion` back. Raises NothingToRollBackError, RegistryError, StoreError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything that answers requests in one process. `new_id` makes request ids."""
@@ -144,6 +166,7 @@ class Services:
     portraits: Portraits
     satisfaction: SatisfactionDesk
     privacy: Privacy
+    models: ModelsDesk
     telemetry: Telemetry
     experiments: ExperimentDesk
     identities: IdentityDesk

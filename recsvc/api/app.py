@@ -22,6 +22,7 @@ from recsvc.api.health import health
 from recsvc.api.identities import identities
 from recsvc.api.limits import MAX_BODY_BYTES
 from recsvc.api.merchandising import merchandising
+from recsvc.api.models import models
 from recsvc.api.problems import answer_error
 from recsvc.api.recommendations import recommendations
 from recsvc.api.satisfaction import satisfaction
@@ -37,6 +38,7 @@ AUDIENCES = (
     catalogue,
     merchandising,
     experiments,
+    models,
     satisfaction,
     health,
     documentation,

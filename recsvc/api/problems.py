@@ -68,6 +68,9 @@ REQUEST_TIMEOUT = ProblemType(
     "request-timeout", 408, "The request came too slowly", "the request did not arrive in time"
 )
 CONFLICT = ProblemType("conflict", 409, "The request conflicts with what is stored", "fetch it and try again")
+BUNDLE_REFUSED = ProblemType(
+    "bundle-refused", 409, "The model cannot go live", "train again, or choose another version"
+)
 LENGTH_REQUIRED = ProblemType(
     "length-required", 411, "The length of the body is not known", "send Content-Length"
 )
@@ -113,6 +116,7 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
     errors.ForbiddenError: FORBIDDEN,
     errors.NotFoundError: NOT_FOUND,
     errors.ConflictError: CONFLICT,
+    errors.BundleRefusedError: BUNDLE_REFUSED,
     errors.PreconditionFailedError: PRECONDITION_FAILED,
     errors.PreconditionRequiredError: PRECONDITION_REQUIRED,
     errors.StoreError: UNAVAILABLE,

@@ -13,6 +13,9 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIApplication
 
+from recsvc.bundles.gate_report import Decision, GateReason, GateReport, SegmentOutcome
+from recsvc.bundles.manifest import DataWindow, Manifest, Measured, PartFacts, RowCounts
+from recsvc.bundles.registry import Aliases
 from recsvc.domain.access import ROLE_SCOPES, ApiKey, Role, Scope
 from recsvc.domain.customers import Customer
 from recsvc.domain.experiments import Experiment, ExperimentVariant
@@ -38,6 +41,7 @@ from recsvc.services import Services
 from recsvc.serving.answers import CacheStatus, HealthReport, ItemList, LiveReport, ServedSlate
 from recsvc.serving.caching import render_slate
 from recsvc.serving.desks import MerchandisingDesk
+from recsvc.serving.models_desk import ModelFacts, ModelShelf, ShelvedModel
 from recsvc.settings import Settings
 from recsvc.stores.memory import MemoryCatalogue, MemoryCustomers, MemoryEvents
 from recsvc.stores.memory_experiments import MemoryExperiments
@@ -298,6 +302,70 @@ def fault_of(version: str) -> str | None:
     return None if version in known else f"there is no model version {version}; see recsvc models list"
 
 
+def a_manifest(version: str) -> Manifest:
+    measured = Measured(0.12, 0.11, 0.13)
+    return Manifest(
+        version=version,
+        parts=(PartFacts("als", 1.0, {"n_factors": 16, "confidence": 40.0}),),
+        strength_scale=1.0,
+        created_at=NOW,
+        seed=1,
+        data_window=DataWindow(NOW - timedelta(days=90), NOW),
+        rows=RowCounts(50, 40, 900, 700),
+        policy_version="0d7be3a4c512",
+        categories=("saving",),
+        segments=("everyone",),
+        channels=("web",),
+        libraries={"recsvc": "0.1.0"},
+        metrics={"als": {"ndcg@20": measured}},
+        holdout="first-time interactions from 2026-11-16 on",
+        arrays={},
+        golden_queries=(),
+        name="sunday",
+    )
+
+
+@dataclass
+class FakeModels:
+    """Knows the versions m1, the champion, and m2; fails when told to."""
+
+    aliases: Aliases = field(default_factory=lambda: Aliases("m1", "m2", ("m0",)))
+    failure: Exception | None = None
+
+    def shelf(self) -> ModelShelf:
+        self._fail()
+        facts = a_manifest("m1")
+        measured = facts.metrics["als"]
+        sound = ShelvedModel("m1", "champion", "als", "sunday", NOW, measured, Decision.PROMOTE, None)
+        broken = ShelvedModel("m2", "challenger", None, None, None, {}, None, "cannot be parsed")
+        return ModelShelf("m1", "m2", (broken, sound))
+
+    def facts(self, version: str) -> ModelFacts:
+        self._find(version)
+        segment = SegmentOutcome("everyone", 12, None, None)
+        reasons = (GateReason("no_worse", "ndcg@20 0.1 against 0.1"),)
+        gate = GateReport(version, "m0", Decision.PROMOTE, reasons, segments=(segment,))
+        return ModelFacts("champion", a_manifest(version), gate)
+
+    def promote(self, version: str) -> Aliases:
+        self._find(version)
+        self.aliases = Aliases(version, None, ("m1",))
+        return self.aliases
+
+    def roll_back(self) -> Aliases:
+        self._fail()
+        return Aliases("m0", "m2", ())
+
+    def _find(self, version: str) -> None:
+        self._fail()
+        if version not in ("m1", "m2"):
+            raise NotFoundError("there is no such model version")
+
+    def _fail(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
 def fake_services(*, experiments_policy: ExperimentsPolicy | None = None, **settings: Any) -> Services:
     """Services made of fakes; `settings` are those that differ from the defaults."""
     identities = MemoryIdentities(MemoryExposures())
@@ -328,6 +396,7 @@ def fake_services(*, experiments_policy: ExperimentsPolicy | None = None, **sett
             clock=lambda: NOW,
         ),
         identities=IdentityDesk(identities, units, clock=lambda: NOW),
+        models=FakeModels(),
         clock=lambda: NOW,
         telemetry=Telemetry(None, lambda: STATE, pid=0),
         new_id=lambda: next(ids),

@@ -37,6 +37,10 @@ CALLS = {
     ("GET", "/v1/experiments/k1/assignment"): Scope.EXPERIMENTS_WRITE,
     ("GET", "/v1/customers/c1/identities"): Scope.CUSTOMERS_READ,
     ("PUT", "/v1/customers/c1/identities/n1"): Scope.EVENTS_WRITE,
+    ("GET", "/v1/models"): Scope.MODELS_PROMOTE,
+    ("GET", "/v1/models/m1"): Scope.MODELS_PROMOTE,
+    ("POST", "/v1/models/m1/promote"): Scope.MODELS_PROMOTE,
+    ("POST", "/v1/models/rollback"): Scope.MODELS_PROMOTE,
     ("GET", "/v1/customers/c1"): Scope.CUSTOMERS_READ,
     ("PUT", "/v1/customers/c1"): Scope.CUSTOMERS_WRITE,
     ("DELETE", "/v1/customers/c1"): Scope.PRIVACY_ERASE,
@@ -54,7 +58,7 @@ def keys(services: Services) -> FakeKeys:
 
 def rule_of(path: str) -> str:
     names = {"a7": "item_id", "c1": "customer_id", "r1": "rule_id", "k1": "key", "n1": "identity_id"}
-    for example, name in names.items():
+    for example, name in {**names, "m1": "version"}.items():
         path = re.sub(rf"/{example}(?=/|$)", f"/<{name}>", path)
     return path
 

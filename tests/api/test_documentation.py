@@ -22,6 +22,7 @@ from recsvc.api.experiment_schemas import (
     IdentitiesSchema,
     IdentitySchema,
 )
+from recsvc.api.model_schemas import AliasesSchema, ModelSchema, ModelShelfSchema
 from recsvc.api.portrait_schemas import PortraitSchema
 from recsvc.api.problems import problem_types
 from recsvc.api.record_schemas import (
@@ -57,12 +58,24 @@ SCHEMAS = {
     "Identity": IdentitySchema,
     "Identities": IdentitiesSchema,
     "Customer": CustomerSchema,
+    "ModelShelf": ModelShelfSchema,
+    "Model": ModelSchema,
+    "Aliases": AliasesSchema,
     "Receipt": ReceiptSchema,
     "Portrait": PortraitSchema,
     "ItemList": ItemListSchema,
     "Readiness": ReadinessSchema,
     "Satisfaction": SatisfactionSchema,
     "Problem": ProblemSchema,
+}
+
+EXAMPLES_OF_IDS = {
+    "customer_id": "c1",
+    "item_id": "a7",
+    "rule_id": "r1",
+    "key": "k1",
+    "identity_id": "n1",
+    "version": "m1",
 }
 
 
@@ -92,8 +105,7 @@ def operations(document: dict[str, Any]) -> list[Operation]:
 def example_of(operation: str) -> tuple[str, str]:
     """The method and an example of the path of an operation, as the matrix of scopes names them."""
     method, _, path = operation.partition(" ")
-    names = {"customer_id": "c1", "item_id": "a7", "rule_id": "r1", "key": "k1", "identity_id": "n1"}
-    return method, re.sub(r"\{(\w+)\}", lambda match: names[match[1]], path)
+    return method, re.sub(r"\{(\w+)\}", lambda match: EXAMPLES_OF_IDS[match[1]], path)
 
 
 def examples(node: Any) -> list[tuple[str, Any]]:

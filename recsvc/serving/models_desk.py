@@ -1,0 +1,188 @@
+"""Where models are looked at, promoted and rolled back. In: a version. Out: its facts, or the aliases.
+
+A bundle is checked whole before it goes live, and asked again for customers who were erased since its
+training: what fails is refused with the reason, and whatever served goes on. Every worker follows the aliases
+by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from recsvc.bundles.erased import ErasedAmong, check_none_erased
+from recsvc.bundles.gate_report import Decision, GateReport
+from recsvc.bundles.manifest import Manifest, Measured
+from recsvc.bundles.opening import read_manifest
+from recsvc.bundles.registry import Aliases, Registry
+from recsvc.errors import (
+    BundleError,
+    BundleNotFoundError,
+    BundleRefusedError,
+    NotFoundError,
+    NothingToRollBackError,
+    RegistryError,
+)
+from recsvc.serving.verification import Model, load_model
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ShelvedModel:
+    """One version in a list.
+
+    `metrics` are those of the model that was chosen; `problem` says why the version cannot be read.
+    """
+
+    version: str
+    alias: str | None
+    family: str | None
+    name: str | None
+    created_at: datetime | None
+    metrics: Mapping[str, Measured]
+    decision: Decision | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShelf:
+    """Every version, newest first, and where the aliases point."""
+
+    champion: str | None
+    challenger: str | None
+    models: tuple[ShelvedModel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What there is to know of a version; `gate` is None of one that was never judged."""
+
+    alias: str | None
+    manifest: Manifest
+    gate: GateReport | None
+
+
+class ModelsDesk:
+    """Shows the shelf and moves the champion."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        erased_among: ErasedAmong,
+        *,
+        load: Callable[[str], Model] | None = None,
+    ) -> None:
+        """`load` opens the bundle of a version after the full check."""
+        self._registry = registry
+        self._erased_among = erased_among
+        self._load = load or (lambda version: load_model(registry.path_of(version)))
+
+    def shelf(self) -> ModelShelf:
+        """Every version and the aliases. Raises RegistryError."""
+        aliases = self._registry.aliases()
+        shelved = []
+        for one in self._registry.shelved():
+            facts, gate = one.manifest, _report_or_none(self._registry, one.version)
+            shelved.append(
+                ShelvedModel(
+                    version=one.version,
+                    alias=alias_of(one.version, aliases),
+                    family=facts.family if facts else None,
+                    name=facts.name if facts else None,
+                    created_at=facts.created_at if facts else None,
+                    metrics=facts.metrics.get(facts.family, {}) if facts else {},
+                    decision=gate.decision if gate else None,
+                    problem=one.problem,
+                )
+            )
+        return ModelShelf(aliases.champion, aliases.challenger, tuple(shelved))
+
+    def facts(self, version: str) -> ModelFacts:
+        """What there is to know of a version, or of an alias.
+
+        Raises:
+            NotFoundError: there is no such one.
+            BundleRefusedError: its manifest cannot be read.
+            RegistryError: the folder cannot be read.
+        """
+        aliases = self._registry.aliases()
+        version = self._named(version, aliases)
+        try:
+            manifest = read_manifest(self._registry.path_of(version))
+        except BundleError as error:
+            raise _refusal(error) from error
+        return ModelFacts(alias_of(version, aliases), manifest, _report_or_none(self._registry, version))
+
+    def promote(self, version: str) -> Aliases:
+        """Point `champion` at a version, or at the challenger.
+
+        Raises:
+            NotFoundError: there is no such one.
+            BundleRefusedError: it fails the full check, or knows somebody who was erased.
+            RegistryError, StoreError: nothing was changed.
+        """
+        version = self._named(version, self._registry.aliases())
+        try:
+            self._check(version)
+            aliases = self._registry.promote(version)
+        except BundleError as error:
+            raise _refusal(error) from error
+        log.info("model_promoted", version=version)
+        return aliases
+
+    def roll_back(self) -> Aliases:
+        """Point `champion` at the last one before it that is fit to serve.
+
+        Raises:
+            NothingToRollBackError: there is none.
+            RegistryError, StoreError: nothing was changed.
+        """
+        passed_over: list[str] = []
+
+        def is_fit(version: str) -> bool:
+            try:
+                self._check(version)
+            except BundleError as error:
+                passed_over.append(str(error))
+                log.warning("roll_back_passed_over", version=version, reason=str(error))
+                return False
+            return True
+
+        try:
+            aliases = self._registry.roll_back(is_fit)
+        except BundleNotFoundError as error:
+            raise NothingToRollBackError(passed_over) from error
+        log.info("model_rolled_back", version=aliases.champion)
+        return aliases
+
+    def _check(self, version: str) -> None:
+        check_none_erased(self._load(version).bundle, self._erased_among)
+
+    def _named(self, version: str, aliases: Aliases) -> str:
+        named = {"champion": aliases.champion, "challenger": aliases.challenger}
+        return named.get(version) or version
+
+
+def alias_of(version: str, aliases: Aliases) -> str | None:
+    """The alias that points at the version."""
+    return {aliases.challenger: "challenger", aliases.champion: "champion"}.get(version)
+
+
+def _report_or_none(registry: Registry, version: str) -> GateReport | None:
+    """A report that cannot be read must not hide the version that it is on."""
+    try:
+        return registry.report_of(version)
+    except BundleError as error:
+        log.warning("gate_report_unreadable", version=version, reason=str(error))
+        return None
+
+
+def _refusal(error: BundleError) -> Exception:
+    """What a caller is told of it."""
+    if isinstance(error, BundleNotFoundError):
+        return NotFoundError("there is no such model version; GET /v1/models lists them")
+    return error if isinstance(error, RegistryError) else BundleRefusedError(str(error))

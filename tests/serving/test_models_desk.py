@@ -1,0 +1,146 @@
+"""A model goes live only when it is sound and knows nobody who was erased; back is exactly back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from recsvc.bundles.gate_report import Decision, GateReason, GateReport
+from recsvc.bundles.manifest import PartFacts
+from recsvc.bundles.opening import open_bundle, read_manifest
+from recsvc.bundles.registry import Registry
+from recsvc.domain.slates import SlateRequest
+from recsvc.errors import BundleRefusedError, NotFoundError, NothingToRollBackError
+from recsvc.sample_bank import SampleBank
+from recsvc.serving.caching import render_slate
+from recsvc.serving.live_bundles import LiveBundles
+from recsvc.serving.models_desk import ModelsDesk
+
+from ..small_bank import CONTENT, END, OFFER, Arrays, World, flip, publish_changed
+
+
+@dataclass
+class Tombstones:
+    erased: dict[str, datetime] = field(default_factory=dict)
+
+    def __call__(self, customer_ids: Iterable[str]) -> Mapping[str, datetime]:
+        return {one: self.erased[one] for one in customer_ids if one in self.erased}
+
+
+@pytest.fixture
+def tombstones() -> Tombstones:
+    return Tombstones()
+
+
+@pytest.fixture
+def desk(shelf: tuple[Path, Path], tombstones: Tombstones) -> ModelsDesk:
+    return ModelsDesk(Registry(shelf[0].parent), tombstones)
+
+
+def popular_only(bundle: Path) -> Path:
+    """The same bank under a model that shows everybody the same."""
+
+    def drop(arrays: Arrays) -> None:
+        prefixes = (*(f"{one.family}_" for one in read_manifest(bundle).parts), "live_", "feature_")
+        for name in [name for name in arrays if name.startswith(prefixes) or "_by_feature" in name]:
+            del arrays[name]
+
+    facts = {"parts": (PartFacts("popularity", 1.0, {}),), "live": None, "golden_queries": ()}
+    return publish_changed(bundle, drop, facts)
+
+
+def test_the_shelf_tells_of_every_version_and_of_what_the_gate_decided(
+    desk: ModelsDesk, shelf: tuple[Path, Path]
+) -> None:
+    registry, (older, newer) = Registry(shelf[0].parent), (shelf[0].name, shelf[1].name)
+    registry.promote(older)
+    registry.challenge(newer)
+    reason = GateReason("coverage", "too little of it")
+    registry.keep_report(GateReport(newer, older, Decision.HOLD, (reason,)))
+    found = desk.shelf()
+    assert [(one.version, one.alias, one.decision) for one in found.models] == [
+        (newer, "challenger", Decision.HOLD),
+        (older, "champion", None),
+    ]
+    assert "ndcg@20" in found.models[0].metrics
+    facts = desk.facts("challenger")
+    assert facts.manifest.version == newer and facts.gate is not None and facts.gate.reasons == (reason,)
+    (shelf[1] / "gate.json").write_text("{")
+    assert desk.facts(newer).gate is None
+    (shelf[1] / "manifest.json").write_text("{")
+    assert desk.shelf().models[0].problem is not None
+    with pytest.raises(BundleRefusedError, match=r"manifest\.json"):
+        desk.facts(newer)
+
+
+def test_a_version_that_is_not_there_is_not_found(desk: ModelsDesk) -> None:
+    for ask in (desk.facts, desk.promote):
+        for version in ("20300101T000000Z-als-000000", "challenger", "..", "a:b"):
+            with pytest.raises(NotFoundError):
+                ask(version)
+
+
+def test_a_corrupt_bundle_is_never_promoted(desk: ModelsDesk, shelf: tuple[Path, Path]) -> None:
+    desk.promote(shelf[0].name)
+    flip(shelf[1] / "popularity.npy", 200)
+    with pytest.raises(BundleRefusedError, match=r"popularity\.npy has another checksum"):
+        desk.promote(shelf[1].name)
+    assert desk.shelf().champion == shelf[0].name
+
+
+def test_a_bundle_that_knows_an_erased_customer_goes_live_on_no_way(
+    desk: ModelsDesk, shelf: tuple[Path, Path], tombstones: Tombstones
+) -> None:
+    older, newer = shelf[0].name, shelf[1].name
+    desk.promote(older)
+    desk.promote(newer)
+    tombstones.erased[open_bundle(shelf[0]).customers.id_of(0)] = END + timedelta(days=2)
+    with pytest.raises(NothingToRollBackError, match="1 of its customers were erased"):
+        desk.roll_back()
+    with pytest.raises(BundleRefusedError, match="1 of its customers were erased"):
+        desk.promote(older)
+    assert desk.shelf().champion == newer
+
+
+def test_a_roll_back_brings_back_the_very_bytes(
+    desk: ModelsDesk, shelf: tuple[Path, Path], bank_in_small: SampleBank
+) -> None:
+    other = popular_only(shelf[0])
+    world = World(shelf[0].parent, items=bank_in_small.items, customers=bank_in_small.customers)
+    asked = [
+        SlateRequest(kind, customer.customer_id)
+        for customer in bank_in_small.customers[:20]
+        for kind in (CONTENT, OFFER)
+    ]
+
+    def answers() -> list[bytes]:
+        world.refresh()
+        slates = (world.engine.recommend(request) for request in asked)
+        return [render_slate(replace(slate, slate_id="")) for slate in slates]
+
+    desk.promote(shelf[0].name)
+    before = answers()
+    desk.promote(other.name)
+    assert sum(one != another for one, another in zip(before, answers(), strict=True)) > 10
+    assert desk.roll_back().champion == shelf[0].name
+    assert answers() == before
+
+
+def test_workers_agree_after_one_look_each(desk: ModelsDesk, shelf: tuple[Path, Path]) -> None:
+    workers = [LiveBundles(Registry(shelf[0].parent)) for _ in range(2)]
+
+    def served() -> list[str | None]:
+        for worker in workers:
+            worker.refresh()
+        return [worker.model.version if worker.model else None for worker in workers]
+
+    desk.promote(shelf[0].name)
+    assert served() == [shelf[0].name] * 2
+    desk.promote(shelf[1].name)
+    assert served() == [shelf[1].name] * 2
+    desk.roll_back()
+    assert served() == [shelf[0].name] * 2
