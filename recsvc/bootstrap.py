@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import secrets
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from threadpoolctl import threadpool_limits
@@ -164,7 +166,7 @@ def build_services(settings: Settings) -> Services:
         ),
         identities=IdentityDesk(identities, units, clock=now),
         clock=now,
-        new_id=new_id,
+        new_id=request_ids(),
         closers=(
             refresher.stop,
             eraser.stop,
@@ -188,3 +190,9 @@ def now() -> datetime:
 def new_id() -> str:
     """An id that nobody had before: 32 hexadecimal digits."""
     return uuid.uuid4().hex
+
+
+def request_ids() -> Callable[[], str]:
+    """Makes ids that nobody had before: half of each was drawn for this process, half is counted."""
+    drawn, counted = uuid.uuid4().hex[:16], itertools.count(1)
+    return lambda: f"{drawn}{next(counted):016x}"

@@ -9,35 +9,20 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from dataclasses import dataclass
-from time import perf_counter
 from typing import TextIO
 
 import structlog
 
+from recsvc.access_lines import AccessLines
+from recsvc.access_lines import RequestRecord as RequestRecord
+
 # Where the WSGI environment of a request carries its record, from the outermost layer inwards.
 RECORD_KEY = "recsvc.request_record"
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _MAX_FRAMES = 8
 _MAX_CAUSES = 5
 
-
-@dataclass(slots=True)
-class RequestRecord:
-    """What is told of one request. The layers that it passes fill it in on the way."""
-
-    request_id: str
-    method: str
-    started: float  # perf_counter seconds
-    route: str = "none"
-    source: str | None = None
-    cache: str | None = None
-
-    @property
-    def elapsed_ms(self) -> float:
-        """Milliseconds since the request came in."""
-        return (perf_counter() - self.started) * 1000
+_access = AccessLines()
 
 
 def configure_logging(level: str, stream: TextIO | None = None) -> None:
@@ -69,20 +54,18 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
         )
     )
     logging.basicConfig(level=threshold, handlers=[handler], force=True)
+    _access.write_to(stream or sys.stderr if threshold <= logging.INFO else None)
+
+
+def collect_access_lines() -> None:
+    """Write the lines of requests some at a time from now on: a moment late, and all before the end."""
+    _access.collect()
 
 
 def log_access(record: RequestRecord, status: int) -> None:
     """One line per answered request."""
-    _logger().info(
-        "request",
-        request_id=record.request_id,
-        method=record.method if record.method in _METHODS else "other",
-        route=record.route,
-        status=status,
-        duration_ms=round(record.elapsed_ms, 3),
-        source=record.source,
-        cache=record.cache,
-    )
+    if _access.is_on:
+        _access.tell(record, status)
 
 
 def log_failure(record: RequestRecord, error: BaseException, *, expected: bool) -> None:

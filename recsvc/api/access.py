@@ -7,8 +7,8 @@ queries are written to logs.
 from __future__ import annotations
 
 import re
-
-from werkzeug.datastructures import Headers
+from typing import NamedTuple
+from wsgiref.types import WSGIEnvironment
 
 from recsvc.domain.access import ApiKey, Scope
 from recsvc.errors import ForbiddenError, UnauthenticatedError
@@ -33,7 +33,19 @@ SECURITY_SCHEMES = {
 }
 
 
-def authorise(services: Services, headers: Headers, scope: Scope) -> ApiKey | None:
+class Presented(NamedTuple):
+    """What a caller shows: the values of the two headers, None where one was not sent."""
+
+    authorization: str | None
+    header_key: str | None
+
+
+def presented_in(environ: WSGIEnvironment) -> Presented:
+    """What the caller of a request shows."""
+    return Presented(environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY"))
+
+
+def authorise(services: Services, presented: Presented, scope: Scope) -> ApiKey | None:
     """Let a caller pass who holds the scope. The key; None where none is asked for.
 
     Raises:
@@ -43,7 +55,7 @@ def authorise(services: Services, headers: Headers, scope: Scope) -> ApiKey | No
     """
     if services.settings.auth == "off":
         return None
-    key = _authenticate(services, headers)
+    key = _authenticate(services, presented)
     if scope not in key.scopes:
         raise ForbiddenError(scope.value)
     return key
@@ -54,8 +66,8 @@ def security_of(scope: Scope | None) -> list[dict[str, list[str]]]:
     return [{name: [scope.value]} for name in SECURITY_SCHEMES] if scope else []
 
 
-def _authenticate(services: Services, headers: Headers) -> ApiKey:
-    text = _presented_key(headers)
+def _authenticate(services: Services, presented: Presented) -> ApiKey:
+    text = _presented_key(presented)
     # An odd text cannot be a key, so the store is not asked; unknown and revoked keys look the same.
     key = services.keys.authenticate(text) if _KEY_TEXT.fullmatch(text) else None
     if key is None:
@@ -63,8 +75,8 @@ def _authenticate(services: Services, headers: Headers) -> ApiKey:
     return key
 
 
-def _presented_key(headers: Headers) -> str:
-    authorization, header_key = headers.get("Authorization"), headers.get("X-API-Key")
+def _presented_key(presented: Presented) -> str:
+    authorization, header_key = presented
     if authorization is None and header_key is None:
         raise UnauthenticatedError(f"no API key was given; {_HOW}")
     if authorization is None:

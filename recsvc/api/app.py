@@ -18,6 +18,7 @@ from recsvc.api.documents import ANY_PROBLEM, describe
 from recsvc.api.endpoints import attach_services
 from recsvc.api.events import events
 from recsvc.api.experiments import experiments
+from recsvc.api.fast_path import FastPath
 from recsvc.api.health import health
 from recsvc.api.identities import identities
 from recsvc.api.limits import MAX_BODY_BYTES
@@ -67,7 +68,6 @@ def create_app(services: Services) -> Flask:
     publish(app, api.spec.to_dict())
     for error in (HTTPException, Exception):
         app.register_error_handler(error, answer_error)
-    app.wsgi_app = Boundary(  # type: ignore[method-assign]
-        app.wsgi_app, services.new_id, services.telemetry.note
-    )
+    boundary = Boundary(app.wsgi_app, services.new_id, services.telemetry.note)
+    app.wsgi_app = FastPath(boundary, services)  # type: ignore[method-assign]
     return app

@@ -18,7 +18,7 @@ from recsvc.api.limits import check_limits
 from recsvc.api.problems import problem_response
 from recsvc.observability import RECORD_KEY, RequestRecord, log_access
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 Note = Callable[[RequestRecord, int], None]
@@ -57,7 +57,7 @@ class Boundary:
 
     def _request_id(self, environ: WSGIEnvironment) -> str:
         given = str(environ.get("HTTP_X_REQUEST_ID", ""))
-        return given if _REQUEST_ID.fullmatch(given) else self._new_id()
+        return given if REQUEST_ID.fullmatch(given) else self._new_id()
 
 
 class _Answer:
@@ -70,15 +70,20 @@ class _Answer:
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         self.status = int(status[:3])
-        timing = f"app;dur={self._record.elapsed_ms:.1f}"
-        if self._record.cache is not None:
-            timing = f"cache;desc={self._record.cache}, {timing}"
-        ours = [
-            ("X-Request-ID", self._record.request_id),
-            ("X-Content-Type-Options", "nosniff"),
-            ("Server-Timing", timing),
-        ]
-        return self._start_response(status, headers + ours, exc_info)
+        return self._start_response(status, headers + headers_of_every_answer(self._record), exc_info)
+
+
+def headers_of_every_answer(record: RequestRecord) -> list[tuple[str, str]]:
+    """What any answer carries, whatever it is."""
+    elapsed_ms = record.elapsed_ms
+    timing = f"app;dur={elapsed_ms:.1f}" if elapsed_ms >= 0.05 else "app;dur=0.0"
+    if record.cache is not None:
+        timing = f"cache;desc={record.cache}, {timing}"
+    return [
+        ("X-Request-ID", record.request_id),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Server-Timing", timing),
+    ]
 
 
 def _refuse_doubled_slash(environ: WSGIEnvironment) -> None:

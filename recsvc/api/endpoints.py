@@ -17,7 +17,7 @@ import flask_smorest
 from flask import Flask, Response, current_app, request
 from marshmallow import Schema
 
-from recsvc.api.access import authorise, security_of
+from recsvc.api.access import authorise, presented_in, security_of
 from recsvc.api.bodies import JSON, read_json
 from recsvc.api.problems import (
     CONTENT_TOO_LARGE,
@@ -206,7 +206,7 @@ def _guarded(view: View, rule: str, needs: Needs) -> View:
 
 
 def _admit(scope: Scope, rate: Rate | None) -> None:
-    key = authorise(services(), request.headers, scope)
+    key = authorise(services(), presented_in(request.environ), scope)
     if rate is not None:
         keeper: RateKeeper = current_app.extensions[_RATES]
         keeper.count(rate, key.key_id if key else "anybody")

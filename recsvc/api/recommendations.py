@@ -1,4 +1,7 @@
-"""For front ends: a customer's two lists. In: a customer and a query. Out: the slate's ready bytes."""
+"""For front ends: a customer's two lists. In: a customer and a query. Out: the slate's ready bytes.
+
+The fast path answers the plain ones of these calls before Flask sees them, with what stands here.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,17 @@ from recsvc.serving.answers import ServedSlate
 
 recommendations = Endpoints("recommendations", "A customer's two lists: content and offers.")
 
+SCOPE = Scope.RECS_READ
+ROUTES = {
+    ItemKind.CONTENT: "/v1/customers/<customer_id>/recommendations/content",
+    ItemKind.OFFER: "/v1/customers/<customer_id>/recommendations/offers",
+}
 _NOT_CHANGED = {304: "The list whose ETag was sent as If-None-Match is still the answer."}
 
 
 @recommendations.get(
-    "/v1/customers/<customer_id>/recommendations/content",
-    requires=Scope.RECS_READ,
+    ROUTES[ItemKind.CONTENT],
+    requires=SCOPE,
     query=SlateQuery,
     answers=SlateSchema,
     headers=SLATE_HEADERS,
@@ -38,8 +46,8 @@ def content(customer_id: str, query: dict[str, Any]) -> Response:
 
 
 @recommendations.get(
-    "/v1/customers/<customer_id>/recommendations/offers",
-    requires=Scope.RECS_READ,
+    ROUTES[ItemKind.OFFER],
+    requires=SCOPE,
     query=SlateQuery,
     answers=SlateSchema,
     headers=SLATE_HEADERS,
@@ -56,23 +64,28 @@ def offers(customer_id: str, query: dict[str, Any]) -> Response:
     return _slate_response(services().engine.recommend(wanted))
 
 
+def slate_headers(served: ServedSlate) -> list[tuple[str, str]]:
+    """What every answer with a slate says of it, the one without a body included."""
+    return [
+        ("ETag", served.etag),
+        # Never a max-age: a browser that kept the list for it would not see what an event, a withdrawn
+        # consent or a paused item changed. To ask again costs it a 304.
+        ("Cache-Control", "private, no-cache"),
+        ("X-Recs-Source", served.source.value),
+        ("X-Model-Version", served.model_version or "none"),
+    ]
+
+
+def is_known(etag: str, if_none_match: str) -> bool:
+    """Whether the caller has the slate already."""
+    # werkzeug's own parser takes seconds for a header of 30,000 spaces.
+    return any(tag.strip().removeprefix("W/") in (etag, "*") for tag in if_none_match.split(","))
+
+
 def _slate_response(served: ServedSlate) -> Response:
     record = request_record()
     record.source, record.cache = served.source.value, served.cache.value
-    headers = {
-        "ETag": served.etag,
-        # Never a max-age: a browser that kept the list for it would not see what an event, a withdrawn
-        # consent or a paused item changed. To ask again costs it a 304.
-        "Cache-Control": "private, no-cache",
-        "X-Recs-Source": served.source.value,
-        "X-Model-Version": served.model_version or "none",
-    }
-    if _is_known(served.etag):
+    headers = slate_headers(served)
+    if is_known(served.etag, request.headers.get("If-None-Match", "")):
         return Response(status=304, headers=headers)
     return Response(served.body, mimetype="application/json", headers=headers)
-
-
-def _is_known(etag: str) -> bool:
-    # werkzeug's own parser takes seconds for a header of 30,000 spaces.
-    known = request.headers.get("If-None-Match", "").split(",")
-    return any(tag.strip().removeprefix("W/") in (etag, "*") for tag in known)

@@ -6,7 +6,7 @@ from wsgiref.types import WSGIApplication
 
 from recsvc.api.app import create_app
 from recsvc.bootstrap import build_services
-from recsvc.observability import configure_logging
+from recsvc.observability import collect_access_lines, configure_logging
 from recsvc.settings import load_settings
 
 
@@ -14,4 +14,5 @@ def create() -> WSGIApplication:
     """Build everything that one worker needs."""
     settings = load_settings()
     configure_logging(settings.log_level)
+    collect_access_lines()
     return create_app(build_services(settings))

@@ -425,6 +425,12 @@ class Reply:
         return [error["pointer"] for error in self.json.get("errors", ())]
 
 
+def _place_at_granian(name: str) -> int:
+    """Headers come last in the environment, those of the body first, after the body's stream."""
+    places = {"wsgi.input": 1, "CONTENT_TYPE": 2, "CONTENT_LENGTH": 2}
+    return 3 if name.startswith("HTTP_") else places.get(name, 0)
+
+
 def send(
     app: WSGIApplication,
     target: str,
@@ -463,6 +469,7 @@ def send(
         is_plain = variable in {"CONTENT_TYPE", "CONTENT_LENGTH"}
         sent[variable if is_plain else f"HTTP_{variable}"] = value
     sent.update(environ or {})
+    sent = dict(sorted(sent.items(), key=lambda pair: _place_at_granian(pair[0])))
     started: list[tuple[str, list[tuple[str, str]]]] = []
 
     def start_response(status: str, given: list[tuple[str, str]], exc_info: Any = None) -> Any:

@@ -1,0 +1,105 @@
+"""Every answered request leaves one whole line, also when lines are written some at a time."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+
+from recsvc.access_lines import AccessLines, RequestRecord
+
+# The interpreter ends while lines wait; a worker's process ends in the same way after a graceful stop.
+ENDING = """
+import sys
+from recsvc.access_lines import AccessLines, RequestRecord
+lines = AccessLines()
+lines.write_to(sys.stdout)
+lines.collect()
+for number in range(50):
+    lines.tell(RequestRecord(f"r-{number}", "GET", 0.0), 200)
+"""
+
+
+class Pieces(io.StringIO):
+    """A stream that remembers what was written in one go, and takes nothing when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+        self.is_broken = False
+
+    def write(self, text: str) -> int:
+        if self.is_broken:
+            raise BrokenPipeError
+        self.pieces.append(text)
+        return len(text)
+
+
+def a_record(request_id: str = "r-1", method: str = "GET") -> RequestRecord:
+    return RequestRecord(request_id, method, perf_counter(), "/v1/<id>", "popular", "local")
+
+
+def test_a_process_that_ends_writes_every_line_before() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert [json.loads(line)["request_id"] for line in done.stdout.splitlines()] == [
+        f"r-{number}" for number in range(50)
+    ]
+
+
+def test_lines_are_written_whole_and_in_pieces_that_a_pipe_takes_whole() -> None:
+    lines, stream = AccessLines(), Pieces()
+    lines.write_to(stream)
+    lines._waiting.extend(f"{number:0{100 + number % 7}d}\n" for number in range(500))
+    lines.flush()
+    assert len(stream.pieces) > 10
+    assert all(len(piece) <= 4_096 and piece.endswith("\n") for piece in stream.pieces)
+    assert [int(line) for line in "".join(stream.pieces).splitlines()] == list(range(500))
+
+
+def test_no_line_is_lost_or_told_twice_when_many_threads_leave_them() -> None:
+    lines, stream = AccessLines(), Pieces()
+    lines.write_to(stream)
+
+    def ask(worker: int) -> None:
+        for number in range(200):
+            lines.tell(a_record(f"r-{worker}-{number}"), 200)
+
+    threads = [threading.Thread(target=ask, args=[worker]) for worker in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    told = [json.loads(line)["request_id"] for line in "".join(stream.pieces).splitlines()]
+    assert len(told) == len(set(told)) == 800
+
+
+def test_a_line_tells_the_time_of_the_clock() -> None:
+    lines, stream = AccessLines(), Pieces()
+    lines.write_to(stream)
+    before = datetime.now(UTC)
+    lines.tell(a_record(), 200)
+    told = datetime.fromisoformat(json.loads(stream.pieces[0])["timestamp"])
+    slack = timedelta(milliseconds=1)
+    assert before - slack <= told <= datetime.now(UTC) + slack
+
+
+def test_a_log_that_nobody_reads_fails_no_request() -> None:
+    lines, stream = AccessLines(), Pieces()
+    lines.write_to(stream)
+    stream.is_broken = True
+    lines.tell(a_record(), 200)
+
+
+def test_a_made_up_method_is_other_and_is_not_remembered() -> None:
+    lines, stream = AccessLines(), Pieces()
+    lines.write_to(stream)
+    for number in range(100):
+        lines.tell(a_record(method=f'X"{number}'), 405)
+    assert {json.loads(piece)["method"] for piece in stream.pieces} == {"other"}
+    assert not lines._ends
