@@ -14,7 +14,11 @@ from datetime import UTC, datetime
 from threadpoolctl import threadpool_limits
 
 from recsvc.bundles.registry import Registry
+from recsvc.experimentation.allocations import holdout_experiment
 from recsvc.experimentation.desks import ExperimentDesk, IdentityDesk
+from recsvc.experimentation.exposed import ExposedEngine
+from recsvc.experimentation.exposure_notes import WRITE_SECONDS, ExposureNotes
+from recsvc.experimentation.running import EXPERIMENTS_SECONDS, RunningExperiments
 from recsvc.experimentation.satisfaction import SatisfactionDesk
 from recsvc.experimentation.units import Units
 from recsvc.policy import load_policy
@@ -93,7 +97,11 @@ def build_services(settings: Settings) -> Services:
     records, events, writer = SqlCustomers(database), SqlEvents(database), EventWriter(SqlEvents(database))
     items, rules = SqlCatalogue(database), SqlMerchandising(database)
     registry = Registry(settings.models_dir)
-    bundles = LiveBundles(registry)
+    experiments, holdout = SqlExperiments(database), holdout_experiment(policy.experiments)
+    running = RunningExperiments(experiments, policy.lists, holdout=holdout, clock=now)
+    exposures = SqlExposures(database)
+    notes = ExposureNotes(exposures)
+    bundles = LiveBundles(registry, wanted_versions=running.wanted_versions)
     live = LiveCatalogue(items, bundles, rules.rules)
     sources = LiveSources(SqlEventTail(database), SqlTombstones(database), records, policy)
     # Drawn for each worker, so that not all build their states anew at once.
@@ -111,7 +119,7 @@ def build_services(settings: Settings) -> Services:
         RejectsFolder(settings.rejects_dir),
         records,
         events,
-        SqlExposures(database),
+        exposures,
         identities,
         rows_in_model=bundles.rows_of,
         portrait=portraits.portrait,
@@ -125,6 +133,7 @@ def build_services(settings: Settings) -> Services:
             bundles.refresh,
             lambda: feed.follow(bundles.model, bundles.beside),
             live.refresh,
+            lambda: running.open_for(live.versions, [one.version for one in bundles.refused]),
             cache.retry,
             copies.refresh,
         ),
@@ -132,7 +141,12 @@ def build_services(settings: Settings) -> Services:
     )
     # What an erasure still has to do may take long, and must not keep a new catalogue waiting.
     eraser = Refresher((privacy.finish_pending,), settings.refresh_seconds)
+    # Nor must a model that is read keep an experiment from being paused.
+    experimenter = Refresher((running.refresh,), EXPERIMENTS_SECONDS)
+    noter = Refresher((notes.write,), WRITE_SECONDS)
+    experimenter.start()
     refresher.start()
+    noter.start()
     # Every worker follows the store by itself, so that all know of an event within a second.
     follower = Refresher((feed.refresh, units.refresh), FOLLOW_SECONDS)
     health = WorkerHealth(bundles, live, slates, feed, live_reader)
@@ -144,7 +158,14 @@ def build_services(settings: Settings) -> Services:
     return Services(
         settings=settings,
         policy=policy,
-        engine=CachedEngine(engine, cache, live, policy.version, clock=now, copies=copies),
+        engine=ExposedEngine(
+            CachedEngine(engine, cache, live, policy.version, clock=now, copies=copies),
+            running,
+            units,
+            notes,
+            clock=now,
+            monotonic=time.monotonic,
+        ),
         browser=CatalogueBrowser(live, policy.serving.default_locale, clock=now, live=live_reader),
         keys=KeyRing(SqlApiKeys(database), monotonic=time.monotonic),
         health=health,
@@ -158,10 +179,10 @@ def build_services(settings: Settings) -> Services:
         models=ModelsDesk(registry, SqlTombstones(database).erased_among),
         telemetry=telemetry,
         experiments=ExperimentDesk(
-            SqlExperiments(database),
+            experiments,
             units,
             policy.experiments,
-            fault_of=CheckedVersions(Registry(settings.models_dir)).fault_of,
+            fault_of=CheckedVersions(registry).fault_of,
             clock=now,
         ),
         identities=IdentityDesk(identities, units, clock=now),
@@ -172,6 +193,9 @@ def build_services(settings: Settings) -> Services:
             eraser.stop,
             follower.stop,
             counter.stop,
+            experimenter.stop,
+            noter.stop,
+            notes.write,
             telemetry.write,
             writer.close,
             redis.close,

@@ -38,6 +38,22 @@ class ListsPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("like_dismissed_days must be 0 to 365")
 
 
+LEVERS = ListsPolicy.__struct_fields__
+"""What a variant of an experiment may set otherwise."""
+
+
+def with_levers(lists: ListsPolicy, levers: Sequence[tuple[str, float]]) -> ListsPolicy:
+    """The same, with other values laid over.
+
+    Raises:
+        ValueError: one of them is no lever, or its value is out of range.
+    """
+    unknown = next((name for name, _ in levers if name not in LEVERS), None)
+    if unknown is not None:
+        raise ValueError(f"{unknown} is no lever; there are {', '.join(LEVERS)}")
+    return msgspec.structs.replace(lists, **dict(levers))
+
+
 class PagePlacement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A placement of a page, and how many items it takes. Without a kind it may show either."""
 

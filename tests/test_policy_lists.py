@@ -10,7 +10,7 @@ import pytest
 
 from recsvc.errors import PolicyError
 from recsvc.policy import Policy, load_policy
-from recsvc.policy_lists import ListsPolicy, PagePlacement, PagePolicy
+from recsvc.policy_lists import LEVERS, ListsPolicy, PagePlacement, PagePolicy, with_levers
 
 BUILT_IN = files("recsvc").joinpath("policy.toml").read_text("utf-8")
 PAGE = (
@@ -87,3 +87,21 @@ def test_the_example_of_a_page_in_the_comments_can_be_used(tmp_path: Path) -> No
     first = example.index("[[pages]]")
     page = "\n".join(example[first : first + 3])
     assert [one.name for one in written(with_page(f"{page}\n\n"), tmp_path).pages] == ["home"]
+
+
+def test_levers_are_laid_over_what_the_policy_says() -> None:
+    lists = ListsPolicy(page_minutes=7.0)
+    assert with_levers(lists, ()) == lists
+    changed = with_levers(lists, (("calibration", 0.9), ("rotation_hours", 0)))
+    assert (changed.calibration, changed.rotation_hours, changed.page_minutes) == (0.9, 0, 7.0)
+
+
+@pytest.mark.parametrize(
+    ("lever", "says"), [(("no_such", 1.0), "no_such is no lever"), (("calibration", 1.0), "calibration must")]
+)
+def test_a_lever_that_there_is_not_or_that_is_out_of_range_is_refused(
+    lever: tuple[str, float], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        with_levers(ListsPolicy(), (lever,))
+    assert "calibration" in LEVERS

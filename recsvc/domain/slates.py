@@ -23,8 +23,26 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Arm:
+    """The variant of an experiment's phase that a customer is in, and what its lists are made by.
+
+    `model_version` None is whatever the champion is. `levers` are fields of the lists policy with other
+    values, by name.
+    """
+
+    experiment: str
+    phase: int
+    variant: str
+    model_version: str | None = None
+    levers: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SlateRequest:
-    """What a front end asks for. `locale` None means the customer's own."""
+    """What a front end asks for. `locale` None means the customer's own.
+
+    `arm` is where an experiment put the customer; None for one whom no experiment decides on.
+    """
 
     kind: ItemKind
     customer_id: str
@@ -36,6 +54,7 @@ class SlateRequest:
     exclude: tuple[str, ...] = ()
     diversity: float = 0.0
     explain: bool = False
+    arm: Arm | None = None
 
     def __hash__(self) -> int:
         # Looked up on every request: enumerations, which hash slowly and tell few apart, are left out.

@@ -23,7 +23,7 @@ from recsvc.domain.slates import EpochStamp, Slate, SlateRequest, Source
 from recsvc.errors import RedisError
 from recsvc.serving.answers import CacheStatus, ServedSlate
 from recsvc.serving.engine import Engine
-from recsvc.serving.live_catalogue import LiveCatalogue
+from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
 from recsvc.serving.local_copies import LocalCopies
 from recsvc.serving.protocols import Fetched, ReadySlates, SlateKey
 from recsvc.serving.single_flight import SingleFlight
@@ -82,7 +82,7 @@ class CachedEngine:
 
     def recommend(self, request: SlateRequest) -> ServedSlate:
         """The slate for this request as JSON. A cache that fails is passed by, and said to be."""
-        label = self._catalogue.view.label
+        label = self._view_for(request).label
         copies = self._copies
         copy = copies.find(request, label) if copies is not None else None
         return copy if copy is not None else self._look_further(request, label)
@@ -125,7 +125,8 @@ class CachedEngine:
         entry = _entry(slate)
         # What was made without a part must not outlive its absence, and what was made while the model or the
         # catalogue moved does not belong under the key.
-        if slate.degraded or self._catalogue.view.label != place.label:
+        view = self._view_for(place.request)
+        if slate.degraded or view.label != place.label or view.model_version != slate.model_version:
             return entry
         if place.epoch is not None:
             ttl_seconds = (slate.expires_at - slate.generated_at).total_seconds()
@@ -135,6 +136,11 @@ class CachedEngine:
                 log.warning("slate_not_kept", reason=str(error))
         self._copy(place, _served(entry, CacheStatus.MISS))
         return entry
+
+    def _view_for(self, request: SlateRequest) -> CatalogueView:
+        """What the slate for the request is to be made of: the arm's model, not the champion, in an arm."""
+        arm = request.arm
+        return self._catalogue.view if arm is None else self._catalogue.view_for(arm.model_version)
 
     def _copy(self, place: _Place, served: ServedSlate) -> None:
         if self._copies is not None and place.stamp is not None:

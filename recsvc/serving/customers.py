@@ -8,7 +8,7 @@ who was erased begins anew: nothing from before counts, not even in a bundle tha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from heapq import merge
 
@@ -19,6 +19,7 @@ from recsvc.domain.items import Channel, Item
 from recsvc.domain.records import Versioned
 from recsvc.errors import StoreError
 from recsvc.policy import Policy
+from recsvc.policy_lists import ListsPolicy
 from recsvc.serving.objections import held_back_categories, may_still_market
 from recsvc.serving.past import NO_PAST, Past, read_past, read_refusals, with_reactions
 from recsvc.serving.protocols import CustomerDirectory, EventHistory
@@ -71,8 +72,13 @@ class SubjectReader:
         model: Model | None,
         items: Mapping[str, Item],
         now: datetime,
+        lists: ListsPolicy | None = None,
     ) -> Subject:
-        """What may be known of the customer on the channel at this moment."""
+        """What may be known of the customer on the channel at this moment.
+
+        `lists` None is what the policy says of lists.
+        """
+        policy = self._policy if lists is None else replace(self._policy, lists=lists)
         try:
             kept = self._directory.get(customer_id)
             is_erased = _is_erased_since(self._directory.erased_at(customer_id), model)
@@ -80,7 +86,7 @@ class SubjectReader:
             known = self._known(customer_id, customer_row, model)
             record = kept.value if kept else None
             may_personalise = self._may_personalise(record)
-            lately = self._lately(customer_id, now) if may_personalise else ()
+            lately = self._lately(customer_id, policy, now) if may_personalise else ()
         except StoreError:
             return self._unreachable(customer_id)
         bundle = model.bundle if model else None
@@ -92,7 +98,7 @@ class SubjectReader:
             risk_limit=suitability.limit_at(now) if suitability else None,
             suitability_ends=suitability.expires_at if suitability else None,
             segment=self._segment(record, customer_row, model) if may_personalise else None,
-            past=self._past(customer_row, bundle, known, lately, now)
+            past=self._past(customer_row, bundle, known, lately, policy, now)
             if may_personalise
             else read_refusals(customer_row, bundle, known, self._policy),
             held_back=held_back_categories(known, items, self._policy, now=now),
@@ -137,12 +143,12 @@ class SubjectReader:
             ignoring=self._says_nothing,
         )
 
-    def _lately(self, customer_id: str, now: datetime) -> Sequence[Interaction]:
+    def _lately(self, customer_id: str, policy: Policy, now: datetime) -> Sequence[Interaction]:
         """What happened while impressions count, whatever the model knows of it, oldest first.
 
         What was shown and what was done are asked for apart, so that neither pushes out the other.
         """
-        hours = self._policy.lists.rotation_hours
+        hours = policy.lists.rotation_hours
         if not hours:
             return ()
         since = now - timedelta(hours=hours)
@@ -162,10 +168,11 @@ class SubjectReader:
         bundle: Bundle | None,
         known: Known,
         lately: Sequence[Interaction],
+        policy: Policy,
         now: datetime,
     ) -> Past:
-        past = read_past(customer_row, bundle, known, self._policy)
-        return with_reactions(past, lately, known, self._policy, now=now)
+        past = read_past(customer_row, bundle, known, policy)
+        return with_reactions(past, lately, known, policy, now=now)
 
     def _unreachable(self, customer_id: str) -> Subject:
         return Subject(

@@ -1,18 +1,19 @@
 """The engine: from a request to a slate. Candidates → eligibility → re-ranking → reasons, rung by rung.
 
-It knows neither the cache nor experiments. Whatever the model lacks, a lower rung answers.
+It knows neither the cache nor how experiments deal: a request that comes with an arm is answered by the arm's
+model and levers. Whatever the model lacks, a lower rung answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from recsvc.domain.items import Item, ItemKind, text_in
-from recsvc.domain.slates import OfferItem, Reason, ShownDisclosure, Slate, SlateItem, SlateRequest
+from recsvc.domain.slates import Arm, OfferItem, Reason, ShownDisclosure, Slate, SlateItem, SlateRequest
 from recsvc.policy import Policy
-from recsvc.policy_lists import ListsPolicy
+from recsvc.policy_lists import ListsPolicy, with_levers
 from recsvc.serving.candidates import Candidate, rankings
 from recsvc.serving.customers import Subject, SubjectReader
 from recsvc.serving.eligibility import Circumstances, may_stand
@@ -41,6 +42,7 @@ class _Basis:
     view: CatalogueView
     live: Live | None
     now: datetime
+    policy: Policy
 
 
 class Engine:
@@ -65,13 +67,19 @@ class Engine:
 
     def recommend(self, request: SlateRequest) -> Slate:
         """The slate for this request, from one model and one state of the catalogue."""
-        now = self._clock()
-        model, view = self._catalogue.model_and_view()
+        now, arm = self._clock(), request.arm
+        model, view = self._catalogue.model_and_view(arm.model_version if arm else None)
+        policy = _policy_for(arm, model, self._policy)
         subject = self._subjects.read(
-            request.customer_id, channel=request.channel, model=model, items=view.items, now=now
+            request.customer_id,
+            channel=request.channel,
+            model=model,
+            items=view.items,
+            now=now,
+            lists=policy.lists,
         )
         made = self._live.made(
-            model, now, lambda live: self._slate(request, _Basis(subject, model, view, live, now))
+            model, now, lambda live: self._slate(request, _Basis(subject, model, view, live, now, policy))
         )
         slate = made.value
         return slate if made.is_whole else replace(slate, degraded=(*slate.degraded, "live"))
@@ -99,9 +107,10 @@ class Engine:
             ),
             source=source_of(chosen),
             model_version=model.version if model else None,
-            policy_version=self._policy.version,
+            policy_version=basis.policy.version,
             generated_at=now,
             expires_at=self._expiry(now, view, subject),
+            experiment=_experiment(request.arm),
             degraded=_degraded(subject, model_missing=model is None, stale=self._catalogue.is_stale),
         )
         log_ruled(slate, circumstances.blocked)
@@ -115,7 +124,7 @@ class Engine:
         shown: list[Candidate] = []
         chosen: list[Candidate] = []
         subject, model, view, now = basis.subject, basis.model, basis.view, basis.now
-        lists = fitting(self._policy.lists, request.kind, view)
+        lists = fitting(basis.policy.lists, request.kind, view)
         for asked in requests_of_page(request, self._policy.pages):
             rules = view.rules.on(now, asked.channel, asked.placement)
             at = Circumstances(after(asked, shown), subject, now, rules)
@@ -193,6 +202,21 @@ def _disclosures(item: Item, locale: str) -> tuple[ShownDisclosure, ...]:
         for disclosure in item.offer_terms.disclosures
         if (text := text_in(disclosure.text, locale)) is not None
     )
+
+
+def _policy_for(arm: Arm | None, model: Model | None, policy: Policy) -> Policy:
+    """The policy with the levers of the arm laid over; the champion in its stead is served without them."""
+    if arm is None or not arm.levers:
+        return policy
+    if arm.model_version is not None and (model is None or model.version != arm.model_version):
+        return policy
+    levers = ",".join(f"{name}={value:g}" for name, value in arm.levers)
+    lists = with_levers(policy.lists, arm.levers)
+    return replace(policy, version=f"{policy.version}+{levers}", lists=lists)
+
+
+def _experiment(arm: Arm | None) -> Mapping[str, str] | None:
+    return None if arm is None else {"key": arm.experiment, "variant": arm.variant}
 
 
 def _degraded(subject: Subject, *, model_missing: bool, stale: bool) -> tuple[str, ...]:

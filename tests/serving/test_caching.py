@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsvc.domain.items import Channel, Item, ItemKind
-from recsvc.domain.slates import Fetched, SlateKey, SlateRequest
+from recsvc.domain.slates import Arm, Fetched, SlateKey, SlateRequest
 from recsvc.serving.answers import CacheStatus, ServedSlate
 from recsvc.serving.caching import slate_key
 from recsvc.serving.customers import SubjectReader
@@ -33,8 +33,18 @@ OTHERWISE: dict[str, Any] = {
     "exclude": ("a0001",),
     "diversity": 0.5,
     "explain": True,
+    "arm": Arm("reading", 1, "a"),
 }
 
+ARMS = [
+    None,
+    Arm("e1", 1, "a"),
+    Arm("e1", 1, "a", "v1"),
+    Arm("e1", 1, "b", "v1"),
+    Arm("e1", 2, "a", "v1"),
+    Arm("e2", 1, "a", "v1", (("calibration", 0.0),)),
+    Arm("e2", 1, "a", "v1", (("calibration", 0.9),)),
+]
 requests = st.builds(
     SlateRequest,
     kind=st.sampled_from(ItemKind),
@@ -47,6 +57,7 @@ requests = st.builds(
     exclude=st.lists(st.sampled_from(["a", "b", "ab"]), max_size=2).map(tuple),
     diversity=st.sampled_from([0.0, 0.5, 1.0]),
     explain=st.booleans(),
+    arm=st.sampled_from(ARMS),
 )
 inputs = st.tuples(requests, st.sampled_from(["1:v1", "1:v2", "11:v1"]), st.sampled_from(["p1", "p2"]))
 

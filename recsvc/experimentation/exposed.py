@@ -1,0 +1,156 @@
+"""The outermost skin of the engine. In: a request. Out: the answer of the customer's arm, and an exposure.
+
+Which arm that is follows from the customer's id alone, so it is the same on every channel, in every process
+and after a restart. Whoever answers below, a cache or the engine, the exposure is noted here, after the
+answer; what was served is compared with what the arm names. Known customers, strangers and anonymous ones are
+treated alike. Whatever fails in here, the customer gets the champion's answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from recsvc.domain.slates import Arm, SlateRequest, Source
+from recsvc.experimentation.exposure_notes import ExposureNotes
+from recsvc.experimentation.running import Dealing, RunningExperiments
+
+log = structlog.get_logger()
+
+ALARM_SECONDS = 60.0
+"""Mismatches of an experiment are told at most so often."""
+_OWN_LISTS = (Source.PERSONALISED, Source.FOLDED_IN)
+
+
+class Served(Protocol):
+    """An answer, as far as it matters here."""
+
+    @property
+    def source(self) -> Source: ...
+
+    @property
+    def model_version(self) -> str | None: ...
+
+
+S = TypeVar("S", bound=Served)
+S_co = TypeVar("S_co", bound=Served, covariant=True)
+
+
+class InnerEngine(Protocol[S_co]):
+    """What answers: it serves the arm that a request names."""
+
+    def recommend(self, request: SlateRequest) -> S_co:
+        """The answer to the request."""
+        ...
+
+
+class Units(Protocol):
+    """Who an id is."""
+
+    def canonical_of(self, customer_id: str) -> str:
+        """The customer whose id it is."""
+        ...
+
+    def unit_of(self, customer_id: str) -> str:
+        """The id by which that customer is dealt to variants."""
+        ...
+
+
+class ExposedEngine(Generic[S]):
+    """Answers each customer as their arm says, and notes who met which."""
+
+    def __init__(
+        self,
+        engine: InnerEngine[S],
+        running: RunningExperiments,
+        units: Units,
+        notes: ExposureNotes,
+        *,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._recommend = engine.recommend
+        self._running = running
+        self._units = units
+        self._notes = notes
+        self._clock = clock
+        self._monotonic = monotonic
+        self._mismatches: dict[str, int] = {}  # By experiment, since it was last told.
+        self._told_at: dict[str, float] = {}
+
+    def recommend(self, request: SlateRequest) -> S:
+        """The answer for the customer's arm; the champion's where no experiment decides."""
+        dealing = self._running.dealing
+        if dealing is None:
+            return self._recommend(request)
+        now = self._clock()  # Before the answer: whatever the customer does with it comes later.
+        held, arm = self._arms_of(request.customer_id, dealing, now)
+        begun = self._monotonic()
+        served = self._recommend(request if arm is None else _in_arm(request, arm))
+        micros = int((self._monotonic() - begun) * 1e6)
+        try:
+            for one in (held, arm):
+                if one is not None:
+                    self._note(one, request, served, now, micros)
+        except Exception:  # The customer has an answer, and keeps it.
+            log.exception("exposure_not_noted")
+        return served
+
+    def _arms_of(self, customer_id: str, dealing: Dealing, now: datetime) -> tuple[Arm | None, Arm | None]:
+        try:
+            return dealing.arms_of(self._units.unit_of(customer_id), now)
+        except Exception:  # No fault of ours may cost a customer the answer.
+            log.exception("arm_not_found")
+            return None, None
+
+    def _note(self, arm: Arm, request: SlateRequest, served: S, now: datetime, micros: int) -> None:
+        version = served.model_version
+        is_mismatched = arm.model_version is not None and version != arm.model_version
+        self._notes.note(
+            arm,
+            self._units.canonical_of(request.customer_id),
+            at=now,
+            channel=request.channel,
+            model_version=version,
+            is_fallback=served.source not in _OWN_LISTS,
+            is_mismatched=is_mismatched,
+            latency_micros=micros,
+        )
+        if is_mismatched:
+            self._alarm(arm, version)
+
+    def _alarm(self, arm: Arm, version: str | None) -> None:
+        """Count a mismatch, and tell of all since the last time, at most once a minute."""
+        self._mismatches[arm.experiment] = self._mismatches.get(arm.experiment, 0) + 1
+        now = self._monotonic()
+        if now - self._told_at.get(arm.experiment, -ALARM_SECONDS) < ALARM_SECONDS:
+            return
+        self._told_at[arm.experiment] = now
+        log.error(
+            "served_another_model_than_assigned",
+            experiment=arm.experiment,
+            variant=arm.variant,
+            assigned=arm.model_version,
+            served=version,
+            answers=self._mismatches.pop(arm.experiment),
+        )
+
+
+def _in_arm(request: SlateRequest, arm: Arm) -> SlateRequest:
+    # Half the price of `replace`, and every answer of an arm pays it.
+    return SlateRequest(
+        request.kind,
+        request.customer_id,
+        request.limit,
+        request.channel,
+        request.placement,
+        request.locale,
+        request.categories,
+        request.exclude,
+        request.diversity,
+        request.explain,
+        arm,
+    )
