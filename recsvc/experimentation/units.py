@@ -41,7 +41,6 @@ class Units:
             for link in changes.links:
                 units[link.customer_id] = link.unit
                 owners[link.identity_id] = link.customer_id
-                units.pop(link.identity_id, None)  # Had it identities of its own, they came along.
             self._owners, self._units, self._sequence = owners, units, changes.sequence
 
     def canonical_of(self, customer_id: str) -> str:

@@ -15,9 +15,7 @@ import structlog
 from recsvc.bundles.registry import Aliases, Registry
 from recsvc.errors import BundleError
 from recsvc.serving.answers import RefusedBundle
-from recsvc.serving.verification import Model, load_model
-
-_Fingerprint = tuple[tuple[str, int, int, int], ...]
+from recsvc.serving.verification import Fingerprint, Model, fingerprint_of, load_model
 
 log = structlog.get_logger()
 
@@ -27,7 +25,7 @@ class _Checked:
     """A model, and what its files were when it passed its checks."""
 
     model: Model
-    fingerprint: _Fingerprint
+    fingerprint: Fingerprint
 
 
 class LiveBundles:
@@ -40,7 +38,7 @@ class LiveBundles:
         self._model: Model | None = None
         self._checked: Mapping[str, _Checked] = {}
         self._beside: tuple[Model, ...] = ()
-        self._refused: dict[str, tuple[_Fingerprint, str]] = {}
+        self._refused: dict[str, tuple[Fingerprint, str]] = {}
         self.is_stale = False
 
     @property
@@ -112,11 +110,9 @@ def _wanted(aliases: Aliases, serving: Model | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*champion, *standing, *aliases.former_champions)))
 
 
-def _fingerprint(registry: Registry, version: str) -> _Fingerprint:
-    """Names, sizes and times of a bundle's files: what changes when anybody touches them."""
+def _fingerprint(registry: Registry, version: str) -> Fingerprint:
+    """Nothing for what cannot be a version."""
     try:
-        facts = [(entry.name, entry.stat()) for entry in registry.path_of(version).iterdir()]
-    except (OSError, BundleError):
+        return fingerprint_of(registry.path_of(version))
+    except BundleError:
         return ()
-    # The time of the last change of the file's record, too: nobody can set that one back.
-    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in facts))

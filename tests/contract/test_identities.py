@@ -98,6 +98,14 @@ def test_a_chain_leads_to_one_customer_whichever_end_was_linked_first(identities
     assert [units.canonical_of(name) for name in "abcxyz"] == ["c", "c", "c", "y", "y", "y"]
 
 
+def test_whoever_follows_learns_that_a_chain_grew(identities: Identities) -> None:
+    units = Units(identities)
+    for owner, identity in (("b", "a"), ("c", "b")):
+        identities.link(owner, identity, now=NOW)
+        units.refresh()
+    assert [(units.canonical_of(name), units.unit_of(name)) for name in "abc"] == [("c", "a")] * 3
+
+
 def test_whoever_follows_knows_what_was_linked_and_removed_since(
     identities: Identities, erasures: Erasures
 ) -> None:
