@@ -23,6 +23,8 @@ LEAST_DEVIATION = 0.01
 """Of the scores that a blend sums up, as a share of their mean: training and serving go by the same."""
 NO_DEVIATION = 1e-10
 """What scores of a family that learned nothing differ by: they are rounding, and next to 0 in a blend."""
+MOST_PROPOSED = 1_000
+"""Of what a history's items propose, so many are looked at: training says what they hold."""
 
 Parameter = int | float | str
 
@@ -106,7 +108,8 @@ class Manifest:
 
     `strength_scale` is what strengths were multiplied by before anything was fitted to them. `lists` is by
     model, then by what its lists of 10, 20 and 100 do as a whole: coverage, gini, novelty, and of the shorter
-    ones intra_list_diversity where items have categories.
+    ones intra_list_diversity where items have categories; where neighbours propose, of the chosen one also
+    proposed@20, the share of its exact first 20 that the proposals hold.
     """
 
     version: str

@@ -27,6 +27,7 @@ from recsvc.cli.terminal import (
 from recsvc.errors import BundleError
 from recsvc.serving.verification import load_model
 from recsvc.training.evaluation import PRIMARY_METRIC
+from recsvc.training.proposing import PROPOSED_METRIC
 
 
 @click.group()
@@ -185,6 +186,9 @@ def _sheet(manifest: Manifest, alias: str | None) -> Table:
     for name, metrics in manifest.metrics.items():
         one = metrics[PRIMARY_METRIC]
         table.add_row(f"{PRIMARY_METRIC} {name}", f"{one.value:.4f} ({one.low:.4f} to {one.high:.4f})")
+    proposed = manifest.lists.get(manifest.family, {}).get(PROPOSED_METRIC)
+    if proposed is not None:
+        table.add_row("shortlist", f"holds {proposed:.4f} of the exact first 20")
     for row in live_rows(manifest.live):
         table.add_row(*row)
     return table

@@ -23,7 +23,7 @@ from recsvc.training.holdout import split
 from recsvc.training.live_parts import LiveChoice, weigh_live
 from recsvc.training.material import Source, gather
 from recsvc.training.profiles import CHANNELS
-from recsvc.training.proposing import shortlist_arrays
+from recsvc.training.proposing import proposed_share, shortlist_arrays
 from recsvc.training.selection import Selection, select_model
 from recsvc.training.trials import Progress
 
@@ -107,6 +107,7 @@ def train(
         data = training_data(material.matrix)
         model = selection.chosen.fit(data, seed=seed)
         shortlist = shortlist_arrays(data, model, seed=seed)
+        proposed = proposed_share(data, model, shortlist)
         catalogue = material.catalogue(material.matrix.item_ids)
         cold_start = cold_start_arrays(model, data, catalogue, as_of=material.window.until)
     with watch.stage("profiles"):
@@ -131,7 +132,7 @@ def train(
             golden_queries=golden_queries(material.matrix, data, model),
             population=descriptions.population,
             live=live.facts,
-            lists={one.name: one.evaluation.catalogue for one in selection.tried},
+            lists=_lists(selection, proposed),
             name=name,
         )
         arrays = {
@@ -152,3 +153,10 @@ def train(
         descriptions.arrays["profile_segment"],
     )
     return TrainingReport(manifest, selection, candidate, live, watch.seconds, watch.cpu_seconds)
+
+
+def _lists(selection: Selection, proposed: Mapping[str, float]) -> Mapping[str, Mapping[str, float]]:
+    """What the lists of every model do as a whole; of the chosen one also what its proposals hold."""
+    of_all = {one.name: one.evaluation.catalogue for one in selection.tried}
+    chosen = selection.chosen.name
+    return {**of_all, chosen: {**of_all.get(chosen, {}), **proposed}}

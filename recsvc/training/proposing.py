@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
+from recsvc.bundles.manifest import MOST_PROPOSED
 from recsvc.training.blending import Model
 from recsvc.training.families.base import Fitted, FloatArray, TrainingData
 from recsvc.training.families.cooccurrence import Cooccurrence
@@ -22,6 +24,7 @@ from recsvc.training.families.cooccurrence import Cooccurrence
 MIN_ITEMS = 5_000  # Fewer are scored faster than a shortlist of them is made.
 MOST_SCANNED = 0.25
 """Of the items, on the average: a scan of more of them saves less than it costs."""
+PROPOSED_METRIC = "proposed@20"
 _N_LOOKED_AT, _LIST_LENGTH = 200, 20
 _PROPOSING = Cooccurrence(
     customer_exponent=0.6, history_exponent=0.5, proposed_exponent=0.1, n_neighbours=150
@@ -67,6 +70,36 @@ def scanned_share(data: TrainingData, fitted: Fitted, factors: FloatArray) -> fl
     last = np.partition(scores, n_items - length, axis=1)[:, n_items - length]
     bounds = np.outer(np.linalg.norm(customers, axis=1), _norms(factors))
     return float((bounds >= last[:, None]).mean())
+
+
+def proposed_share(
+    data: TrainingData, model: Model, arrays: Mapping[str, NDArray[Any]]
+) -> Mapping[str, float]:
+    """The share of the model's exact first 20 that the proposals hold, the mean of customers from all over.
+
+    Nothing where nothing is proposed. Without what a customer had, as lists are shown.
+    """
+    if "proposal_items" not in arrays:
+        return {}
+    looked_at = np.unique(np.linspace(0, data.strengths.shape[0] - 1, _N_LOOKED_AT).astype(np.int64))
+    shares = [_held(data.strengths[[row]], model, arrays) for row in looked_at if data.strengths[[row]].nnz]
+    return {PROPOSED_METRIC: float(np.mean(shares))} if shares else {}
+
+
+def _held(history: csr_matrix, model: Model, arrays: Mapping[str, NDArray[Any]]) -> float:
+    with threadpool_limits(1, user_api="blas"):
+        scores = model.score(history)[0]
+    scores[history.indices] = -np.inf
+    length = min(_LIST_LENGTH, int(np.isfinite(scores).sum()))
+    first = np.argpartition(-scores, length - 1)[:length] if length else np.zeros(0, dtype=np.int64)
+    items, weights = arrays["proposal_items"][history.indices], arrays["proposal_scores"][history.indices]
+    weighted = (weights * history.data[:, None]).ravel()
+    strengths = np.bincount(items.ravel() + 1, weights=weighted, minlength=len(scores) + 1)[1:]
+    strengths[history.indices] = 0
+    proposed = np.flatnonzero(strengths)
+    if len(proposed) > MOST_PROPOSED:
+        proposed = proposed[np.argpartition(strengths[proposed], -MOST_PROPOSED)[-MOST_PROPOSED:]]
+    return float(np.isin(first, proposed).mean()) if length else 1.0
 
 
 def _norms(factors: FloatArray) -> FloatArray:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsvc.bundles.bundle import Bundle, History
+from recsvc.bundles.manifest import MOST_PROPOSED
 from recsvc.domain.items import Item
 from recsvc.domain.slates import Slate, SlateRequest, Source
 from recsvc.serving.candidates import rankings
@@ -23,7 +24,7 @@ from recsvc.serving.live_catalogue import CatalogueView, make_view
 from recsvc.serving.past import Past
 from recsvc.serving.scoring import Scorer, make_scorer, make_shortlist
 from recsvc.serving.scoring.parts import FloatArray, OpenRows, RowArray
-from recsvc.serving.scoring.shortlist import DEPTH, MOST_PROPOSED
+from recsvc.serving.scoring.shortlist import DEPTH
 from recsvc.serving.verification import Model
 
 from ..small_bank import CONTENT, OFFER, POLICY

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix, random_array
 
 from recsvc.training.blending import Model
 from recsvc.training.families.base import Fitted, FloatArray, TrainingData
-from recsvc.training.proposing import MOST_SCANNED, scanned_share, shortlist_arrays
+from recsvc.training.proposing import MOST_SCANNED, proposed_share, scanned_share, shortlist_arrays
 
 from .examples import data_of
 
@@ -65,6 +65,24 @@ def test_a_blend_is_never_scanned(data: TrainingData) -> None:
 def test_few_items_need_neither(data: TrainingData) -> None:
     few = data_of(data.strengths.toarray()[:, :4_000])
     assert names(few, fitted(1.0)) == set()
+
+
+def test_the_share_of_the_exact_list_that_is_proposed_is_counted(data: TrainingData) -> None:
+    everything = np.broadcast_to(np.arange(900, dtype=np.int32), (N_ITEMS, 900))
+    weights = np.ones((N_ITEMS, 900), dtype=np.float32)
+
+    class Falling:
+        """Thinks most of the first items, whatever the history."""
+
+        def score(self, histories: csr_matrix) -> FloatArray:
+            return np.tile(-np.arange(N_ITEMS, dtype=np.float32), (histories.shape[0], 1))
+
+    model = cast(Model, Falling())
+    found = {"proposal_items": everything, "proposal_scores": weights}
+    missed = {"proposal_items": everything[:, 100:], "proposal_scores": weights[:, 100:]}
+    assert proposed_share(data, model, found) == {"proposed@20": 1.0}
+    assert proposed_share(data, model, missed)["proposed@20"] == 0.0
+    assert proposed_share(data, model, {}) == {}
 
 
 def test_rows_stand_by_falling_norm_with_their_own_factors(data: TrainingData) -> None:

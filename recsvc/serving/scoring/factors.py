@@ -43,6 +43,10 @@ class ItemFactors:
         """For a customer's factors, (n_factors,): (n_items,)."""
         return np.asarray(self._factors @ customer, dtype=np.float32)
 
+    def scores_of_many(self, customers: FloatArray) -> FloatArray:
+        """For the factors of several, (n_customers, n_factors): (n_customers, n_items)."""
+        return np.asarray(customers @ self._factors.T, dtype=np.float32)
+
     def scores_of(self, customer: FloatArray, item_rows: RowArray) -> FloatArray:
         """The same for some items: (n_item_rows,)."""
         if len(item_rows) * _FEW > len(self._factors):
@@ -98,6 +102,11 @@ class CustomerFactors:
     def customer(self) -> FloatArray:
         """(n_factors,)."""
         return self._customer
+
+    @property
+    def items(self) -> ItemFactors:
+        """What the customer's factors are multiplied by."""
+        return self._items
 
     def scores(self) -> FloatArray:
         return self._items.scores(self._customer)

@@ -65,6 +65,10 @@ class Scorer(Protocol):
         """
         ...
 
+    def parts_after(self, history: History) -> Sequence[tuple[FoldedIn, float]]:
+        """The parts after a history that is not empty, each with its weight; one alone is as it is."""
+        ...
+
     def spread(self, history: History) -> Spread:
         """Of what `score` says, over all items; where what is live is weighed too, without scoring them."""
         ...
@@ -133,6 +137,9 @@ class Alone:
         """What the part thinks after a history that is not empty."""
         return self._folded(history)
 
+    def parts_after(self, history: History) -> Sequence[tuple[FoldedIn, float]]:
+        return [(self._folded(history), 1.0)]
+
     def glance(self, history: History, item_rows: RowArray, hints: FloatArray) -> FloatArray | None:
         return None
 
@@ -187,6 +194,9 @@ class Blend:
         if not by_factors:
             raise ValueError("no part has factors to score new items by")
         return known, self._summed(by_factors)
+
+    def parts_after(self, history: History) -> Sequence[tuple[FoldedIn, float]]:
+        return self._folded(history)
 
     def glance(self, history: History, item_rows: RowArray, hints: FloatArray) -> FloatArray | None:
         if self._wide is None:

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from recsvc.bundles.bundle import Bundle, History
+from recsvc.bundles.manifest import MOST_PROPOSED
 from recsvc.serving.scoring.factors import FoldedFactors
 from recsvc.serving.scoring.parts import FloatArray, OpenRows, RowArray
 from recsvc.serving.scoring.scan import BlockScan
@@ -20,10 +21,8 @@ from recsvc.serving.scoring.scorers import Alone, Scorer
 from recsvc.serving.scoring.similarities import Proposals
 
 SHORTLIST_SIZE = 300
-"""So many are scored."""
-MOST_PROPOSED = 1_000
-"""Of so many, by those parts of a blend that are soon scored; of Gowalla's exact first 20 the proposals hold
-.9995, and nothing that they hold is lost by the first look."""
+"""So many of `MOST_PROPOSED` are scored, the best by those parts of a blend that are soon scored: on Gowalla
+nothing that the proposals hold of the exact first 20 is lost by that first look."""
 DEPTH = 50
 """How many places of a scored shortlist are as good as those of the whole ranking: further down, more and
 more of what belongs there was never proposed."""
