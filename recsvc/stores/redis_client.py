@@ -6,6 +6,7 @@ redis-py would wait 5 seconds and try ten more times; on a request there is time
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -85,6 +86,8 @@ class RestingRedis:
         self._cool_down_seconds = cool_down_seconds
         self._rests_until: float | None = None
         self._lock = threading.Lock()
+        self._own = threading.local()
+        self._owned: weakref.WeakSet[Any] = weakref.WeakSet()  # A thread that ends ends its connection.
 
     def command(self, *words: Word) -> Any:
         """The answer to one command.
@@ -93,6 +96,16 @@ class RestingRedis:
             RedisError: Redis failed, refused, or rests after a failure.
         """
         return self._ask(lambda: self._client.execute_command(*words))
+
+    def read(self, *words: Word) -> Any:
+        """The answer to one command that changes nothing, on a connection of the thread's own.
+
+        It costs half of what `command` does: nothing is borrowed and given back, nothing is looked up.
+
+        Raises:
+            RedisError: Redis failed, refused, or rests after a failure.
+        """
+        return self._ask(lambda: self._read(words))
 
     def transaction(self, *commands: tuple[Word, ...]) -> list[Any]:
         """The answers to commands that run together, with nothing between them, in one round trip.
@@ -117,7 +130,24 @@ class RestingRedis:
 
     def close(self) -> None:
         """Close every connection."""
+        for connection in list(self._owned):
+            connection.disconnect()
         self._client.close()
+
+    def _read(self, words: Sequence[Word]) -> Any:
+        connection = getattr(self._own, "connection", None)
+        if connection is None:
+            pool = self._client.connection_pool
+            connection = self._own.connection = pool.connection_class(**pool.connection_kwargs)
+            self._owned.add(connection)
+        was_used = connection.is_connected
+        try:
+            return _exchange(connection, words)
+        except redis.ConnectionError:
+            # One that Redis closed since it was last used, as after a restart, says nothing about Redis now.
+            if not was_used:
+                raise
+        return _exchange(connection, words)
 
     def _run(self, commands: Sequence[tuple[Word, ...]], *, together: bool) -> list[Any]:
         with self._client.pipeline(transaction=together) as pipeline:
@@ -154,6 +184,22 @@ class RestingRedis:
             if until is not None and now < until:
                 raise RedisError(f"Redis at {self._place} did not answer a moment ago: asked again soon")
             self._rests_until = now + self._cool_down_seconds
+
+
+def _exchange(connection: Any, words: Sequence[Word]) -> Any:
+    """Send one command and read its answer. What breaks off between the two ends the connection."""
+    is_whole = False
+    try:
+        connection.send_packed_command(connection.pack_command(*words), check_health=False)
+        answer = connection.read_response()
+        is_whole = True
+        return answer
+    except redis.ResponseError:
+        is_whole = True
+        raise
+    finally:
+        if not is_whole:
+            connection.disconnect()
 
 
 def _parse(url: str) -> dict[str, object]:

@@ -55,7 +55,7 @@ class RedisSlateCache:
     def fetch(self, key: SlateKey) -> Fetched:
         """The epoch, and the slate if one was kept in that epoch. Raises RedisError."""
         epoch_key, slate_key = self._epoch_key(key.customer_id), self._slate_key(key)
-        stored, slate = self._redis.command("MGET", epoch_key, slate_key)
+        stored, slate = self._redis.read("MGET", epoch_key, slate_key)
         if stored is None:
             return Fetched(self._begin_epoch(epoch_key), None)
         epoch = _epoch_of(stored)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import statistics
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -193,3 +194,97 @@ def kill_server(server: EmbeddedRedis) -> None:
             pass
     while server.is_running:
         time.sleep(0.005)
+
+
+@pytest.fixture
+def reader(server: EmbeddedRedis, clock: HandClock) -> Iterator[RestingRedis]:
+    client = RestingRedis(server.url, 1.0, monotonic=clock)
+    yield client
+    client.close()
+
+
+def test_a_read_answers_as_a_command_does(reader: RestingRedis) -> None:
+    reader.command("SET", "a", b"\x00\r\n\xff" * 5_000)
+    assert (
+        reader.read("MGET", "a", "b") == reader.command("MGET", "a", "b") == [b"\x00\r\n\xff" * 5_000, None]
+    )
+    assert reader.read("GET", "b") is None
+
+
+def test_a_refusal_is_an_error_and_the_next_read_answers(reader: RestingRedis) -> None:
+    reader.command("LPUSH", "list", "a")
+    with pytest.raises(RedisError, match="refuses"):
+        reader.read("GET", "list")
+    assert reader.read("LRANGE", "list", 0, -1) == [b"a"]
+
+
+def test_a_connection_that_redis_closed_meanwhile_costs_a_read_nothing(
+    server: EmbeddedRedis, reader: RestingRedis
+) -> None:
+    reader.command("SET", "a", "1")
+    for _ in range(3):
+        assert reader.read("GET", "a") == b"1"
+        with closing(make_client(server.url, 1.0)) as other:
+            other.client_kill_filter(skipme=True)
+    assert reader.read("GET", "a") == b"1"
+
+
+def test_each_thread_reads_what_it_asked_for(reader: RestingRedis) -> None:
+    for number in range(8):
+        reader.command("SET", str(number), number)
+    wrong: list[object] = []
+
+    def read(number: int) -> None:
+        answers = [reader.read("GET", str(number)) for _ in range(300)]
+        wrong.extend(answer for answer in answers if answer != str(number).encode())
+
+    threads = [threading.Thread(target=read, args=[number]) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_a_thread_that_ends_leaves_no_connection(server: EmbeddedRedis, reader: RestingRedis) -> None:
+    for _ in range(5):
+        thread = threading.Thread(target=lambda: reader.read("PING"))
+        thread.start()
+        thread.join()
+    with closing(make_client(server.url, 1.0)) as other:
+        assert len(other.client_list()) <= 2
+
+
+def test_a_read_that_was_broken_off_is_never_answered_to_the_next(clock: HandClock) -> None:
+    held: list[socket.socket] = []
+
+    def serve(listener: socket.socket) -> None:
+        for answer in (b"$5\r\nwr", b"$5\r\nright\r\n"):  # The first never comes whole.
+            connection, _ = listener.accept()
+            held.append(connection)
+            connection.recv(1_000)
+            connection.sendall(answer)
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        listener.settimeout(10)
+        serving = threading.Thread(target=serve, args=[listener])
+        serving.start()
+        client = RestingRedis(f"redis://127.0.0.1:{listener.getsockname()[1]}", 0.5, monotonic=clock)
+        with pytest.raises(RedisError, match="does not answer"):
+            client.read("GET", "a")
+        clock.seconds += 1.0
+        assert client.read("GET", "a") == b"right"
+        serving.join()
+        client.close()
+    for connection in held:
+        connection.close()
+
+
+def test_a_hung_redis_costs_a_read_one_timeout(hung_port: int, clock: HandClock) -> None:
+    client = RestingRedis(f"redis://127.0.0.1:{hung_port}", TIMEOUT, monotonic=clock)
+    start = time.perf_counter()
+    for _ in range(50):
+        with pytest.raises(RedisError):
+            client.read("GET", "a")
+    assert time.perf_counter() - start < AT_MOST
+    client.close()
