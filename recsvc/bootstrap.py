@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import random
 import secrets
@@ -58,6 +59,7 @@ from recsvc.stores.experiments import SqlExperiments
 from recsvc.stores.exposures import SqlExposures
 from recsvc.stores.identities import SqlIdentities
 from recsvc.stores.key_ring import KeyRing
+from recsvc.stores.machine_watch import MachineWatch
 from recsvc.stores.merchandising import SqlMerchandising
 from recsvc.stores.redis_client import COOL_DOWN_SECONDS, RestingRedis
 from recsvc.stores.redis_server import open_redis
@@ -86,12 +88,16 @@ def build_services(settings: Settings) -> Services:
     settling_seconds = settings.refresh_seconds + 2 * COOL_DOWN_SECONDS
     stamps = open_epoch_table(settings.epochs_file, rng=random.SystemRandom())
     cache = OutdatingCache(slates, monotonic=time.monotonic, settling_seconds=settling_seconds, stamps=stamps)
+    # Several machines may use a store of its own server; one file of SQLite is used by this machine alone.
+    machines = None
+    if settings.database_url and settings.local_slates_mb:
+        machines = MachineWatch(redis_url, stamps.machine, monotonic=time.monotonic)
     copies = LocalCopies(
         stamps,
         settings.local_slates_mb * 1_000_000,
         clock=now,
         monotonic=time.monotonic,
-        knows_all_others=lambda: settings.is_on_one_machine,
+        known_until=machines.known_until if machines else lambda: math.inf,
     )
     cache.owe_to_all()
     records, events, writer = SqlCustomers(database), SqlEvents(database), EventWriter(SqlEvents(database))
@@ -154,6 +160,8 @@ def build_services(settings: Settings) -> Services:
     counter = Refresher((telemetry.write,), COUNT_SECONDS)
     eraser.start()
     follower.start()
+    if machines:
+        machines.start(tell=copies.refresh)
     counter.start()
     return Services(
         settings=settings,
@@ -198,6 +206,7 @@ def build_services(settings: Settings) -> Services:
             notes.write,
             telemetry.write,
             writer.close,
+            *([machines.stop] if machines else []),
             redis.close,
             *([server.stop] if server else []),
             database.close,

@@ -112,11 +112,6 @@ class Settings:
         return self.data_dir.resolve() / "epochs.bin"
 
     @property
-    def is_on_one_machine(self) -> bool:
-        """Whether every process that uses the store runs on this machine: SQLite in the data folder."""
-        return not self.database_url
-
-    @property
     def store_url(self) -> str:
         """The SQLAlchemy URL of the store."""
         return self.database_url or f"sqlite:///{self._sqlite_file}"

@@ -5,12 +5,13 @@ only while the stamps in the memory that all workers of a machine share are stil
 acknowledges an event has written another stamp before; so no worker's next answer is a copy from before it,
 even while Redis is away or a worker is killed.
 
-That holds for the processes of one machine. `refresh` asks whether they are all that there are; while it is
-not known, there are no copies, and what was kept until then never counts again.
+That holds for the processes of one machine. `refresh` asks until when it is known that they are all that
+there are; from then on there are no copies, and what was kept until then never counts again.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -49,30 +50,31 @@ class LocalCopies:
         *,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float],
-        knows_all_others: Callable[[], bool] = lambda: True,
+        known_until: Callable[[], float] = lambda: math.inf,
     ) -> None:
-        """`knows_all_others` tells whether everybody who outdates slates now writes these stamps."""
+        """`known_until`: until when it is known that everybody who outdates slates writes these stamps."""
         self._stamps = stamps
         self._is_current = stamps.is_current
         self._max_bytes = max_bytes
         self._clock = clock
         self._monotonic = monotonic
-        self._knows_all_others = knows_all_others
+        self._known_until = known_until
         self._young: dict[SlateRequest, _Copy] = {}
         self._old: dict[SlateRequest, _Copy] = {}
         self._n_bytes = 0  # Of the young ones.
         self._turned_at = monotonic()
         self._lock = threading.Lock()
-        self._is_on = False
+        self._refreshing = threading.Lock()
+        self._on_until = -math.inf
 
     @property
     def is_on(self) -> bool:
         """Whether copies may answer now."""
-        return self._is_on
+        return self._monotonic() < self._on_until
 
     def find(self, request: SlateRequest, label: str) -> ServedSlate | None:
         """The copy for the request that was made of what the label names; None without one that counts."""
-        if not self._is_on:
+        if self._monotonic() >= self._on_until:
             return None
         copy = self._young.get(request)
         if copy is None:
@@ -85,7 +87,7 @@ class LocalCopies:
 
     def stamp(self, customer_id: str) -> EpochStamp | None:
         """What to take before a slate is begun or fetched, to keep it by; None while there are no copies."""
-        return self._stamps.stamp(customer_id) if self._is_on and self._max_bytes else None
+        return self._stamps.stamp(customer_id) if self.is_on and self._max_bytes else None
 
     def keep(self, request: SlateRequest, label: str, stamp: EpochStamp, served: ServedSlate) -> None:
         """Keep a slate that was begun after the stamp was taken."""
@@ -94,16 +96,18 @@ class LocalCopies:
 
     def refresh(self) -> None:
         """Look who else there is, and let go of what nobody asks for. A worker does this again and again."""
-        is_on = self._stamps.is_shared and self._knows_all_others()
-        if self._is_on and not is_on:
-            self._stop()
-        self._is_on = is_on
+        with self._refreshing:
+            until = self._known_until() if self._stamps.is_shared else -math.inf
+            now = self._monotonic()
+            if self._on_until > -math.inf and now >= min(until, self._on_until):
+                self._stop()
+            self._on_until = until if until > now else -math.inf
         if self._monotonic() - self._turned_at >= TURN_SECONDS:
             with self._lock:
                 self._turn()
 
     def _stop(self) -> None:
-        self._is_on = False
+        self._on_until = -math.inf
         # Whatever was begun under the stamps of until now, by any worker, has nobody to outdate it any more.
         self._stamps.move_all()
         with self._lock:

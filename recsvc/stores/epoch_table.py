@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+import socket
 import zlib
 from collections.abc import Collection
 from pathlib import Path
@@ -45,6 +46,11 @@ class MemoryEpochTable:
     def is_shared(self) -> bool:
         """Whether every process of the machine reads and writes what this one does."""
         return True
+
+    @property
+    def machine(self) -> str:
+        """Names all processes that can share these stamps."""
+        return "this process"
 
     def stamp(self, customer_id: str) -> EpochStamp:
         """What a slate of the customer that is begun now will be known by."""
@@ -112,6 +118,15 @@ class EpochTable(MemoryEpochTable):
             N_CELLS * _CELL_BYTES,
         )
 
+    @property
+    def machine(self) -> str:
+        """Names all processes that can share this file: those of this start of this machine that have it."""
+        try:
+            start = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        except OSError:
+            start = socket.gethostname()
+        return f"{start}:{self._file.st_dev}:{self._file.st_ino}"
+
     def close(self) -> None:
         """Let go of the memory. The file stays: others may have it open."""
         self._cells.release()
@@ -125,6 +140,11 @@ class _OwnEpochTable(MemoryEpochTable):
     def is_shared(self) -> bool:
         """They are not."""
         return False
+
+    @property
+    def machine(self) -> str:
+        """Nobody else is on a machine of that name."""
+        return f"alone:{self._rng.getrandbits(64)}"
 
 
 def open_epoch_table(path: Path, *, rng: Chance) -> MemoryEpochTable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -63,13 +64,13 @@ class Shelf:
     def __init__(self, stamps: MemoryEpochTable, max_bytes: int = MEGABYTE) -> None:
         self.now: datetime = NOW
         self.seconds = 0.0
-        self.knows_all = True
+        self.known_until = math.inf
         self.copies = LocalCopies(
             stamps,
             max_bytes,
             clock=lambda: self.now,
             monotonic=lambda: self.seconds,
-            knows_all_others=lambda: self.knows_all,
+            known_until=lambda: self.known_until,
         )
         self.copies.refresh()
 
@@ -256,15 +257,32 @@ def test_who_does_not_know_all_the_others_holds_no_copies(stamps: MemoryEpochTab
     shelf.keep(a_request())
     neighbour.keep(a_request())
     begun = shelf.copies.stamp("c2")
-    shelf.knows_all = False
+    shelf.known_until = shelf.seconds
     shelf.copies.refresh()
     assert not shelf.has(a_request())
     assert shelf.copies.stamp("c1") is None
     # Nor does anything from before come back, here or there, since somebody unknown may have outdated it.
-    shelf.knows_all = True
+    shelf.known_until = math.inf
     shelf.copies.refresh()
     assert not shelf.has(a_request()) and not neighbour.has(a_request())
     assert begun is not None and not stamps.is_current(begun)
+
+
+def test_what_was_known_until_now_is_not_known_any_more_even_if_nobody_looked(
+    stamps: MemoryEpochTable,
+) -> None:
+    shelf = Shelf(stamps)
+    shelf.known_until = 1.0
+    shelf.copies.refresh()
+    shelf.keep(a_request())
+    assert shelf.has(a_request())
+    shelf.seconds = 1.0
+    assert not shelf.has(a_request())
+    # Another machine may have come and gone meanwhile: knowing again does not bring anything back.
+    shelf.known_until = 2.0
+    shelf.copies.refresh()
+    assert shelf.copies.is_on
+    assert not shelf.has(a_request())
 
 
 def test_no_memory_no_copies(stamps: MemoryEpochTable) -> None:
