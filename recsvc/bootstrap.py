@@ -43,6 +43,7 @@ from recsvc.serving.live_follower import LiveSources
 from recsvc.serving.local_copies import LocalCopies
 from recsvc.serving.models_desk import ModelsDesk
 from recsvc.serving.portraits import Portraits as PortraitDrawer
+from recsvc.serving.preview import Previewer
 from recsvc.serving.privacy import PrivacyDesk
 from recsvc.serving.refreshing import Refresher
 from recsvc.settings import Settings
@@ -184,7 +185,11 @@ def build_services(settings: Settings) -> Services:
         portraits=portraits,
         satisfaction=SatisfactionDesk(SqlSatisfaction(database), policy, clock=now),
         privacy=privacy,
-        models=ModelsDesk(registry, SqlTombstones(database).erased_among),
+        models=ModelsDesk(
+            registry,
+            SqlTombstones(database).erased_among,
+            Previewer(items, live, subjects, policy, clock=now),
+        ),
         telemetry=telemetry,
         experiments=ExperimentDesk(
             experiments,

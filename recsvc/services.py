@@ -24,6 +24,7 @@ from recsvc.policy import Policy
 from recsvc.serving.answers import HealthReport, ItemList, ServedSlate
 from recsvc.serving.desks import MerchandisingDesk
 from recsvc.serving.models_desk import ModelFacts, ModelShelf
+from recsvc.serving.preview import Preview
 from recsvc.settings import Settings
 from recsvc.telemetry import Telemetry
 
@@ -138,6 +139,10 @@ class ModelsDesk(Protocol):
 
     def facts(self, version: str) -> ModelFacts:
         """What there is to know of a version. Raises NotFoundError, BundleRefusedError, RegistryError."""
+        ...
+
+    def preview(self, version: str) -> Preview:
+        """What would change if the version went live. Raises as `facts` does, and StoreError."""
         ...
 
     def promote(self, version: str) -> Aliases:

@@ -94,3 +94,20 @@ ALIASES_EXAMPLE: dict[str, Any] = {
     "challenger": None,
     "former_champions": [_CHAMPION],
 }
+
+_SHOWN = {"item_id": "a7", "title": "Three months of reserves", "category": "saving"}
+
+PREVIEW_EXAMPLE: dict[str, Any] = {
+    "version": _CHALLENGER,
+    "champion": _CHAMPION,
+    "catalogue_revision": 318,
+    "n_customers": 50,
+    "overlap": 0.71,
+    "n_changed": 46,
+    "offers": [{"name": "o3", "title": "Savings account with 3.1 %", "candidate": 31, "champion": 22}],
+    "categories": [{"name": "saving", "title": None, "candidate": 40, "champion": 36}],
+    "segments": GATE_EXAMPLE["segments"],
+    "personas": [
+        {"name": "a reader of saving", "history": [_SHOWN], "candidate": [_SHOWN], "champion": [_SHOWN]}
+    ],
+}

@@ -192,3 +192,46 @@ class ModelSchema(AnswerSchema):
     holdout = _text("What its training judged families on.")
     metrics = fields.Dict(required=True, metadata=_said("By model that was tried, then by metric."))
     gate = fields.Nested(GateReportSchema, required=True, allow_none=True)
+
+
+class ReachSchema(AnswerSchema):
+    """How many of the customers who were asked get it on their first ten."""
+
+    name = _text("An offer's id, or a category.")
+    title = _text("The offer's, in the default locale.", allow_none=True)
+    candidate = fields.Integer(required=True, metadata=_said("With the version."))
+    champion = fields.Integer(required=True, metadata=_said("With the champion."))
+
+
+class ShownItemSchema(AnswerSchema):
+    """An item of a list."""
+
+    item_id = _text("Its id.")
+    title = _text("In the default locale.", allow_none=True)
+    category = _text("Its category.", allow_none=True)
+
+
+class PersonaListsSchema(AnswerSchema):
+    """A made-up customer's first ten, before and after."""
+
+    name = _text("Its name.")
+    history = _list_of(ShownItemSchema, "What it took.")
+    candidate = _list_of(ShownItemSchema, "Its list with the version.")
+    champion = _list_of(ShownItemSchema, "Its list with the champion.")
+
+
+class PreviewSchema(AnswerSchema):
+    """What a version would change."""
+
+    version = _text("The version.")
+    champion = _text("The version that serves.", allow_none=True)
+    catalogue_revision = fields.Integer(required=True, metadata=_said("The catalogue that it was made of."))
+    n_customers = fields.Integer(required=True, metadata=_said("How many customers were asked."))
+    overlap = _number("The mean share of the champion's first ten that stay.", allow_none=True)
+    n_changed = fields.Integer(
+        required=True, allow_none=True, metadata=_said("Whose first ten are not the same items.")
+    )
+    offers = _list_of(ReachSchema, "Reach by offer, what changes most first.")
+    categories = _list_of(ReachSchema, "Reach by category, what changes most first.")
+    segments = _list_of(SegmentOutcomeSchema, "From the gate's report, the winners first.")
+    personas = _list_of(PersonaListsSchema, "Golden personas before and after.")

@@ -10,8 +10,8 @@ from flask import Response
 from recsvc.api.bodies import JSON
 from recsvc.api.documents import CHANGE_HEADERS
 from recsvc.api.endpoints import Answered, Endpoints, services
-from recsvc.api.model_examples import ALIASES_EXAMPLE, MODEL_EXAMPLE, SHELF_EXAMPLE
-from recsvc.api.model_schemas import AliasesSchema, ModelSchema, ModelShelfSchema
+from recsvc.api.model_examples import ALIASES_EXAMPLE, MODEL_EXAMPLE, PREVIEW_EXAMPLE, SHELF_EXAMPLE
+from recsvc.api.model_schemas import AliasesSchema, ModelSchema, ModelShelfSchema, PreviewSchema
 from recsvc.api.problems import BUNDLE_REFUSED, CONFLICT, NOT_FOUND
 from recsvc.domain.access import Scope
 from recsvc.serving.models_desk import ModelFacts
@@ -50,6 +50,23 @@ def get_model(version: str) -> Response:
     `champion` and `challenger` are versions too.
     """
     return _answer(_facts(services().models.facts(version)))
+
+
+@models.get(
+    f"{_MODEL}/preview",
+    requires=Scope.MODELS_PROMOTE,
+    answers=PreviewSchema,
+    headers=CHANGE_HEADERS,
+    example=PREVIEW_EXAMPLE,
+    problems=(NOT_FOUND, BUNDLE_REFUSED),
+)
+def preview_model(version: str) -> Response:
+    """What would change if a version took the champion's place.
+
+    Some customers, always the same, are asked for their first ten items of each kind under both models. What
+    is live counts in neither. Winners and losers by segment come from the promotion gate's report.
+    """
+    return _answer(services().models.preview(version))
 
 
 @models.change(

@@ -7,9 +7,10 @@ by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 
 import structlog
 
@@ -26,7 +27,8 @@ from recsvc.errors import (
     NothingToRollBackError,
     RegistryError,
 )
-from recsvc.serving.verification import Model, load_model
+from recsvc.serving.preview import Preview, Previewer
+from recsvc.serving.verification import load_model
 
 log = structlog.get_logger()
 
@@ -73,13 +75,12 @@ class ModelsDesk:
         self,
         registry: Registry,
         erased_among: ErasedAmong,
-        *,
-        load: Callable[[str], Model] | None = None,
+        previewer: Previewer,
     ) -> None:
-        """`load` opens the bundle of a version after the full check."""
         self._registry = registry
         self._erased_among = erased_among
-        self._load = load or (lambda version: load_model(registry.path_of(version)))
+        self._previewer = previewer
+        self._previewing = Lock()
 
     def shelf(self) -> ModelShelf:
         """Every version and the aliases. Raises RegistryError."""
@@ -116,6 +117,24 @@ class ModelsDesk:
         except BundleError as error:
             raise _refusal(error) from error
         return ModelFacts(alias_of(version, aliases), manifest, _report_or_none(self._registry, version))
+
+    def preview(self, version: str) -> Preview:
+        """What would change if a version, or the challenger, went live. One is made at a time.
+
+        Raises:
+            NotFoundError: there is no such one.
+            BundleRefusedError: it fails the full check.
+            RegistryError, StoreError: it cannot be told.
+        """
+        version = self._named(version, self._registry.aliases())
+        with self._previewing:
+            if (kept := self._previewer.kept(version)) is not None:
+                return kept
+            try:
+                model = load_model(self._registry.path_of(version))
+            except BundleError as error:
+                raise _refusal(error) from error
+            return self._previewer.preview(model, _report_or_none(self._registry, version))
 
     def promote(self, version: str) -> Aliases:
         """Point `champion` at a version, or at the challenger.
@@ -160,7 +179,7 @@ class ModelsDesk:
         return aliases
 
     def _check(self, version: str) -> None:
-        check_none_erased(self._load(version).bundle, self._erased_among)
+        check_none_erased(load_model(self._registry.path_of(version)).bundle, self._erased_among)
 
     def _named(self, version: str, aliases: Aliases) -> str:
         named = {"champion": aliases.champion, "challenger": aliases.challenger}

@@ -42,6 +42,7 @@ from recsvc.serving.answers import CacheStatus, HealthReport, ItemList, LiveRepo
 from recsvc.serving.caching import render_slate
 from recsvc.serving.desks import MerchandisingDesk
 from recsvc.serving.models_desk import ModelFacts, ModelShelf, ShelvedModel
+from recsvc.serving.preview import PersonaLists, Preview, Reach, ShownItem
 from recsvc.settings import Settings
 from recsvc.stores.memory import MemoryCatalogue, MemoryCustomers, MemoryEvents
 from recsvc.stores.memory_experiments import MemoryExperiments
@@ -346,6 +347,22 @@ class FakeModels:
         reasons = (GateReason("no_worse", "ndcg@20 0.1 against 0.1"),)
         gate = GateReport(version, "m0", Decision.PROMOTE, reasons, segments=(segment,))
         return ModelFacts("champion", a_manifest(version), gate)
+
+    def preview(self, version: str) -> Preview:
+        self._find(version)
+        shown = ShownItem("a7", "Three months of reserves", "saving")
+        return Preview(
+            version=version,
+            champion="m1",
+            catalogue_revision=7,
+            n_customers=50,
+            overlap=0.5,
+            n_changed=40,
+            offers=(Reach("o3", "Savings account", 9, 3),),
+            categories=(Reach("saving", None, 9, 3),),
+            segments=(SegmentOutcome("everyone", 12, None, None),),
+            personas=(PersonaLists("a reader", (shown,), (shown,), ()),),
+        )
 
     def promote(self, version: str) -> Aliases:
         self._find(version)

@@ -39,6 +39,7 @@ CALLS = {
     ("PUT", "/v1/customers/c1/identities/n1"): Scope.EVENTS_WRITE,
     ("GET", "/v1/models"): Scope.MODELS_PROMOTE,
     ("GET", "/v1/models/m1"): Scope.MODELS_PROMOTE,
+    ("GET", "/v1/models/m1/preview"): Scope.MODELS_PROMOTE,
     ("POST", "/v1/models/m1/promote"): Scope.MODELS_PROMOTE,
     ("POST", "/v1/models/rollback"): Scope.MODELS_PROMOTE,
     ("GET", "/v1/customers/c1"): Scope.CUSTOMERS_READ,

@@ -22,7 +22,7 @@ from recsvc.api.experiment_schemas import (
     IdentitiesSchema,
     IdentitySchema,
 )
-from recsvc.api.model_schemas import AliasesSchema, ModelSchema, ModelShelfSchema
+from recsvc.api.model_schemas import AliasesSchema, ModelSchema, ModelShelfSchema, PreviewSchema
 from recsvc.api.portrait_schemas import PortraitSchema
 from recsvc.api.problems import problem_types
 from recsvc.api.record_schemas import (
@@ -61,6 +61,7 @@ SCHEMAS = {
     "ModelShelf": ModelShelfSchema,
     "Model": ModelSchema,
     "Aliases": AliasesSchema,
+    "Preview": PreviewSchema,
     "Receipt": ReceiptSchema,
     "Portrait": PortraitSchema,
     "ItemList": ItemListSchema,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
-from recsvc.api.model_schemas import AliasesSchema, ModelSchema, ModelShelfSchema
+from recsvc.api.model_schemas import AliasesSchema, ModelSchema, ModelShelfSchema, PreviewSchema
 from recsvc.errors import BundleRefusedError, NothingToRollBackError, RegistryError, StoreError
 from recsvc.services import Services
 from tests.api.fakes import FakeModels, Reply, send
@@ -46,6 +46,13 @@ def test_a_version_comes_with_what_the_gate_found(app: Flask) -> None:
     assert reply.json["gate"]["reasons"][0]["code"] == "no_worse"
 
 
+def test_a_preview_says_what_would_change(app: Flask) -> None:
+    reply = get(app, "/m2/preview")
+    assert reply.status == 200
+    assert PreviewSchema().validate(reply.json) == {}
+    assert reply.json["offers"] == [{"name": "o3", "title": "Savings account", "candidate": 9, "champion": 3}]
+
+
 def test_a_promotion_and_a_roll_back_answer_where_the_aliases_point(app: Flask) -> None:
     reply = post(app, "m2/promote")
     assert reply.status == 200 and AliasesSchema().validate(reply.json) == {}
@@ -53,7 +60,9 @@ def test_a_promotion_and_a_roll_back_answer_where_the_aliases_point(app: Flask) 
     assert post(app, "rollback").json["champion"] == "m0"
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/m9"), ("POST", "/m9/promote")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/m9"), ("GET", "/m9/preview"), ("POST", "/m9/promote")]
+)
 def test_an_unknown_version_is_not_found(app: Flask, method: str, path: str) -> None:
     reply = send(app, f"/v1/models{path}", method=method, key=KEY)
     assert (reply.status, reply.json["type"]) == (404, "/problems/not-found")

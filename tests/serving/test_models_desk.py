@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from recsvc.bundles.gate_report import Decision, GateReason, GateReport
+from recsvc.bundles.gate_report import (
+    Compared,
+    Decision,
+    GateReason,
+    GateReport,
+    PersonaOutcome,
+    SegmentOutcome,
+)
 from recsvc.bundles.manifest import PartFacts
 from recsvc.bundles.opening import open_bundle, read_manifest
 from recsvc.bundles.registry import Registry
@@ -17,10 +24,12 @@ from recsvc.domain.slates import SlateRequest
 from recsvc.errors import BundleRefusedError, NotFoundError, NothingToRollBackError
 from recsvc.sample_bank import SampleBank
 from recsvc.serving.caching import render_slate
+from recsvc.serving.customers import SubjectReader
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.models_desk import ModelsDesk
+from recsvc.serving.preview import FIRST, MAX_CUSTOMERS, Previewer
 
-from ..small_bank import CONTENT, END, OFFER, Arrays, World, flip, publish_changed
+from ..small_bank import CONTENT, END, OFFER, POLICY, Arrays, World, flip, publish_changed
 
 
 @dataclass
@@ -37,8 +46,15 @@ def tombstones() -> Tombstones:
 
 
 @pytest.fixture
-def desk(shelf: tuple[Path, Path], tombstones: Tombstones) -> ModelsDesk:
-    return ModelsDesk(Registry(shelf[0].parent), tombstones)
+def world(shelf: tuple[Path, Path], bank_in_small: SampleBank) -> World:
+    return World(shelf[0].parent, items=bank_in_small.items, customers=bank_in_small.customers)
+
+
+@pytest.fixture
+def desk(world: World, tombstones: Tombstones) -> ModelsDesk:
+    subjects = SubjectReader(world.customers, world.events, POLICY)
+    previewer = Previewer(world.items, world.catalogue, subjects, POLICY, clock=lambda: world.now)
+    return ModelsDesk(world.registry, tombstones, previewer)
 
 
 def popular_only(bundle: Path) -> Path:
@@ -107,10 +123,9 @@ def test_a_bundle_that_knows_an_erased_customer_goes_live_on_no_way(
 
 
 def test_a_roll_back_brings_back_the_very_bytes(
-    desk: ModelsDesk, shelf: tuple[Path, Path], bank_in_small: SampleBank
+    desk: ModelsDesk, shelf: tuple[Path, Path], world: World, bank_in_small: SampleBank
 ) -> None:
     other = popular_only(shelf[0])
-    world = World(shelf[0].parent, items=bank_in_small.items, customers=bank_in_small.customers)
     asked = [
         SlateRequest(kind, customer.customer_id)
         for customer in bank_in_small.customers[:20]
@@ -144,3 +159,72 @@ def test_workers_agree_after_one_look_each(desk: ModelsDesk, shelf: tuple[Path, 
     assert served() == [shelf[1].name] * 2
     desk.roll_back()
     assert served() == [shelf[0].name] * 2
+
+
+def test_a_preview_of_the_champion_itself_says_that_nothing_changes(
+    desk: ModelsDesk, shelf: tuple[Path, Path], world: World
+) -> None:
+    desk.promote(shelf[0].name)
+    world.refresh()
+    found = desk.preview("champion")
+    assert (found.version, found.champion) == (shelf[0].name, shelf[0].name)
+    assert (found.overlap, found.n_changed, found.n_customers) == (1.0, 0, MAX_CUSTOMERS)
+    assert found.offers and found.categories
+    for reach in (*found.offers, *found.categories):
+        assert reach.candidate == reach.champion > 0
+
+
+def test_a_preview_tells_whose_lists_change_and_who_reaches_whom(
+    desk: ModelsDesk, shelf: tuple[Path, Path], world: World
+) -> None:
+    other = popular_only(shelf[0]).name
+    desk.promote(shelf[0].name)
+    world.refresh()
+    persona = PersonaOutcome("a reader", read_manifest(shelf[0]).golden_queries[0].history, (), 1, 1, 0, True)
+    segments = [
+        SegmentOutcome("lost", 40, Compared(0.1, 0.2, -0.5, -0.6, -0.4), False),
+        SegmentOutcome("few", 4, None, None),
+        SegmentOutcome("won", 40, Compared(0.2, 0.1, 1.0, 0.9, 1.1), True),
+    ]
+    world.registry.keep_report(
+        GateReport(other, shelf[0].name, Decision.HOLD, (), segments=tuple(segments), personas=(persona,))
+    )
+    found = desk.preview(other)
+    assert found.overlap is not None and 0 < found.overlap < 1
+    assert found.n_changed is not None and found.n_changed > 10
+    changes = [abs(one.candidate - one.champion) for one in found.categories]
+    assert changes == sorted(changes, reverse=True) and changes[0] > 0
+    assert all(one.title for one in found.offers)
+    assert [one.segment for one in found.segments] == ["won", "lost", "few"]
+    (lists,) = found.personas
+    assert len(lists.candidate) == len(lists.champion) == FIRST and lists.candidate != lists.champion
+    assert all(one.title for one in (*lists.history, *lists.candidate))
+    assert desk.preview(other) is found  # Nothing moved meanwhile.
+
+
+def test_a_preview_shows_what_the_catalogue_says_now(
+    desk: ModelsDesk, shelf: tuple[Path, Path], world: World
+) -> None:
+    desk.promote(shelf[0].name)
+    world.refresh()
+    first = desk.preview(shelf[1].name)
+    offer = first.offers[0].name
+    world.items.retire(offer, expected="*")
+    world.catalogue.refresh()
+    second = desk.preview(shelf[1].name)
+    assert second is not first
+    assert offer not in {one.name for one in second.offers}
+
+
+def test_without_a_champion_a_preview_compares_with_nothing(
+    desk: ModelsDesk, shelf: tuple[Path, Path]
+) -> None:
+    found = desk.preview(shelf[0].name)
+    assert (found.champion, found.overlap, found.n_changed) == (None, None, None)
+    assert found.categories and all(one.champion == 0 for one in found.categories)
+
+
+def test_a_preview_of_a_corrupt_bundle_names_the_reason(desk: ModelsDesk, shelf: tuple[Path, Path]) -> None:
+    flip(shelf[1] / "popularity.npy", 200)
+    with pytest.raises(BundleRefusedError, match=r"popularity\.npy has another checksum"):
+        desk.preview(shelf[1].name)
