@@ -55,7 +55,7 @@ class Proposed:
         strengths[open_rows.used] = 0
         if open_rows.is_of_kind is not None:
             strengths *= open_rows.is_of_kind
-        proposed = _strongest(np.flatnonzero(strengths), strengths, MOST_PROPOSED)
+        proposed = _strongest(np.flatnonzero(strengths != 0), strengths, MOST_PROPOSED)
         if len(proposed) > SHORTLIST_SIZE:
             rough = self._scorer.glance(history, proposed, strengths[proposed])
             if rough is not None:
