@@ -67,8 +67,8 @@ class ExperimentsPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """How experiments are counted. `metrics` adds to the usual ones, or says them otherwise.
 
     `holdout_percent`, a whole number, of all customers are in no experiment. Money above the
-    `winsorise_quantile` of both arms counts as that. What a customer did in `cuped_days` before the
-    exposure takes chance out of the difference.
+    `winsorise_quantile` of all who spent any, in whatever arm, counts as that. What a customer did in
+    `cuped_days` before the exposure takes chance out of the difference.
     """
 
     holdout_percent: int = 0

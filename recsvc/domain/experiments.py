@@ -106,7 +106,8 @@ class Experiment:
 
     `layer_range` are the layer's buckets from the first (inclusive) to the second (exclusive), of 10,000.
     `phase` counts how often it was begun: 0 for a draft. Exposures and results belong to one phase, which
-    began at `begun_at`. `paused_because` is there while it is paused for a reason that the service found.
+    began at `begun_at` and, once the experiment is stopped, ended at `stopped_at`. `paused_because` is there
+    while it is paused for a reason that the service found.
     """
 
     key: str
@@ -127,6 +128,7 @@ class Experiment:
     analysis: Analysis = Analysis.SEQUENTIAL
     phase: int = 0
     begun_at: datetime | None = None
+    stopped_at: datetime | None = None
     paused_because: str | None = None
 
     def __post_init__(self) -> None:
@@ -203,13 +205,16 @@ class Experiment:
         if self.status not in _MOVES[was]:
             raise ConflictError(f"status cannot go from {was} to {self.status}")
         phase, begun_at = (0, None) if before is None else (before.phase, before.begun_at)
+        stopped_at = None if before is None else before.stopped_at
         if before is not None and before.is_open:
             self._check_held_to(before)
         elif self.is_open:
-            phase, begun_at = phase + 1, now
+            phase, begun_at, stopped_at = phase + 1, now, None
+        if before is not None and before.is_open and not self.is_open:
+            stopped_at = now
         stays_paused = self.status is was is ExperimentStatus.PAUSED
         because = before.paused_because if before is not None and stays_paused else None
-        return replace(self, phase=phase, begun_at=begun_at, paused_because=because)
+        return replace(self, phase=phase, begun_at=begun_at, stopped_at=stopped_at, paused_because=because)
 
     def runs_in(self, phase: int) -> bool:
         """Whether it runs now, and in that phase."""

@@ -60,13 +60,8 @@ def adjusted_relative_difference(
     """
     if control.post == 0:
         return None
-    of_control, of_treatment = control.adjusted(theta), treatment.adjusted(theta)
-    whole = control.post / control.n
-    ratio = treatment.post / treatment.n / whole
-    varied = control.post_variance * ratio**2 + theta**2 * control.pre_variance
-    varied -= 2 * theta * control.covariance * ratio
-    variance = (of_treatment.error_variance + varied / control.n) / whole**2
-    return _welch((of_treatment.mean - of_control.mean) / whole, variance, of_control, of_treatment, alpha)
+    share, variance = adjusted_relative(control, treatment, theta)
+    return _welch(share, variance, control.adjusted(theta), treatment.adjusted(theta), alpha)
 
 
 def relative(control: Moments, treatment: Moments) -> tuple[float, float]:
@@ -74,6 +69,17 @@ def relative(control: Moments, treatment: Moments) -> tuple[float, float]:
     of_control = control.error_variance * treatment.mean**2 / control.mean**4
     variance = treatment.error_variance / control.mean**2 + of_control
     return (treatment.mean - control.mean) / control.mean, variance
+
+
+def adjusted_relative(control: PairedSums, treatment: PairedSums, theta: float) -> tuple[float, float]:
+    """What is left after CUPED as a share of control's mean before it, and its squared standard error."""
+    of_control, of_treatment = control.adjusted(theta), treatment.adjusted(theta)
+    whole = control.post / control.n
+    ratio = treatment.post / treatment.n / whole
+    varied = control.post_variance * ratio**2 + theta**2 * control.pre_variance
+    varied -= 2 * theta * control.covariance * ratio
+    variance = (of_treatment.error_variance + varied / control.n) / whole**2
+    return (of_treatment.mean - of_control.mean) / whole, variance
 
 
 def pooled_p_value(control: tuple[int, int], treatment: tuple[int, int]) -> float | None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from math import exp, log, sqrt
 
 from recsvc.domain.satisfaction import Interval
-from recsvc.experimentation.differences import Difference, relative
-from recsvc.experimentation.moments import Moments
+from recsvc.experimentation.differences import Difference, adjusted_relative, relative
+from recsvc.experimentation.moments import Moments, PairedSums
 
 _MOST_LOG = 700.0
 
@@ -20,12 +20,21 @@ TUNED_TO = 5_000
 
 
 def absolute_sequence(
-    control: Moments, treatment: Moments, alpha: float = 0.05, tuned_to: int = TUNED_TO
+    control: Moments,
+    treatment: Moments,
+    alpha: float = 0.05,
+    tuned_to: int = TUNED_TO,
+    *,
+    registered_alpha: float | None = None,
 ) -> Difference | None:
-    """The difference at this look, two-sided; None where neither arm varied."""
+    """The difference at this look, two-sided; None where neither arm varied.
+
+    The tuning has to stay the same at all looks. So where `alpha` depends on what is found, as with several
+    arms, the sequence is tuned by `registered_alpha`.
+    """
     variance = control.error_variance + treatment.error_variance
-    n = control.n + treatment.n
-    return _sequence(treatment.mean - control.mean, variance, n, alpha, tuned_to)
+    n, rho = control.n + treatment.n, tuning(registered_alpha or alpha, tuned_to)
+    return _sequence(treatment.mean - control.mean, variance, n, alpha, rho)
 
 
 def relative_sequence(
@@ -35,7 +44,17 @@ def relative_sequence(
     if control.mean == 0:
         return None
     share, variance = relative(control, treatment)
-    return _sequence(share, variance, control.n + treatment.n, alpha, tuned_to)
+    return _sequence(share, variance, control.n + treatment.n, alpha, tuning(alpha, tuned_to))
+
+
+def adjusted_relative_sequence(
+    control: PairedSums, treatment: PairedSums, theta: float, alpha: float = 0.05, tuned_to: int = TUNED_TO
+) -> Difference | None:
+    """The same of what is left after CUPED, as a share of what control's mean was before it."""
+    if control.post == 0:
+        return None
+    share, variance = adjusted_relative(control, treatment, theta)
+    return _sequence(share, variance, control.n + treatment.n, alpha, tuning(alpha, tuned_to))
 
 
 def lower_bound(
@@ -56,11 +75,10 @@ def tuning(alpha: float, tuned_to: int) -> float:
     return sqrt((-2 * log(alpha) + log(-2 * log(alpha) + 1)) / tuned_to)
 
 
-def _sequence(estimate: float, variance: float, n: int, alpha: float, tuned_to: int) -> Difference | None:
+def _sequence(estimate: float, variance: float, n: int, alpha: float, rho: float) -> Difference | None:
     """Interval by eq. 9, p-value by eq. 155; `variance` is the squared standard error at n customers."""
     if variance <= 0:
         return None
-    rho = tuning(alpha, tuned_to)
     growth = n * rho**2 + 1
     spread = sqrt(variance * n)
     half = spread * sqrt(2 * growth / (n * rho) ** 2 * log(sqrt(growth) / alpha))

@@ -40,12 +40,20 @@ class Health:
     mismatched: int = 0
 
 
+class GuardrailState(StrEnum):
+    """What is shown of a metric that must not suffer by more than its margin."""
+
+    HOLDS = "holds"  # It does not.
+    BROKEN = "broken"  # It does.
+    NOT_SHOWN = "not_shown"
+
+
 @dataclass(frozen=True, slots=True)
 class Guardrail:
-    """Whether a metric that must not suffer is shown to be no worse than its margin allows."""
+    """A metric that must not suffer, and what is shown of it."""
 
     metric: str
-    holds: bool
+    state: GuardrailState
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +61,15 @@ class Primary:
     """The primary metric of one arm against control.
 
     `difference` is the confidence sequence's while an experiment that may be looked at runs, else the fixed
-    test's; None where nothing varied. `minimum_effect` is the least difference worth acting on, 0 for any.
+    test's; None where there is none, and then `refusal` says why. `minimum_effect` is the least difference
+    worth acting on, 0 for any.
     """
 
     metric: str
     difference: Difference | None
     higher_is_better: bool = True
     minimum_effect: float = 0.0
+    refusal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +81,28 @@ class Judgement:
 
 
 def judge(
-    health: Health, primary: Primary, guardrails: Sequence[Guardrail], *, may_be_judged: bool
+    health: Health, primary: Primary, guardrails: Sequence[Guardrail], *, not_judged: str | None = None
 ) -> Judgement:
-    """The verdict on one arm. `may_be_judged`: its end has come, or it may be looked at any time."""
-    broken = _what_is_wrong(health)
+    """The verdict on one arm. `not_judged` says why its time has not come, or will not."""
+    broken = what_is_wrong(health)
     if broken is not None:
         return Judgement(Verdict.INVALID, broken)
-    if not may_be_judged:
+    if not_judged is not None:
+        return Judgement(Verdict.INCONCLUSIVE, not_judged)
+    harmed = [one.metric for one in guardrails if one.state is GuardrailState.BROKEN]
+    if harmed:
         return Judgement(
-            Verdict.INCONCLUSIVE,
-            "The test is registered to be judged at its end: what it shows before may be chance.",
+            Verdict.LOSS,
+            f"Guardrail broken: {_listed(harmed)} worse by more than the margin, beyond chance.",
         )
     if primary.difference is None:
-        return Judgement(Verdict.INCONCLUSIVE, f"Nothing has happened to {primary.metric} yet in either arm.")
+        said = primary.refusal or "nothing has happened yet in either arm"
+        return Judgement(Verdict.INCONCLUSIVE, f"{primary.metric} cannot be compared: {said}.")
     return _of_difference(primary, primary.difference, guardrails)
 
 
-def _what_is_wrong(health: Health) -> str | None:
+def what_is_wrong(health: Health) -> str | None:
+    """Why nothing may be compared, in one sentence; None where nothing forbids it."""
     if health.sizes is not None and health.sizes.is_mismatch:
         return (
             f"The arms have sizes that chance hardly gives (p = {health.sizes.p_value:.2g}, below "
@@ -119,10 +134,14 @@ def _of_difference(primary: Primary, found: Difference, guardrails: Sequence[Gua
         return Judgement(
             Verdict.INCONCLUSIVE, f"{told}: chance alone may do that; more customers would tell."
         )
-    suffering = [one.metric for one in guardrails if not one.holds]
-    if suffering:
-        names = ", ".join(suffering)
+    unknown = [one.metric for one in guardrails if one.state is not GuardrailState.HOLDS]
+    if unknown:
         return Judgement(
-            Verdict.INCONCLUSIVE, f"{told}: better, but {names} is not shown to be unharmed, so it is no win."
+            Verdict.INCONCLUSIVE,
+            f"{told}: better, but {_listed(unknown)} is not shown to be unharmed, so it is no win.",
         )
     return Judgement(Verdict.WIN, f"{told}: better beyond chance.")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else names[0]

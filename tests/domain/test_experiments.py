@@ -85,6 +85,16 @@ def test_a_phase_began_when_it_was_begun_and_not_when_it_was_changed() -> None:
     ]
 
 
+def test_a_phase_ended_when_it_was_stopped_and_not_when_it_was_changed_after() -> None:
+    stopped = replace(RUNNING, status=ExperimentStatus.STOPPED, stopped_at=NOW - DAY)
+    begun = RUNNING.begun_from(None, now=NOW)
+    ended = stopped.begun_from(begun, now=NOW + DAY)
+    changed = replace(stopped, hypothesis="none").begun_from(ended, now=NOW + 2 * DAY)
+    again = replace(RUNNING, stopped_at=NOW).begun_from(changed, now=NOW + 3 * DAY)
+    told = [one.stopped_at for one in (begun, ended, changed, again)]
+    assert told == [None, NOW + DAY, NOW + DAY, None]
+
+
 def test_why_the_service_paused_it_is_told_until_it_leaves_the_pause() -> None:
     paused = RUNNING.begun_from(None, now=NOW).paused("complaints rose")
     assert (paused.status, paused.paused_because) == (ExperimentStatus.PAUSED, "complaints rose")
