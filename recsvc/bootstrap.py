@@ -19,6 +19,7 @@ from recsvc.experimentation.allocations import holdout_experiment
 from recsvc.experimentation.desks import ExperimentDesk, IdentityDesk
 from recsvc.experimentation.exposed import ExposedEngine
 from recsvc.experimentation.exposure_notes import WRITE_SECONDS, ExposureNotes
+from recsvc.experimentation.results_desk import ResultsDesk
 from recsvc.experimentation.running import EXPERIMENTS_SECONDS, RunningExperiments
 from recsvc.experimentation.satisfaction import SatisfactionDesk
 from recsvc.experimentation.units import Units
@@ -62,6 +63,7 @@ from recsvc.stores.identities import SqlIdentities
 from recsvc.stores.key_ring import KeyRing
 from recsvc.stores.machine_watch import MachineWatch
 from recsvc.stores.merchandising import SqlMerchandising
+from recsvc.stores.outcomes import SqlOutcomes
 from recsvc.stores.redis_client import COOL_DOWN_SECONDS, RestingRedis
 from recsvc.stores.redis_server import open_redis
 from recsvc.stores.rejects_folder import RejectsFolder
@@ -183,6 +185,7 @@ def build_services(settings: Settings) -> Services:
         catalogue=ItemDesk(items, live),
         merchandising=MerchandisingDesk(rules, items=lambda: live.view.items, clock=now),
         portraits=portraits,
+        experiment_results=ResultsDesk(experiments, SqlOutcomes(database), policy, clock=now),
         satisfaction=SatisfactionDesk(SqlSatisfaction(database), policy, clock=now),
         privacy=privacy,
         models=ModelsDesk(

@@ -19,6 +19,7 @@ from recsvc.domain.profiles import Portrait
 from recsvc.domain.records import ErasureReceipt, Taken, Versioned, Written
 from recsvc.domain.slates import SlateRequest
 from recsvc.experimentation.desks import ExperimentDesk, IdentityDesk
+from recsvc.experimentation.results_desk import ResultsDesk
 from recsvc.experimentation.satisfaction import SatisfactionDesk
 from recsvc.policy import Policy
 from recsvc.serving.answers import HealthReport, ItemList, ServedSlate
@@ -170,6 +171,7 @@ class Services:
     merchandising: MerchandisingDesk
     portraits: Portraits
     satisfaction: SatisfactionDesk
+    experiment_results: ResultsDesk
     privacy: Privacy
     models: ModelsDesk
     telemetry: Telemetry

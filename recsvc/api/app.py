@@ -17,6 +17,7 @@ from recsvc.api.documentation import documentation, publish
 from recsvc.api.documents import ANY_PROBLEM, describe
 from recsvc.api.endpoints import attach_services
 from recsvc.api.events import events
+from recsvc.api.experiment_results import experiment_results
 from recsvc.api.experiments import experiments
 from recsvc.api.fast_path import FastPath
 from recsvc.api.health import health
@@ -41,6 +42,7 @@ AUDIENCES = (
     experiments,
     models,
     satisfaction,
+    experiment_results,
     health,
     documentation,
 )

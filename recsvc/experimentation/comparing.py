@@ -24,6 +24,7 @@ from recsvc.experimentation.sequences import (
     relative_sequence,
 )
 from recsvc.experimentation.verdicts import GuardrailState
+from recsvc.policy_experiments import MetricKind
 
 LEAST_CUSTOMERS = 30
 """Fewer in an arm are not compared: the mean of so few need not be near enough to normal."""
@@ -90,9 +91,11 @@ def check_guardrail(
     """
     figures = _figure(measured, control), _figure(measured, treatment)
     told = GuardrailFinding(
-        guardrail.metric, guardrail.direction, guardrail.margin, GuardrailState.NOT_SHOWN, *figures
+        "", guardrail.metric, guardrail.direction, guardrail.margin, GuardrailState.NOT_SHOWN, *figures
     )
     pair = _pair(measured, control, treatment)
+    if pair == NOTHING_VARIED and measured.rule.kind is MetricKind.SHARE:
+        pair = _as_if_one_did(measured, control, treatment)
     if isinstance(pair, str):
         return replace(told, refusal=pair)
     sign = 1.0 if guardrail.direction is Direction.HIGHER else -1.0
@@ -135,6 +138,23 @@ def _pair(measured: Measured, control: Mask, treatment: Mask) -> Pair | str:
     if adjusted[0].error_variance + adjusted[1].error_variance <= 0:
         return plain
     return Pair(*adjusted, samples[0], samples[1], theta)
+
+
+def _as_if_one_did(measured: Measured, control: Mask, treatment: Mask) -> Pair | str:
+    """The pair where everybody did, or nobody: that much is certain of many, and not of few.
+
+    The shares stay; the variances are those with one more of each kind in each arm (Agresti and Caffo 2000).
+    """
+    samples = measured.sample_of(control), measured.sample_of(treatment)
+    if samples[0] is None or samples[1] is None:
+        return NOTHING_VARIED
+    before, after = _one_more(samples[0].moments), _one_more(samples[1].moments)
+    return Pair(before, after, samples[0], samples[1])
+
+
+def _one_more(moments: Moments) -> Moments:
+    share = (moments.n * moments.mean + 1) / (moments.n + 2)
+    return Moments(moments.n, moments.mean, share * (1 - share))
 
 
 def _comparison(

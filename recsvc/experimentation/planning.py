@@ -48,3 +48,44 @@ def days_needed(n_per_arm: float, smallest_share: float, customers_a_day: float)
 
 def _factor(alpha: float, power: float) -> float:
     return (_NORMAL.inv_cdf(1 - alpha / 2) + _NORMAL.inv_cdf(power)) ** 2
+
+
+def customers_in_all(
+    variances: tuple[float, float],
+    shares: tuple[float, float],
+    effect: float,
+    *,
+    alpha: float = 0.05,
+    power: float = 0.8,
+) -> float:
+    """Customers of whom control and treatment get their shares, to tell the effect; not yet rounded up.
+
+    `variances` are one customer's in control and in treatment. With equal halves it is twice what
+    `customers_per_arm` says. Raises ValueError where a share is not above 0, or there is no effect.
+    """
+    if min(shares) <= 0 or effect == 0:
+        raise ValueError("both shares must be above 0, and the effect not 0")
+    spread = sum(variance / share for variance, share in zip(variances, shares, strict=True))
+    return _factor(alpha, power) * spread / effect**2
+
+
+def smallest_relative_effect(
+    rate: float, n_per_arm: int, *, alpha: float = 0.05, power: float = 0.8
+) -> float | None:
+    """The smallest rise, as a share of the rate, that a test of the relative difference finds.
+
+    Solved for the standard error of the relative difference by the delta method; the arms' variances are
+    taken to be equal. None where no rise of that size can be told from chance.
+    """
+    reach = _factor(alpha, power) * (1 - rate) / (rate * n_per_arm)
+    # m^2 = reach * (1 + (1 + m)^2), where 1 + m is treatment's mean over control's.
+    if reach >= 1:
+        return None
+    return (reach + sqrt(reach**2 + 2 * reach * (1 - reach))) / (1 - reach)
+
+
+def power_of_relative(rate: float, effect: float, n_per_arm: int, *, alpha: float = 0.05) -> float:
+    """The chance that a two-sided test of the relative difference finds a rise by that share of the rate."""
+    error = sqrt((1 - rate) / (rate * n_per_arm) * (1 + (1 + effect) ** 2))
+    reach = _NORMAL.inv_cdf(1 - alpha / 2)
+    return _NORMAL.cdf(effect / error - reach) + _NORMAL.cdf(-effect / error - reach)

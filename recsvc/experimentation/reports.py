@@ -57,6 +57,7 @@ class GuardrailFinding:
     `bound` is the worst that the difference may still be, one-sided: it holds where that is within `margin`.
     """
 
+    variant: str
     metric: str
     better: Direction
     margin: float

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -173,6 +173,7 @@ class _Comparing:
         measured = self.counted.metrics.get(guardrail.metric)
         if measured is None:
             return GuardrailFinding(
+                variant,
                 guardrail.metric,
                 guardrail.direction,
                 guardrail.margin,
@@ -182,7 +183,8 @@ class _Comparing:
         n_looks = len(self.experiment.guardrails) * (len(self.experiment.variants) - 1)
         control = self.counted.members(self.experiment.variants[0].key)
         treatment = self.counted.members(variant)
-        return check_guardrail(guardrail, measured, control, treatment, self._terms, n_looks)
+        found = check_guardrail(guardrail, measured, control, treatment, self._terms, n_looks)
+        return replace(found, variant=variant)
 
     @property
     def _terms(self) -> Terms:

@@ -5,7 +5,7 @@ What is held is a few numbers per customer and metric, however many events there
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 
@@ -13,15 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.domain.outcomes import OutcomeEvents
+from recsvc.domain.surveys import SATISFIED, SURVEYS
 from recsvc.experimentation.moments import Floats
 from recsvc.policy_experiments import MetricKind, MetricPolicy
 
 _DAY = 86_400.0
-_SURVEYS: Mapping[MetricKind, tuple[float, float]] = {
-    MetricKind.NPS: (0.0, 10.0),
-    MetricKind.CSAT: (1.0, 5.0),
-    MetricKind.CES: (1.0, 7.0),
-}
+_SURVEYS = (MetricKind.NPS, MetricKind.CSAT, MetricKind.CES)
 
 
 @dataclass(slots=True)
@@ -76,10 +73,11 @@ class Tally:
         seconds: Floats,
         wanted: NDArray[np.bool_],
     ) -> None:
-        low, high = _SURVEYS[self.rule.kind]
+        scale = SURVEYS[self.rule.kind.value]
         scores, scales = np.asarray(events.scores, np.float64), np.asarray(events.scales, np.float64)
         # An answer on another scale says nothing on this one.
-        chosen = wanted & (scores >= low) & (scores <= high) & (np.isnan(scales) | (scales == high))
+        chosen = wanted & (scores >= scale.lowest) & (scores <= scale.highest)
+        chosen &= np.isnan(scales) | (scales == scale.highest)
         places, seconds, scores = places[chosen], seconds[chosen], scores[chosen]
         order = np.lexsort((scores, seconds))
         places, seconds, scores = places[order], seconds[order], scores[order]
@@ -118,4 +116,4 @@ def _sum(into: Floats, places: NDArray[np.int64], chosen: NDArray[np.bool_], wei
 def _as_counted(kind: MetricKind, scores: Floats) -> Floats:
     if kind is MetricKind.NPS:
         return 100.0 * (scores >= 9) - 100.0 * (scores <= 6)
-    return (scores >= 4).astype(np.float64) if kind is MetricKind.CSAT else scores
+    return (scores >= SATISFIED).astype(np.float64) if kind is MetricKind.CSAT else scores

@@ -51,6 +51,7 @@ from recsvc.stores.memory_identities import MemoryIdentities
 from recsvc.stores.memory_merchandising import MemoryMerchandising
 from recsvc.stores.memory_satisfaction import MemorySatisfaction
 from recsvc.telemetry import Telemetry, WorkerState
+from tests.api.fake_experiments import tried
 
 T = TypeVar("T")
 
@@ -403,6 +404,7 @@ def fake_services(*, experiments_policy: ExperimentsPolicy | None = None, **sett
             MemoryMerchandising(MemoryCatalogue()), items=lambda: RULED_ITEMS, clock=lambda: NOW
         ),
         portraits=FakePortraits(),
+        experiment_results=tried(load_policy(), NOW),
         satisfaction=SatisfactionDesk(surveyed(), load_policy(), clock=lambda: NOW),
         privacy=FakePrivacy(),
         experiments=ExperimentDesk(

@@ -35,6 +35,8 @@ CALLS = {
     ("GET", "/v1/experiments/k1"): Scope.EXPERIMENTS_WRITE,
     ("PUT", "/v1/experiments/k1"): Scope.EXPERIMENTS_WRITE,
     ("GET", "/v1/experiments/k1/assignment"): Scope.EXPERIMENTS_WRITE,
+    ("GET", "/v1/experiments/k1/results"): Scope.EXPERIMENTS_WRITE,
+    ("POST", "/v1/experiments/plan"): Scope.EXPERIMENTS_WRITE,
     ("GET", "/v1/customers/c1/identities"): Scope.CUSTOMERS_READ,
     ("PUT", "/v1/customers/c1/identities/n1"): Scope.EVENTS_WRITE,
     ("GET", "/v1/models"): Scope.MODELS_PROMOTE,

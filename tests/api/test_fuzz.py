@@ -22,6 +22,8 @@ from recsvc.api.event_rules import READINGS
 from recsvc.api.experiment_examples import EXPERIMENT_ANSWERED
 from recsvc.api.experiment_schemas import ExperimentSchema
 from recsvc.api.record_schemas import CustomerSchema, ItemSchema, MerchandisingRuleSchema
+from recsvc.api.result_examples import WISH_EXAMPLE
+from recsvc.api.result_schemas import PlanWishSchema
 from recsvc.api.schemas import ProblemSchema, SlateSchema
 from tests.api.fakes import CONTENT, OFFERS, READER, Reply, fake_services, send
 
@@ -39,6 +41,7 @@ PATHS = (
     *("/v1/customers/c1/profile", "/v1/customers/c1/export"),
     *("/v1/merchandising-rules", "/v1/merchandising-rules/r1"),
     *("/v1/experiments", "/v1/experiments/k1", "/v1/experiments/k1/assignment"),
+    *("/v1/experiments/home/results", "/v1/experiments/plan"),
     *("/v1/customers/c1/identities", "/v1/customers/c1/identities/n1"),
     *(CONTENT, OFFERS, "/v1/trending", "/v1/items/a7/similar", "/healthz", "/docs", "/openapi.json"),
 )
@@ -81,6 +84,7 @@ CHANGES = (
     *((method, path) for method in ("PUT", "DELETE") for path in ("/v1/items/a7", "/v1/customers/c1")),
     *((method, "/v1/merchandising-rules/r1") for method in ("PUT", "DELETE")),
     ("PUT", "/v1/experiments/k1"),
+    ("POST", "/v1/experiments/plan"),
 )
 plain_values = st.one_of(
     *(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20)),
@@ -95,6 +99,7 @@ FIELDS = (
     *CustomerSchema().fields,
     *MerchandisingRuleSchema().fields,
     *ExperimentSchema().fields,
+    *PlanWishSchema().fields,
     *("model_version", "weight", "policy", "calibration", "metric", "margin", "direction"),
     *("specversion", "id", "time", "subject", "data", "source", "messageId", "userId", "event", "timestamp"),
     *("risk_class", "disclosures", "personalisation", "marketing", "expires_at", "value", "key", "_schema"),
@@ -191,6 +196,7 @@ NUMBERED: list[tuple[str, str, str, Any]] = [
         {**RULE_EXAMPLE, "position": 1, "is_on": True, "matches": 41},
     ),
     ("PUT", "/v1/experiments/calibration-1", "application/json", EXPERIMENT_ANSWERED),
+    ("POST", "/v1/experiments/plan", "application/json", {**WISH_EXAMPLE, "minimum_effect": 1, "alpha": 0.1}),
 ]
 
 
