@@ -22,12 +22,12 @@ import msgspec
 from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
 from recsvc.cli.serving import check_port_is_free
-from recsvc.cli.settling import Wish, settle
 from recsvc.cli.sources import Files, read_files, to_train_on, write_to_store
 from recsvc.cli.terminal import progress_bar, say, settings_with
 from recsvc.domain.access import ROLE_SCOPES, Role
 from recsvc.errors import ServeError
 from recsvc.policy import load_policy
+from recsvc.retraining.settling import Wish, settle
 from recsvc.sample_bank import make_sample_bank, write_sample_bank
 from recsvc.settings import Settings, set_environment
 from recsvc.stores.api_keys import SqlApiKeys

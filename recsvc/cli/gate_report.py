@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recsvc.bundles.gate_report import Compared, GateReport, GuardrailOutcome
-from recsvc.cli.settling import Settled
 from recsvc.cli.terminal import say
+from recsvc.retraining.settling import Settled
 
 
 def tell_settled(settled: Settled) -> None:

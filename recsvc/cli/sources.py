@@ -15,6 +15,7 @@ import click
 
 from recsvc.bundles.erased import ErasedAmong
 from recsvc.domain.customers import Customer
+from recsvc.domain.experiments import versions_in_use
 from recsvc.domain.items import Item, ItemKind
 from recsvc.errors import SourceError
 from recsvc.history.catalogue import read_customers, read_items
@@ -28,6 +29,7 @@ from recsvc.stores.catalogue import SqlCatalogue
 from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import open_database
 from recsvc.stores.events import SqlEvents
+from recsvc.stores.experiments import SqlExperiments
 from recsvc.training.material import Source
 
 Progress = Callable[[str, float], None]
@@ -178,6 +180,14 @@ def tombstones(settings: Settings) -> Iterator[ErasedAmong]:
         return
     with closing(open_database(settings.store_url)) as database:
         yield SqlCustomers(database).erased_among
+
+
+def versions_of_experiments(settings: Settings) -> frozenset[str]:
+    """The model versions that open experiments name, as far as there is a store. Raises StoreError."""
+    if not settings.has_store:
+        return frozenset()
+    with closing(open_database(settings.store_url)) as database:
+        return versions_in_use(SqlExperiments(database).experiments())
 
 
 def write_to_store(parts: Parts, settings: Settings, *, at: datetime, progress: Progress) -> Imported:

@@ -22,7 +22,6 @@ from recsvc.cli.reports import (
     tell_rejects,
     tell_table,
 )
-from recsvc.cli.settling import Settled, Wish, settle
 from recsvc.cli.sources import (
     Files,
     Parts,
@@ -32,9 +31,11 @@ from recsvc.cli.sources import (
     time_budget_option,
     to_train_on,
     tombstones,
+    versions_of_experiments,
 )
 from recsvc.cli.terminal import json_option, models_option, print_json, progress_bar, say, settings_with
 from recsvc.policy import load_policy
+from recsvc.retraining.settling import Settled, Wish, settle
 from recsvc.training.erased import without_erased
 from recsvc.training.families import FAMILIES
 from recsvc.training.pipeline import TrainingReport
@@ -114,7 +115,15 @@ def train(
             time_budget_seconds=time_budget,
             progress=progress,
         )
-        settled = settle(report, registry, policy, wish=wish, seed=seed, erased_among=erased_among)
+        settled = settle(
+            report,
+            registry,
+            policy,
+            wish=wish,
+            seed=seed,
+            erased_among=erased_among,
+            pinned=lambda: versions_of_experiments(settings),
+        )
     if as_json:
         print_json(_as_json(report, parts, reading, settled))
     else:

@@ -280,3 +280,9 @@ def serving_order(experiments: Iterable[Experiment], *, now: datetime) -> tuple[
     """Those that are on, in the order in which they decide: begun first, of two begun at once by key."""
     on = [experiment for experiment in experiments if experiment.is_on(now)]
     return tuple(sorted(on, key=lambda one: (one.begun_at or now, one.key)))
+
+
+def versions_in_use(experiments: Iterable[Experiment]) -> frozenset[str]:
+    """The model versions that open experiments name: those that run, and those that are paused."""
+    variants = (variant for one in experiments if one.is_open for variant in one.variants)
+    return frozenset(variant.model_version for variant in variants if variant.model_version is not None)

@@ -16,6 +16,7 @@ from recsvc.domain.experiments import (
     GuardrailMetric,
     check_registrable,
     serving_order,
+    versions_in_use,
 )
 from recsvc.errors import ConflictError
 
@@ -198,3 +199,16 @@ def test_it_is_on_between_its_start_and_its_end() -> None:
     assert [on.is_on(NOW + timedelta(days=day)) for day in (-1, 0, 6, 7)] == [False, True, True, False]
     assert not replace(on, status=ExperimentStatus.PAUSED).is_on(NOW)
     assert RUNNING.is_on(NOW)
+
+
+def test_versions_are_in_use_while_an_experiment_runs_or_is_paused() -> None:
+    def one(key: str, version: str, status: ExperimentStatus) -> Experiment:
+        return Experiment(key, (ExperimentVariant("a", version, 100),), status=status)
+
+    experiments = [
+        one("drafted", "m1", ExperimentStatus.DRAFT),
+        one("running", "m2", ExperimentStatus.RUNNING),
+        one("paused", "m3", ExperimentStatus.PAUSED),
+        one("stopped", "m4", ExperimentStatus.STOPPED),
+    ]
+    assert versions_in_use(experiments) == {"m2", "m3"}

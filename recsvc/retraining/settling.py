@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -42,12 +42,12 @@ def settle(
     wish: Wish,
     seed: int,
     erased_among: ErasedAmong,
-    pinned: Collection[str] = (),
+    pinned: Callable[[], Collection[str]] = tuple,
 ) -> Settled:
     """Check the bundle, judge it against the champion, keep the report, and promote or hold it.
 
     One that is not promoted becomes the challenger. Then the oldest bundles go, as the policy says; what is
-    `pinned` stays.
+    `pinned` then stays, whatever its age.
 
     Raises:
         RecsvcError: the bundle cannot serve, or knows somebody who was erased meanwhile; it is withdrawn.
@@ -61,7 +61,7 @@ def settle(
         registry.promote(version)
     else:
         registry.challenge(version)
-    return Settled(gate, is_promoted, registry.keep_last(policy.training.keep_bundles, pinned))
+    return Settled(gate, is_promoted, registry.keep_last(policy.training.keep_bundles, pinned()))
 
 
 def standing_champion(registry: Registry) -> Champion | Vacancy:
