@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from math import nan
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, func, select, tuple_
+from msgspec import json
+from sqlalchemy import ARRAY, Column, ColumnElement, Text, any_, bindparam, func, select, tuple_
 
 from recsvc.domain.outcomes import ExposedCustomers, OutcomeEvents
 from recsvc.stores.database import Database
@@ -23,6 +25,7 @@ from recsvc.stores.tables import customers, events, exposures, identities, to_mi
 _AT_ONCE = 5_000
 _MICROS = 1_000_000
 
+_OWNER = identities.c.customer_id.label("owner")
 _NEXT_EXPOSED = (
     select(
         exposures.c.customer_id,
@@ -33,7 +36,9 @@ _NEXT_EXPOSED = (
         exposures.c.n_fallbacks,
         exposures.c.n_mismatched,
         exposures.c.latency_micros,
+        _OWNER,
     )
+    .join_from(exposures, identities, identities.c.identity_id == exposures.c.customer_id, isouter=True)
     .where(
         exposures.c.experiment == bindparam("experiment"),
         exposures.c.phase == bindparam("phase"),
@@ -44,7 +49,8 @@ _NEXT_EXPOSED = (
     .limit(bindparam("limit"))
 )
 _NEXT_VISITORS = (
-    select(events.c.customer_id, func.min(events.c.occurred_at))
+    select(events.c.customer_id, func.min(events.c.occurred_at), func.min(_OWNER))
+    .join_from(events, identities, identities.c.identity_id == events.c.customer_id, isouter=True)
     .where(
         events.c.customer_id > bindparam("id"),
         events.c.occurred_at >= bindparam("since"),
@@ -53,21 +59,6 @@ _NEXT_VISITORS = (
     .group_by(events.c.customer_id)
     .order_by(events.c.customer_id)
     .limit(bindparam("limit"))
-)
-_CUSTOMERS_OF = select(identities.c.identity_id, identities.c.customer_id).where(
-    identities.c.identity_id.in_(bindparam("ids", expanding=True))
-)
-_IDS_OF = select(identities.c.identity_id, identities.c.customer_id).where(
-    identities.c.customer_id.in_(bindparam("ids", expanding=True))
-)
-_EVENTS = select(events.c.customer_id, events.c.type, events.c.occurred_at, events.c.document).where(
-    events.c.customer_id.in_(bindparam("ids", expanding=True)),
-    events.c.occurred_at >= bindparam("since"),
-    events.c.occurred_at < bindparam("until"),
-    events.c.type.in_(bindparam("types", expanding=True)),
-)
-_RECORDS = select(customers.c.customer_id, customers.c.document).where(
-    customers.c.customer_id.in_(bindparam("ids", expanding=True))
 )
 _NOTHING = (nan, nan, nan, "")
 
@@ -93,6 +84,21 @@ class SqlOutcomes:
     def __init__(self, database: Database, *, at_once: int = _AT_ONCE) -> None:
         self._database = database
         self._at_once = at_once
+        is_among = partial(_is_among, database.dialect)
+        self._ids_of = select(identities.c.identity_id, identities.c.customer_id).where(
+            is_among(identities.c.customer_id)
+        )
+        self._records = select(customers.c.customer_id, customers.c.document).where(
+            is_among(customers.c.customer_id)
+        )
+        self._events = select(
+            events.c.customer_id, events.c.type, events.c.occurred_at, events.c.document
+        ).where(
+            is_among(events.c.customer_id),
+            events.c.occurred_at >= bindparam("since"),
+            events.c.occurred_at < bindparam("until"),
+            events.c.type.in_(bindparam("types", expanding=True)),
+        )
 
     def exposed(self, experiment: str, phase: int, *, until: datetime) -> ExposedCustomers:
         """Everybody who met a variant in the phase before a moment. Raises StoreError."""
@@ -101,9 +107,8 @@ class SqlOutcomes:
         place |= {"until": to_micros(until), "limit": self._at_once}
         while True:
             rows = self._all(_NEXT_EXPOSED, place)
-            owners = self._owners([row[0] for row in rows])
             for row in rows:
-                found.add(owners.get(row[0], row[0]), *row[1:])
+                found.add(row[-1] or row[0], *row[1:-1])
             if len(rows) < self._at_once:
                 return found.sorted()
             place |= {"id": rows[-1][0], "variant": rows[-1][1]}
@@ -115,9 +120,8 @@ class SqlOutcomes:
         place["limit"] = self._at_once
         while True:
             rows = self._all(_NEXT_VISITORS, place)
-            owners = self._owners([row[0] for row in rows])
-            for name, first_at in rows:
-                found.add(owners.get(name, name), "", first_at, "", 0, 0, 0, 0)
+            for name, first_at, owner in rows:
+                found.add(owner or name, "", first_at, "", 0, 0, 0, 0)
             if len(rows) < self._at_once:
                 return found.sorted()
             place["id"] = rows[-1][0]
@@ -133,12 +137,12 @@ class SqlOutcomes:
         for start in range(0, exposed.n if types else 0, self._at_once):
             ids = exposed.customer_ids[start : start + self._at_once]
             own = {name: start + place for place, name in enumerate(ids)}
-            places = {row[0]: own[row[1]] for row in self._all(_IDS_OF, {"ids": ids})} | own
+            places = {row[0]: own[row[1]] for row in self._all(self._ids_of, {"ids": self._ids(ids)})} | own
             since = min(exposed.exposed_at[start : start + self._at_once]) - before
             names = list(places)
             for some in range(0, len(names), self._at_once):
-                wanted = {"ids": names[some : some + self._at_once], "types": list(types)}
-                rows = self._all(_EVENTS, {**wanted, "since": since, "until": end})
+                wanted = {"ids": self._ids(names[some : some + self._at_once]), "types": list(types)}
+                rows = self._all(self._events, {**wanted, "since": since, "until": end})
                 yield to_columns(rows, places, exposed.exposed_at, types, before)
 
     def attributes(self, exposed: ExposedCustomers) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -146,20 +150,22 @@ class SqlOutcomes:
         for start in range(0, exposed.n, self._at_once):
             ids = exposed.customer_ids[start : start + self._at_once]
             places = {name: start + place for place, name in enumerate(ids)}
-            for name, document in self._all(_RECORDS, {"ids": ids}):
+            for name, document in self._all(self._records, {"ids": self._ids(ids)}):
                 yield places[name], decode_document(document, Described, f"customer {name}").attributes
 
-    def _owners(self, ids: Sequence[str]) -> Mapping[str, str]:
-        """Of ids that belong to a customer of another id, which."""
-        owners: dict[str, str] = {}
-        for start in range(0, len(ids), self._at_once):
-            rows = self._all(_CUSTOMERS_OF, {"ids": ids[start : start + self._at_once]})
-            owners.update((row[0], row[1]) for row in rows)
-        return owners
+    def _ids(self, names: Sequence[str]) -> str | list[str]:
+        return list(names) if self._database.dialect == "postgresql" else json.encode(names).decode()
 
     def _all(self, statement: Any, parameters: Mapping[str, Any]) -> Sequence[Any]:
         with self._database.reading() as connection:
             return connection.execute(statement, parameters).all()
+
+
+def _is_among(dialect: str, column: Column[str]) -> ColumnElement[bool]:
+    """Whether the column is one of `ids`: one parameter, for thousands would cost more than the rows."""
+    if dialect == "postgresql":
+        return column == any_(bindparam("ids", type_=ARRAY(Text)))
+    return column.in_(select(func.json_each(bindparam("ids")).table_valued("value").c.value))
 
 
 def to_columns(
