@@ -114,7 +114,7 @@ def _plot(title: str, rows: Sequence[tuple[str, Comparison]]) -> Plot:
             place(told.interval.high),
             _TOP + _ROW * number + 16,
             f"{told.estimate:+.4g}, between {told.interval.low:+.4g} and {told.interval.high:+.4g} "
-            f"({found.level or 0:.3%} level)",
+            f"({100 * (found.level or 0):.4g} %)",
         )
         for number, (label, found, told) in enumerate(drawn)
         if told is not None
