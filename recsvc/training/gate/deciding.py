@@ -167,7 +167,7 @@ def _against_segments(outcomes: Sequence[SegmentOutcome], gate: GatePolicy) -> I
     for one in outcomes:
         if one.holds is False and one.compared is not None:
             text = f"the segment {one.segment} of {one.n_customers:,} customers: {_told(one.compared)}"
-            yield GateReason("segment_loss", f"{text}; it may lose {_pct(gate.segment_loss)} at most")
+            yield GateReason("segment_loss", f"{text}; it may lose {gate.segment_loss:.1%} at most")
 
 
 def _against_personas(outcomes: Sequence[PersonaOutcome]) -> Iterator[GateReason]:
