@@ -39,6 +39,7 @@ class RequestRecord:
     route: str = "none"
     source: str | None = None
     cache: str | None = None
+    key_id: str | None = None  # Whose call it is; not logged.
 
     @property
     def elapsed_ms(self) -> float:

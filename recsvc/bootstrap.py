@@ -47,6 +47,7 @@ from recsvc.serving.portraits import Portraits as PortraitDrawer
 from recsvc.serving.preview import Previewer
 from recsvc.serving.privacy import PrivacyDesk
 from recsvc.serving.refreshing import Refresher
+from recsvc.serving.training_desk import SILENT_LOOK_SECONDS, TrainingDesk
 from recsvc.settings import Settings
 from recsvc.stores.api_keys import SqlApiKeys
 from recsvc.stores.catalogue import SqlCatalogue
@@ -60,6 +61,7 @@ from recsvc.stores.events import SqlEvents
 from recsvc.stores.experiments import SqlExperiments
 from recsvc.stores.exposures import SqlExposures
 from recsvc.stores.identities import SqlIdentities
+from recsvc.stores.job_queue import JobQueue
 from recsvc.stores.key_ring import KeyRing
 from recsvc.stores.machine_watch import MachineWatch
 from recsvc.stores.merchandising import SqlMerchandising
@@ -70,6 +72,7 @@ from recsvc.stores.rejects_folder import RejectsFolder
 from recsvc.stores.satisfaction import SqlSatisfaction
 from recsvc.stores.slate_cache import RedisSlateCache
 from recsvc.stores.tombstones import SqlTombstones
+from recsvc.stores.training_runs import SqlTrainingRuns
 from recsvc.telemetry import Telemetry
 
 COUNT_SECONDS = 1.0
@@ -156,6 +159,10 @@ def build_services(settings: Settings) -> Services:
     experimenter.start()
     refresher.start()
     noter.start()
+    jobs = JobQueue(redis_url)
+    runs = TrainingDesk(SqlTrainingRuns(database), jobs, policy.training, clock=now, new_id=new_id)
+    watcher = Refresher((runs.mark_silent,), SILENT_LOOK_SECONDS)
+    watcher.start()
     # Every worker follows the store by itself, so that all know of an event within a second.
     follower = Refresher((feed.refresh, units.refresh), FOLLOW_SECONDS)
     health = WorkerHealth(bundles, live, slates, feed, live_reader)
@@ -184,6 +191,7 @@ def build_services(settings: Settings) -> Services:
         customers=RecordDesk(records, outdate=cache.move_epochs, clock=now),
         catalogue=ItemDesk(items, live),
         merchandising=MerchandisingDesk(rules, items=lambda: live.view.items, clock=now),
+        training_runs=runs,
         portraits=portraits,
         experiment_results=ResultsDesk(experiments, SqlOutcomes(database), policy, clock=now),
         satisfaction=SatisfactionDesk(SqlSatisfaction(database), policy, clock=now),
@@ -213,6 +221,8 @@ def build_services(settings: Settings) -> Services:
             noter.stop,
             notes.write,
             telemetry.write,
+            watcher.stop,
+            jobs.close,
             writer.close,
             *([machines.stop] if machines else []),
             redis.close,

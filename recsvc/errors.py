@@ -26,10 +26,14 @@
         ├── UnauthenticatedError
         ├── ForbiddenError
         ├── NotFoundError
+        ├── TooManyRunsError      as many training runs were asked for as an hour may see
         └── ConflictError         what is stored already says otherwise
             ├── EventConflictError
             ├── BundleRefusedError       the bundle fails its checks; the sentence says which
-            └── NothingToRollBackError
+            ├── NothingToRollBackError
+            ├── RunOpenError      a training run is open, and no second one may be
+            ├── RunEndedError     a training run that has ended cannot be cancelled
+            └── RunRepeatedError  one idempotency key came with two requests
 
 Errors carry facts and know no HTTP: the API maps them to statuses in one table.
 """
@@ -263,3 +267,29 @@ class NothingToRollBackError(ConflictError):
         self.passed_over = tuple(passed_over)
         found = f" ({self.passed_over[0]})" if self.passed_over else ""
         super().__init__(f"there is no former champion to roll back to{found}; promote a version instead")
+
+
+class RunOpenError(ConflictError):
+    """A training run is queued or running, and one is all there may be."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"training run {run_id} is open: wait until it ends, or cancel it")
+
+
+class RunEndedError(ConflictError):
+    """A training run that is to be cancelled has ended, or is about to."""
+
+
+class RunRepeatedError(ConflictError):
+    """An idempotency key came before, with another request."""
+
+
+class TooManyRunsError(RequestError):
+    """As many training runs were asked for within the hour as the policy allows."""
+
+    def __init__(self, runs_per_hour: int, retry_after_seconds: int) -> None:
+        self.runs_per_hour, self.retry_after_seconds = runs_per_hour, retry_after_seconds
+        super().__init__(
+            f"an hour may see {runs_per_hour} training runs: ask again in {retry_after_seconds} s"
+        )

@@ -26,6 +26,7 @@ from recsvc.serving.answers import HealthReport, ItemList, ServedSlate
 from recsvc.serving.desks import MerchandisingDesk
 from recsvc.serving.models_desk import ModelFacts, ModelShelf
 from recsvc.serving.preview import Preview
+from recsvc.serving.training_desk import TrainingDesk
 from recsvc.settings import Settings
 from recsvc.telemetry import Telemetry
 
@@ -169,6 +170,7 @@ class Services:
     customers: CustomerDesk
     catalogue: CatalogueDesk
     merchandising: MerchandisingDesk
+    training_runs: TrainingDesk
     portraits: Portraits
     satisfaction: SatisfactionDesk
     experiment_results: ResultsDesk

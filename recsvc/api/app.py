@@ -29,6 +29,7 @@ from recsvc.api.problems import answer_error
 from recsvc.api.recommendations import recommendations
 from recsvc.api.satisfaction import satisfaction
 from recsvc.api.schemas import ProblemSchema
+from recsvc.api.training_runs import training_runs
 from recsvc.services import Services
 
 AUDIENCES = (
@@ -43,6 +44,7 @@ AUDIENCES = (
     models,
     satisfaction,
     experiment_results,
+    training_runs,
     health,
     documentation,
 )

@@ -58,6 +58,11 @@ RECORD_HEADERS = {
     "Cache-Control": LIST_HEADERS["Cache-Control"],
 }
 
+RUN_HEADERS = {
+    **CHANGE_HEADERS,
+    "Location": _header("Where the run can be watched.", "/v1/training-runs/5f0c7a9e21d84b3f"),
+}
+
 EXPORT_HEADERS = {
     **CHANGE_HEADERS,
     "Content-Disposition": _header("Says that this is a file.", 'attachment; filename="customer.json"'),
@@ -93,6 +98,41 @@ RULE_EXAMPLE = {
     "ends_at": "2026-11-30T00:00:00Z",
     "factor": 3.0,
     "note": "The week of saving",
+}
+
+RUN_REQUEST_EXAMPLE = {"model": "als", "factors": 64, "iterations": 15, "promote": "if_better"}
+
+RUN_EXAMPLE = {
+    "run_id": "5f0c7a9e21d84b3f",
+    "request": {
+        "model": "als",
+        "factors": 64,
+        "iterations": 15,
+        "regularization": None,
+        "alpha": None,
+        "seed": 1,
+        "since": None,
+        "until": None,
+        "name": None,
+        "time_budget_seconds": None,
+        "promote": "if_better",
+    },
+    "state": "running",
+    "stage": "fit",
+    "progress": 0.82,
+    "asked_by": "k_3f9a1c",
+    "asked_at": "2026-11-22T10:20:00Z",
+    "started_at": "2026-11-22T10:20:01Z",
+    "heartbeat_at": "2026-11-22T10:20:41Z",
+    "finished_at": None,
+    "attempt": 1,
+    "retried_as": None,
+    "is_cancelling": False,
+    "version": None,
+    "promoted": False,
+    "reasons": [],
+    "error": None,
+    "log": ["read", "prepare", "select", "fit als", "fit"],
 }
 
 CUSTOMER_EXAMPLE = {

@@ -207,6 +207,7 @@ def _guarded(view: View, rule: str, needs: Needs) -> View:
 
 def _admit(scope: Scope, rate: Rate | None) -> None:
     key = authorise(services(), presented_in(request.environ), scope)
+    request_record().key_id = key.key_id if key else None
     if rate is not None:
         keeper: RateKeeper = current_app.extensions[_RATES]
         keeper.count(rate, key.key_id if key else "anybody")

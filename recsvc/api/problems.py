@@ -117,6 +117,7 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
     errors.NotFoundError: NOT_FOUND,
     errors.ConflictError: CONFLICT,
     errors.BundleRefusedError: BUNDLE_REFUSED,
+    errors.TooManyRunsError: RATE_LIMITED,
     errors.PreconditionFailedError: PRECONDITION_FAILED,
     errors.PreconditionRequiredError: PRECONDITION_REQUIRED,
     errors.StoreError: UNAVAILABLE,
@@ -179,6 +180,10 @@ def problem_response(error: Exception, environ: WSGIEnvironment) -> Response:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
     if isinstance(error, http.TooManyRequests) and isinstance(error.retry_after, int):
         response.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, errors.TooManyRunsError):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    if isinstance(error, errors.RunOpenError):
+        response.headers["Location"] = f"/v1/training-runs/{error.run_id}"
     return response
 
 

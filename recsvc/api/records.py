@@ -23,6 +23,7 @@ from recsvc.domain.customers import Consents, Customer, Suitability
 from recsvc.domain.items import Disclosure, Item, OfferTerms
 from recsvc.domain.merchandising import MerchandisingRule
 from recsvc.domain.records import Versioned, Written
+from recsvc.domain.training_runs import TrainingRequest
 from recsvc.errors import FieldError, InvalidRequestError, NotFoundError
 
 T = TypeVar("T")
@@ -86,6 +87,11 @@ def rule_of(given: Mapping[str, Any], rule_id: str) -> MerchandisingRule:
     _check_same(given, "rule_id", rule_id, "")
     said = {name: value for name, value in given.items() if name not in ONLY_ANSWERED}
     return _made(MerchandisingRule, "", {**said, "rule_id": rule_id})
+
+
+def training_request_of(given: Mapping[str, Any]) -> TrainingRequest:
+    """The training request of a loaded body; null is left out. Raises InvalidRequestError."""
+    return _made(TrainingRequest, "", {name: value for name, value in given.items() if value is not None})
 
 
 def expected_version(find: Callable[[str], Versioned[Any] | None], record_id: str) -> str | None:

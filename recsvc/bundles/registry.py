@@ -102,6 +102,11 @@ class Registry:
             self._staging.mkdir()
             self._staging.rmdir()
 
+    def sweep(self) -> None:
+        """Remove what writers that were killed left behind. Raises RegistryError."""
+        with self._locked():
+            pass
+
     def publish(self, manifest: Manifest, arrays: Mapping[str, AnyArray]) -> Manifest:
         """Write a bundle and put it on the shelf; its manifest under its final version.
 

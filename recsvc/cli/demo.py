@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import signal
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import click
 import msgspec
 
 from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
+from recsvc.cli.demo_processes import LOG_FILE, WORKER_LOG_FILE, ended, heed_signals, serving, working
 from recsvc.cli.serving import check_port_is_free
 from recsvc.cli.sources import Files, read_files, to_train_on, write_to_store
 from recsvc.cli.terminal import progress_bar, say, settings_with
@@ -35,13 +29,9 @@ from recsvc.stores.database import open_database
 from recsvc.training.families import FAMILIES
 from recsvc.training.pipeline import train
 
-READY_SECONDS = 60
-STOP_SECONDS = 15
 SHOW_FILE = "show_customers.json"
 SAMPLE_FOLDER = "sample"
 STORE_FOLDER = "data"  # What the service remembers, apart from the sample that it was made from.
-LOG_FILE = "server.log"
-LOG_IS_KEPT = f"run it with --data-dir DIR, and its log is kept in DIR/{LOG_FILE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +58,7 @@ class Ready:
 )
 def demo(port: int, ready_file: Path | None, data_dir: Path | None) -> None:
     """Make a synthetic bank, train on it, and serve it until Ctrl-C."""
-    _heed_signals()
+    heed_signals()
     check_port_is_free("127.0.0.1", port)
     if ready_file:
         _make_way(ready_file)
@@ -81,7 +71,7 @@ def demo(port: int, ready_file: Path | None, data_dir: Path | None) -> None:
         customers = _prepare(folder, settings)
         version = Registry(settings.models_dir).aliases().champion or ""
         ready = Ready(f"http://127.0.0.1:{port}", _make_keys(settings), customers, version)
-        with _server(ready.url, folder / LOG_FILE) as server:
+        with working(folder / WORKER_LOG_FILE), serving(ready.url, folder / LOG_FILE) as server:
             if ready_file:
                 _write_whole(ready_file, msgspec.json.encode(ready))
             _show(ready, folder / LOG_FILE)
@@ -90,7 +80,7 @@ def demo(port: int, ready_file: Path | None, data_dir: Path | None) -> None:
             except KeyboardInterrupt:
                 say("stopping")
             else:
-                raise _ended(server, folder / LOG_FILE)
+                raise ended(server, folder / LOG_FILE)
 
 
 def _prepare(folder: Path, settings: Settings) -> tuple[str, ...]:
@@ -152,62 +142,6 @@ def _make_keys(settings: Settings) -> Mapping[str, str]:
         }
 
 
-@contextlib.contextmanager
-def _server(url: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The web service in a process of its own, so that it never carries what training loaded.
-
-    It hears of Ctrl-C from us alone, and its log goes to a file, so that neither disturbs the reader.
-    """
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "recsvc", "serve"],
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=stream,
-            process_group=0,
-        )
-    try:
-        _wait_until_ready(process, url, log)
-        yield process
-    finally:
-        _heed_signals(signal.SIG_IGN)  # A second Ctrl-C must not keep us from clearing up.
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise _ended(process, log)
-        if _answers(f"{url}/readyz"):
-            return
-        time.sleep(0.1)
-    raise ServeError(f"the server was not ready within {READY_SECONDS} seconds; {LOG_IS_KEPT}")
-
-
-def _ended(process: subprocess.Popen[bytes], log: Path) -> ServeError:
-    lines = log.read_text("utf-8", errors="replace").splitlines()
-    reasons = [line.removeprefix("recsvc: ") for line in lines if line.startswith("recsvc: ")]
-    return ServeError(
-        f"the server ended: {reasons[-1]}"
-        if reasons
-        else f"the server ended with code {process.returncode}; {LOG_IS_KEPT}"
-    )
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2):
-            return True
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
-
-
 def _show(ready: Ready, log: Path) -> None:
     key = ready.keys[Role.FRONTEND.value]
     path = "recommendations/content?limit=3&explain=true"
@@ -258,13 +192,3 @@ def _write_whole(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.part")
     temporary.write_bytes(content)
     temporary.replace(path)
-
-
-def _heed_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers | None = None) -> None:
-    """Take every signal to end for a Ctrl-C. A shell's background job would else not hear of SIGINT."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, handler or _interrupt)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -66,7 +66,7 @@ def serve(models: Path | None, host: str | None, port: int | None, workers: int 
     with ExitStack() as stack:
         if server:
             stack.callback(server.stop)
-            stack.enter_context(_kept_running(server))
+            stack.enter_context(kept_running(server))
         set_environment({"REDIS_URL": redis_url})
         open_database(settings.store_url).close()  # Made and migrated once, before the workers open it.
         _tell(settings, embedded=server is not None)
@@ -98,7 +98,7 @@ def run_workers(settings: Settings) -> None:
 
 
 @contextmanager
-def _kept_running(server: EmbeddedRedis) -> Iterator[None]:
+def kept_running(server: EmbeddedRedis) -> Iterator[None]:
     """Start the embedded Redis again, at the same address, whenever it dies."""
     is_over = threading.Event()
 

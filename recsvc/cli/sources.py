@@ -24,6 +24,7 @@ from recsvc.history.mapping import FileMapping, load_mapping
 from recsvc.history.readers import read_interactions
 from recsvc.history.rejects import RejectionReport
 from recsvc.policy import Policy
+from recsvc.retraining.reading import read_source
 from recsvc.settings import Settings
 from recsvc.stores.catalogue import SqlCatalogue
 from recsvc.stores.customers import SqlCustomers
@@ -152,17 +153,9 @@ def rejects_file(settings: Settings, started: datetime, what: str) -> Path:
 
 def read_store(settings: Settings) -> Parts:
     """Read everything that was imported or received. Raises StoreError, SourceError."""
-    database = open_database(settings.store_url)
-    try:
-        table = InteractionTable.from_interactions(SqlEvents(database).each())
-        items, customers = SqlCatalogue(database).items(), tuple(SqlCustomers(database).each())
-    finally:
-        database.close()
-    if not len(table):
-        raise SourceError(
-            "the store holds no events to train on; give --events PATH, or bring them in with recsvc import"
-        )
-    return Parts(table, items, customers, ())
+    with closing(open_database(settings.store_url)) as database:
+        source = read_source(database)
+    return Parts(source.table, tuple(source.items), tuple(source.customers), ())
 
 
 def to_train_on(parts: Parts, mapping: Path | None) -> Source:

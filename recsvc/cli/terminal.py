@@ -29,6 +29,7 @@ INTERRUPTED = 130
 COMMANDS = {
     "demo": "recsvc.cli.demo:demo",
     "serve": "recsvc.cli.serving:serve",
+    "worker": "recsvc.cli.working:worker",
     "train": "recsvc.cli.training:train",
     "import": "recsvc.cli.importing:import_",
     "evaluate": "recsvc.cli.evaluating:evaluate",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
 from recsvc.cli.gate_report import tell_settled
 from recsvc.cli.live_report import live_json, tell_live
+from recsvc.cli.own_run import own_run
 from recsvc.cli.reports import (
     families_json,
     metrics_table,
@@ -34,8 +36,9 @@ from recsvc.cli.sources import (
     versions_of_experiments,
 )
 from recsvc.cli.terminal import json_option, models_option, print_json, progress_bar, say, settings_with
+from recsvc.domain.training_runs import MAX_NAME_CHARS, RANGES, Promotion, TrainingRequest
 from recsvc.policy import load_policy
-from recsvc.retraining.settling import Settled, Wish, settle
+from recsvc.retraining.settling import Settled, Wish, settle, settle_freely
 from recsvc.training.erased import without_erased
 from recsvc.training.families import FAMILIES
 from recsvc.training.pipeline import TrainingReport
@@ -96,7 +99,12 @@ def train(
     registry = Registry(settings.models_dir)
     registry.aliases()  # What cannot be read now could not be moved after the long part.
     started = now()
-    with progress_bar() as progress, tombstones(settings) as erased_among:
+    with ExitStack() as stack:
+        progress, commit = stack.enter_context(progress_bar()), settle_freely
+        erased_among = stack.enter_context(tombstones(settings))
+        if not files.events:
+            own = stack.enter_context(own_run(settings, _request(seed, name, time_budget, wish), started))
+            progress, commit = own.shown_by(progress), own.commit
         clock, cpu_clock = time.perf_counter(), time.process_time()
         parts = (
             read_files(files, settings, policy, as_of=started, progress=progress)
@@ -123,11 +131,20 @@ def train(
             seed=seed,
             erased_among=erased_among,
             pinned=lambda: versions_of_experiments(settings),
+            commit=commit,
         )
     if as_json:
         print_json(_as_json(report, parts, reading, settled))
     else:
         _tell(report, parts, settled)
+
+
+def _request(seed: int, name: str, time_budget: float | None, wish: Wish) -> TrainingRequest:
+    """What the store keeps of it; the command itself takes any name and budget."""
+    promote: Promotion = "never" if wish is Wish.NEVER else "if_better"
+    least, most = RANGES["time_budget_seconds"]
+    budget = None if time_budget is None else min(max(time_budget, least), most)
+    return TrainingRequest(seed=seed, name=name[:MAX_NAME_CHARS], time_budget_seconds=budget, promote=promote)
 
 
 def _as_json(report: TrainingReport, parts: Parts, reading: Cost, settled: Settled) -> object:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.bundles.manifest import BLEND
+from recsvc.errors import TrainingError
 from recsvc.history.matrix import InteractionMatrix
 from recsvc.training.blending import Model, Recipe
 from recsvc.training.budget import Budget
@@ -61,7 +62,11 @@ def select_model(
     progress: Progress,
     budget: Budget,
 ) -> Selection:
-    """Try every family and a blend of them; the simplest where nothing can be judged."""
+    """Try every family and a blend of them; the simplest where nothing can be judged.
+
+    Raises:
+        TrainingError: no family can learn from such a history.
+    """
     started = time.process_time()
     if parts.held_out is None:
         why = "too few customers to judge by, so the simplest family serves"
@@ -74,6 +79,9 @@ def select_model(
         progress=progress,
     )
     fits = _search_all(families, judge, budget)
+    if not fits:
+        names = ", ".join(family.name for family in families)
+        raise TrainingError(f"{names} cannot learn from so many items: name another model, or auto")
     tried = _judge_all(fits, judge)
     chosen = _choose(tried)
     return Selection(

@@ -43,6 +43,7 @@ from recsvc.serving.caching import render_slate
 from recsvc.serving.desks import MerchandisingDesk
 from recsvc.serving.models_desk import ModelFacts, ModelShelf, ShelvedModel
 from recsvc.serving.preview import PersonaLists, Preview, Reach, ShownItem
+from recsvc.serving.training_desk import TrainingDesk
 from recsvc.settings import Settings
 from recsvc.stores.memory import MemoryCatalogue, MemoryCustomers, MemoryEvents
 from recsvc.stores.memory_experiments import MemoryExperiments
@@ -50,8 +51,10 @@ from recsvc.stores.memory_exposures import MemoryExposures
 from recsvc.stores.memory_identities import MemoryIdentities
 from recsvc.stores.memory_merchandising import MemoryMerchandising
 from recsvc.stores.memory_satisfaction import MemorySatisfaction
+from recsvc.stores.memory_training_runs import MemoryTrainingRuns
 from recsvc.telemetry import Telemetry, WorkerState
 from tests.api.fake_experiments import tried
+from tests.fake_jobs import FakeJobs
 
 T = TypeVar("T")
 
@@ -402,6 +405,13 @@ def fake_services(*, experiments_policy: ExperimentsPolicy | None = None, **sett
         catalogue=FakeDesk[Item](lambda item: item.item_id),
         merchandising=MerchandisingDesk(
             MemoryMerchandising(MemoryCatalogue()), items=lambda: RULED_ITEMS, clock=lambda: NOW
+        ),
+        training_runs=TrainingDesk(
+            MemoryTrainingRuns(),
+            FakeJobs(),
+            load_policy().training,
+            clock=lambda: NOW,
+            new_id=lambda: next(ids),
         ),
         portraits=FakePortraits(),
         experiment_results=tried(load_policy(), NOW),

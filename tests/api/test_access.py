@@ -44,6 +44,11 @@ CALLS = {
     ("GET", "/v1/models/m1/preview"): Scope.MODELS_PROMOTE,
     ("POST", "/v1/models/m1/promote"): Scope.MODELS_PROMOTE,
     ("POST", "/v1/models/rollback"): Scope.MODELS_PROMOTE,
+    ("POST", "/v1/training-runs"): Scope.TRAIN_RUN,
+    ("GET", "/v1/training-runs"): Scope.TRAIN_RUN,
+    ("GET", "/v1/training-runs/t1"): Scope.TRAIN_RUN,
+    ("POST", "/v1/training-runs/t1/cancel"): Scope.TRAIN_RUN,
+    ("GET", "/v1/training-runs/t1/events"): Scope.TRAIN_RUN,
     ("GET", "/v1/customers/c1"): Scope.CUSTOMERS_READ,
     ("PUT", "/v1/customers/c1"): Scope.CUSTOMERS_WRITE,
     ("DELETE", "/v1/customers/c1"): Scope.PRIVACY_ERASE,
@@ -61,7 +66,7 @@ def keys(services: Services) -> FakeKeys:
 
 def rule_of(path: str) -> str:
     names = {"a7": "item_id", "c1": "customer_id", "r1": "rule_id", "k1": "key", "n1": "identity_id"}
-    for example, name in {**names, "m1": "version"}.items():
+    for example, name in {**names, "m1": "version", "t1": "run_id"}.items():
         path = re.sub(rf"/{example}(?=/|$)", f"/<{name}>", path)
     return path
 

@@ -41,8 +41,8 @@ NAMES = {
     "{uuid}": "0b5f6c1e-7d53-4a52-9a55-1c2f4be0a1d7",
 }
 # What only a whole server, or a broken one, can meet: floods have tests of their own.
-NOT_HERE = {"events-slow-body", "events-flood", "events-disk-full", "profile-enumeration"}
-ENDPOINTS = {"recs", "any", "events", "delete", "profile", "experiment"}
+NOT_HERE = {"events-slow-body", "events-flood", "events-disk-full", "profile-enumeration", "training-flood"}
+ENDPOINTS = {"recs", "any", "events", "delete", "profile", "experiment", "training"}
 EXPERIMENT = Experiment("exp1", (ExperimentVariant("a", "m1", 50), ExperimentVariant("b", "m2", 50)))
 
 

@@ -36,6 +36,7 @@ from recsvc.api.record_schemas import (
 )
 from recsvc.api.satisfaction_schemas import SatisfactionSchema
 from recsvc.api.schemas import ItemListSchema, ProblemSchema, ReadinessSchema, SlateSchema
+from recsvc.api.training_schemas import TrainingRequestSchema, TrainingRunSchema, TrainingRunsSchema
 from tests.api.fakes import send
 from tests.api.test_access import CALLS
 
@@ -57,6 +58,9 @@ SCHEMAS = {
     "Assignment": AssignmentSchema,
     "Identity": IdentitySchema,
     "Identities": IdentitiesSchema,
+    "TrainingRequest": TrainingRequestSchema,
+    "TrainingRun": TrainingRunSchema,
+    "TrainingRuns": TrainingRunsSchema,
     "Customer": CustomerSchema,
     "ModelShelf": ModelShelfSchema,
     "Model": ModelSchema,
@@ -74,6 +78,7 @@ EXAMPLES_OF_IDS = {
     "customer_id": "c1",
     "item_id": "a7",
     "rule_id": "r1",
+    "run_id": "t1",
     "key": "k1",
     "identity_id": "n1",
     "version": "m1",

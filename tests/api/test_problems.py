@@ -21,6 +21,7 @@ SECRET = "customer c-4711 in /srv/recsvc/store.py, sqlalchemy 2.1"
 ARGUMENTS: dict[type[Exception], tuple[Any, ...]] = {
     errors.InvalidRequestError: ([FieldError("body/x", "must be there")],),
     errors.ForbiddenError: ("recs:read",),
+    errors.TooManyRunsError: (10, 60),
     http.MethodNotAllowed: (["PUT", "GET"],),
 }
 EVERY_ERROR = pytest.mark.parametrize("error", [*PROBLEMS, Exception], ids=lambda error: error.__name__)

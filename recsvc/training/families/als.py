@@ -32,18 +32,25 @@ _START = np.float32(0.01)  # Small, so that the first sweeps decide.
 
 @dataclass(frozen=True)
 class Als(Family):
-    """The settings. `factor_share` is the share of as many factors as the number of items calls for."""
+    """The settings. `factor_share` is the share of as many factors as the number of items calls for.
+
+    `asked_factors` are so many instead; never more than there are customers or items.
+    """
 
     confidence: float = 40.0
     regularization: float = 2.0
     factor_share: float = 1.0
     n_iterations: int = 15
+    asked_factors: int | None = None
     name: str = "als"
     is_personal: bool = True
 
     def fit(self, data: TrainingData, *, seed: int) -> FittedFactors:
         n_customers, n_items = data.strengths.shape
-        n_factors = _n_factors(self.factor_share, n_customers, n_items)
+        if self.asked_factors is None:
+            n_factors = _n_factors(self.factor_share, n_customers, n_items)
+        else:
+            n_factors = min(self.asked_factors, n_customers, n_items)
         customers, items = data.seeds
         with threadpool_limits(1, user_api="blas"):  # implicit runs its own threads; BLAS's get in their way.
             model = AlternatingLeastSquares(
@@ -57,7 +64,8 @@ class Als(Family):
             )
             model.fit(data.strengths, show_progress=False)
         fold_in = FoldIn(self.confidence, self.regularization)
-        learned_with = {"n_iterations": self.n_iterations, "factor_share": self.factor_share}
+        share = self.factor_share if self.asked_factors is None else n_factors / n_factors_for(n_items)
+        learned_with = {"n_iterations": self.n_iterations, "factor_share": share}
         return FittedFactors(self, model.item_factors, fold_in, learned_with)
 
     def settings(self, data: TrainingData) -> tuple[Family, ...]:
@@ -78,7 +86,8 @@ class Als(Family):
         others = tuple(
             replace(full[0], factor_share=self.factor_share * share)
             for share in (0.5, 2.0)
-            if _n_factors(self.factor_share * share, n_customers, n_items) != n_usual
+            if self.asked_factors is None
+            and _n_factors(self.factor_share * share, n_customers, n_items) != n_usual
         )
         return (full[0], *others, *full[1:])
 

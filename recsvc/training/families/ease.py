@@ -29,9 +29,13 @@ _ROWS_AT_ONCE = 512
 
 @dataclass(frozen=True)
 class Ease(Family):
-    """The settings. `regularization_share` is of the λ that data of such popularity usually wants."""
+    """The settings. `regularization_share` is of the λ that data of such popularity usually wants.
+
+    `asked_regularization` is a λ itself instead.
+    """
 
     regularization_share: float = 1.0
+    asked_regularization: float | None = None
     name: str = "ease"
     is_personal: bool = True
 
@@ -40,7 +44,10 @@ class Ease(Family):
         n_items = data.strengths.shape[1]
         if n_items > MAX_ITEMS:
             raise TrainingError(f"ease takes up to {MAX_ITEMS:,} items; there are {n_items:,}")
-        regularization = self.regularization_share * usual_regularization(data)
+        share = self.regularization_share
+        if self.asked_regularization is not None:
+            share = self.asked_regularization / usual_regularization(data)
+        regularization = share * usual_regularization(data)
         inverse = _inverse_with_ridge(data.strengths, regularization, np.float32)
         if inverse is None:  # Items that next to everybody took together are too alike for single precision.
             inverse = _inverse_with_ridge(data.strengths, regularization, np.float64)
@@ -50,11 +57,13 @@ class Ease(Family):
             )
         inverse /= -np.diagonal(inverse).copy()
         np.fill_diagonal(inverse, 0)
-        return FittedEase(self, inverse, regularization)
+        return FittedEase(replace(self, regularization_share=share), inverse, regularization)
 
     def settings(self, data: TrainingData) -> tuple[Family, ...]:
         if data.strengths.shape[1] > MAX_ITEMS:
             return ()
+        if self.asked_regularization is not None:
+            return (self,)
         return tuple(replace(self, regularization_share=share) for share in REGULARIZATION_SHARES)
 
 
