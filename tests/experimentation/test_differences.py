@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recsvc.experimentation.comparing import Pair
 from recsvc.experimentation.differences import (
     Difference,
     absolute_difference,
@@ -15,7 +16,9 @@ from recsvc.experimentation.differences import (
     non_inferiority,
     pooled_p_value,
     relative_difference,
+    two_sided,
 )
+from recsvc.experimentation.metrics import Sample
 from recsvc.experimentation.moments import (
     Moments,
     PairedSums,
@@ -24,7 +27,7 @@ from recsvc.experimentation.moments import (
     of_ratio,
     of_values,
 )
-from recsvc.experimentation.multiplicity import holm
+from recsvc.experimentation.multiplicity import holm, holm_levels
 from recsvc.experimentation.planning import customers_per_arm, days_needed, power_of
 from recsvc.experimentation.sample_ratio import check_sample_ratio, chi2_tail, sequential_p_values
 from recsvc.experimentation.sequences import absolute_sequence, lower_bound, relative_sequence, tuning
@@ -62,6 +65,27 @@ def test_two_proportions(golden: Golden, name: str) -> None:
     assert_meets(relative_difference(control, treatment), case["expected"]["gb_relative"], case["tolerance"])
     counts = [(case["inputs"][arm]["n"], case["inputs"][arm]["x"]) for arm in ARMS]
     assert pooled_p_value(*counts) == pytest.approx(case["expected"]["p_pooled"], abs=case["tolerance"])
+
+
+@pytest.mark.parametrize("name", ["prop_1", "prop_noeffect"])
+def test_two_proportions_by_their_own_shares(golden: Golden, name: str) -> None:
+    case = golden(name)
+    control, treatment = arms(case)
+    error = (control.error_variance + treatment.error_variance) ** 0.5
+    z = (treatment.mean - control.mean) / error
+    assert (control.mean, treatment.mean) == (case["expected"]["p_control"], case["expected"]["p_treatment"])
+    assert z == pytest.approx(case["expected"]["z_unpooled"], abs=case["tolerance"])
+    assert two_sided(z) == pytest.approx(case["expected"]["p_unpooled"], abs=case["tolerance"])
+
+
+def test_a_large_sample_meets_the_normal_test(golden: Golden) -> None:
+    case = golden("spotify_ztest_prop_1")
+    found = absolute_difference(*arms(case))
+    assert found is not None
+    z = found.estimate / found.standard_error
+    assert two_sided(z) == pytest.approx(case["expected"]["p-value"], abs=case["tolerance"])
+    ends = [case["expected"]["ci_lower"], case["expected"]["ci_upper"]]
+    assert [found.interval.low, found.interval.high] == pytest.approx(ends, abs=1e-6)
 
 
 def test_two_means(golden: Golden) -> None:
@@ -107,6 +131,8 @@ def test_what_was_known_before_is_taken_off(golden: Golden) -> None:
     relative = adjusted_relative_difference(control, treatment, theta)
     assert_meets(relative, expected["gb_relative"], tolerance)
     raw = control.adjusted(0), treatment.adjusted(0)
+    pair = Pair(*adjusted, Sample(raw[0], control), Sample(raw[1], treatment), theta)
+    assert pair.variance_reduction == pytest.approx(expected["variance_reduction"], abs=tolerance)
     assert_meets(absolute_difference(*raw), expected["unadjusted_absolute"], tolerance)
 
 
@@ -176,6 +202,14 @@ def test_where_nothing_varied_there_is_no_difference() -> None:
     assert non_inferiority(nothing, nothing, 0.1) is None
     assert pooled_p_value((10, 0), (10, 0)) is None
     assert check_sample_ratio([0, 0], [1, 1]) is None
+
+
+def test_levels_that_holm_leaves_decide_as_its_p_values_do() -> None:
+    for p_values in ([0.01, 0.04, 0.03, 0.005, 0.2], [0.9, 0.8], [0.01, 0.02, 0.03], [0.025, 0.025]):
+        levels, adjusted = holm_levels(p_values, 0.05), holm(p_values)
+        found = [p <= level for p, level in zip(p_values, levels, strict=True)]
+        assert found == [p <= 0.05 for p in adjusted]
+    assert holm_levels([0.01, 0.04, 0.2], 0.06) == pytest.approx((0.02, 0.03, 0.03))
 
 
 def test_no_effect_and_nobody_cannot_be_planned_for() -> None:
