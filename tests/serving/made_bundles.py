@@ -30,7 +30,7 @@ class Standing:
     subject: Subject
     is_stale: bool = False
 
-    def model_and_view(self) -> tuple[Model, CatalogueView]:
+    def model_and_view(self, version: str | None = None) -> tuple[Model, CatalogueView]:
         return self.model, self.view
 
     def read(self, customer_id: str, **facts: Any) -> Subject:
