@@ -1,9 +1,13 @@
-"""`recsvc worker`: carries out training runs, one at a time, and looks after those that nobody carries."""
+"""`recsvc worker`: carries out training runs, one at a time, and looks after those that nobody carries.
+
+It also watches the experiments that run, and pauses one that does harm.
+"""
 
 from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -15,13 +19,17 @@ from recsvc.bootstrap import new_id, now
 from recsvc.bundles.registry import Registry
 from recsvc.cli.serving import kept_running
 from recsvc.cli.terminal import models_option, say, settings_with
+from recsvc.experimentation.results import ResultsReader
+from recsvc.experimentation.watching import ExperimentWatch
 from recsvc.observability import configure_logging
 from recsvc.policy import load_policy
 from recsvc.retraining.child_process import ChildProcess
 from recsvc.retraining.supervision import Supervisor
 from recsvc.serving.refreshing import Refresher
 from recsvc.stores.database import open_database
+from recsvc.stores.experiments import SqlExperiments
 from recsvc.stores.job_queue import JobQueue, JobWorker
+from recsvc.stores.outcomes import SqlOutcomes
 from recsvc.stores.redis_server import open_redis
 from recsvc.stores.training_runs import SqlTrainingRuns
 
@@ -59,9 +67,17 @@ def worker(models: Path | None) -> None:
         )
         _heed_signals(supervisor)
         chores: tuple[Chore, ...] = (supervisor.sweep,)
-        housekeeping = Refresher(chores, CHORES_SECONDS)
-        stack.callback(housekeeping.stop)
-        housekeeping.start()
+        watch = ExperimentWatch(
+            SqlExperiments(database),
+            ResultsReader(SqlOutcomes(database), policy),
+            clock=now,
+            monotonic=time.monotonic,
+        )
+        # To watch experiments is to read all that their customers did: a run must not wait for that.
+        for tasks in (chores, (watch.look,)):
+            housekeeping = Refresher(tasks, CHORES_SECONDS)
+            stack.callback(housekeeping.stop)
+            housekeeping.start()
         say(f"recsvc worker on {database.where}, bundles in {settings.models_dir}")
         JobWorker(redis_url, supervisor.perform).work(supervisor.stopping)
 
