@@ -26,7 +26,7 @@ from recsvc.experimentation.units import Units
 from recsvc.policy import load_policy
 from recsvc.services import Services
 from recsvc.serving.browsing import Browser as CatalogueBrowser
-from recsvc.serving.caching import CachedEngine
+from recsvc.serving.caching import RENEW_SECONDS, CachedEngine
 from recsvc.serving.checked_versions import CheckedVersions
 from recsvc.serving.customers import SubjectReader
 from recsvc.serving.desks import CatalogueDesk as ItemDesk
@@ -170,6 +170,9 @@ def build_services(settings: Settings) -> Services:
     counter = Refresher((telemetry.write,), COUNT_SECONDS)
     eraser.start()
     follower.start()
+    cached = CachedEngine(engine, cache, live, policy.version, clock=now, copies=copies)
+    renewer = Refresher((cached.renew_ageing,), RENEW_SECONDS)
+    renewer.start()
     if machines:
         machines.start(tell=copies.refresh)
     counter.start()
@@ -177,7 +180,7 @@ def build_services(settings: Settings) -> Services:
         settings=settings,
         policy=policy,
         engine=ExposedEngine(
-            CachedEngine(engine, cache, live, policy.version, clock=now, copies=copies),
+            cached,
             running,
             units,
             notes,
@@ -215,6 +218,7 @@ def build_services(settings: Settings) -> Services:
         closers=(
             refresher.stop,
             eraser.stop,
+            renewer.stop,
             follower.stop,
             counter.stop,
             experimenter.stop,

@@ -7,6 +7,10 @@ Three tiers answer: the copy in this worker's memory, the slate in Redis, the en
 Redis is asked, so that a copy of what Redis held counts no longer than that did. What several requests of a
 worker miss at once is made once, and only those join in whose epoch and stamp are the maker's: a request that
 came after an event never gets what was begun before it.
+
+A copy that is asked for in the last fifth of its life is renewed behind the scenes, by the one worker that
+holds the lease for it, while all answer with what still holds. Nothing is ever served after its end, for that
+may be the end of an offer or of a suitability.
 """
 
 from __future__ import annotations
@@ -29,6 +33,9 @@ from recsvc.serving.protocols import Fetched, ReadySlates, SlateKey
 from recsvc.serving.single_flight import SingleFlight
 
 log = structlog.get_logger()
+
+RENEW_SECONDS = 0.25
+LEASE_SECONDS = 10.0  # How long nobody else renews a slate. It lives longer than that after its renewal.
 
 
 class _Entry(msgspec.Struct, array_like=True):
@@ -86,6 +93,25 @@ class CachedEngine:
         copies = self._copies
         copy = copies.find(request, label) if copies is not None else None
         return copy if copy is not None else self._look_further(request, label)
+
+    def renew_ageing(self) -> None:
+        """Make anew what is asked for and ends before long. A worker does this again and again."""
+        for request in self._copies.take_ageing() if self._copies is not None else ():
+            try:
+                self._renew(request)
+            except RedisError:
+                return  # Whoever asks when it has ended makes it.
+
+    def _renew(self, request: SlateRequest) -> None:
+        label = self._view_for(request).label
+        stamp = self._copies.stamp(request.customer_id) if self._copies is not None else None
+        key = slate_key(request, label, self._policy_version)
+        fetched = self._cache.fetch(key)
+        place = _Place(request, label, fetched.epoch, stamp)
+        if self._cache.claim(key, fetched.epoch, LEASE_SECONDS):
+            self._flights.make(place, lambda: self._make_and_keep(place, key))
+        elif kept := self._usable(fetched):  # Another worker makes it, or just has.
+            self._copy(place, _served(kept, CacheStatus.HIT))
 
     def _look_further(self, request: SlateRequest, label: str) -> ServedSlate:
         stamp = self._copies.stamp(request.customer_id) if self._copies else None

@@ -134,6 +134,10 @@ class OutdatingCache:
         """Keep a slate that was made in the epoch. Raises RedisError."""
         self._cache.keep(key, epoch, value, ttl_seconds)
 
+    def claim(self, key: SlateKey, epoch: int, seconds: float) -> bool:
+        """Whether the caller, and nobody else for so long, is to renew the slate. Raises RedisError."""
+        return self._cache.claim(key, epoch, seconds)
+
     def ping(self) -> None:
         """Return when the cache answers. Raises RedisError."""
         self._cache.ping()

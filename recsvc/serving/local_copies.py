@@ -26,6 +26,8 @@ from recsvc.serving.protocols import EpochStamps
 log = structlog.get_logger()
 
 TURN_SECONDS = 60.0  # What was not asked for in the last minute or two is let go.
+_FRESH_RATIO = 0.8  # Of its life: a copy that is asked for after it is renewed before it ends.
+_MAX_AGEING = 500
 _OVERHEAD_BYTES = 1_500  # A copy beside its body: the request, its texts, the places in the tables.
 
 
@@ -34,6 +36,7 @@ class _Copy:
     served: ServedSlate
     label: str
     stamp: EpochStamp
+    ages_at: datetime
 
 
 class LocalCopies:
@@ -62,6 +65,7 @@ class LocalCopies:
         self._young: dict[SlateRequest, _Copy] = {}
         self._old: dict[SlateRequest, _Copy] = {}
         self._n_bytes = 0  # Of the young ones.
+        self._ageing: dict[SlateRequest, None] = {}
         self._turned_at = monotonic()
         self._lock = threading.Lock()
         self._refreshing = threading.Lock()
@@ -79,11 +83,12 @@ class LocalCopies:
         copy = self._young.get(request)
         if copy is None:
             copy = self._old.get(request)
-            if copy is None or not self._counts(copy, label):
+            if copy is None or not self._counts(request, copy, label):
                 return None
             self._add(request, copy)
-            return copy.served
-        return copy.served if self._counts(copy, label) else None
+        elif not self._counts(request, copy, label):
+            return None
+        return copy.served
 
     def stamp(self, customer_id: str) -> EpochStamp | None:
         """What to take before a slate is begun or fetched, to keep it by; None while there are no copies."""
@@ -92,7 +97,15 @@ class LocalCopies:
     def keep(self, request: SlateRequest, label: str, stamp: EpochStamp, served: ServedSlate) -> None:
         """Keep a slate that was begun after the stamp was taken."""
         if self._is_current(stamp):
-            self._add(request, _Copy(replace(served, cache=CacheStatus.LOCAL), label, stamp))
+            now = self._clock()
+            ages_at = now + _FRESH_RATIO * (served.expires_at - now)
+            self._add(request, _Copy(replace(served, cache=CacheStatus.LOCAL), label, stamp, ages_at))
+
+    def take_ageing(self) -> tuple[SlateRequest, ...]:
+        """The requests that were answered of late with copies that end before long."""
+        with self._lock:
+            ageing, self._ageing = self._ageing, {}
+        return tuple(ageing)
 
     def refresh(self) -> None:
         """Look who else there is, and let go of what nobody asks for. A worker does this again and again."""
@@ -115,8 +128,15 @@ class LocalCopies:
             self._turn()
         log.warning("local_copies_off")
 
-    def _counts(self, copy: _Copy, label: str) -> bool:
-        return self._is_current(copy.stamp) and copy.label == label and copy.served.expires_at > self._clock()
+    def _counts(self, request: SlateRequest, copy: _Copy, label: str) -> bool:
+        if not self._is_current(copy.stamp) or copy.label != label:
+            return False
+        now = self._clock()
+        if now < copy.ages_at:
+            return True
+        if len(self._ageing) < _MAX_AGEING:
+            self._ageing[request] = None
+        return now < copy.served.expires_at
 
     def _add(self, request: SlateRequest, copy: _Copy) -> None:
         with self._lock:

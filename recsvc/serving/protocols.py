@@ -147,6 +147,10 @@ class ReadySlates(Protocol):
         """Keep a slate that was made in the epoch. Raises RedisError."""
         ...
 
+    def claim(self, key: SlateKey, epoch: int, seconds: float) -> bool:
+        """Whether the caller, and nobody else for so long, is to renew the slate. Raises RedisError."""
+        ...
+
 
 class SlateCache(ReadySlates, Protocol):
     """Ready slates, with the means to outdate them."""

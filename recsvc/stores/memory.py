@@ -172,6 +172,7 @@ class MemorySlateCache:
         self._fresh_epochs = count(1)
         self._epochs: dict[str, int] = {}
         self._slates: dict[SlateKey, tuple[int, float, bytes]] = {}
+        self._leases: dict[tuple[SlateKey, int], float] = {}
         self._lock = threading.Lock()
 
     def fetch(self, key: SlateKey) -> Fetched:
@@ -186,6 +187,15 @@ class MemorySlateCache:
         """Keep a slate that was made in the epoch."""
         with self._lock:
             self._slates[key] = (epoch, self._monotonic() + ttl_seconds, value)
+
+    def claim(self, key: SlateKey, epoch: int, seconds: float) -> bool:
+        """Whether the caller, and nobody else for so long, is to renew the slate."""
+        with self._lock:
+            now = self._monotonic()
+            is_ours = self._leases.get((key, epoch), now) <= now
+            if is_ours:
+                self._leases[key, epoch] = now + seconds
+            return is_ours
 
     def move_epoch(self, customer_id: str) -> int:
         """Outdate every slate of the customer; the new epoch."""
@@ -214,6 +224,8 @@ class MemorySlateCache:
             gone = [key for key in self._slates if is_meant(key.customer_id)]
             for key in gone:
                 del self._slates[key]
+            for lease in [each for each in self._leases if is_meant(each[0].customer_id)]:
+                del self._leases[lease]
         return len(gone)
 
     def ping(self) -> None:

@@ -19,6 +19,7 @@ from redis.retry import Retry
 from recsvc.errors import RedisError
 
 COOL_DOWN_SECONDS = 1.0
+_MAX_SLOW = 5  # Slow reads in a row.
 _MAX_CONNECTIONS = 64  # More than a worker has threads.
 
 T = TypeVar("T")
@@ -67,8 +68,9 @@ def place_of(url: str) -> str:
 class RestingRedis:
     """A client that leaves a failing Redis alone for a moment.
 
-    After a failure to connect or to answer, every call is refused at once for `cool_down_seconds`; then one
-    call tries, while the others go on being refused. So a Redis that hangs costs one timeout a second.
+    After a failure to connect or to answer, or after several slow reads, every call is refused at once for
+    `cool_down_seconds`; then one call tries, while the others go on being refused. So a Redis that hangs
+    costs one timeout a second.
     """
 
     def __init__(
@@ -84,6 +86,8 @@ class RestingRedis:
         self._place = place_of(url)
         self._monotonic = monotonic
         self._cool_down_seconds = cool_down_seconds
+        self._slow_seconds = timeout_seconds / 2
+        self._n_slow = 0
         self._rests_until: float | None = None
         self._lock = threading.Lock()
         self._own = threading.local()
@@ -100,12 +104,23 @@ class RestingRedis:
     def read(self, *words: Word) -> Any:
         """The answer to one command that changes nothing, on a connection of the thread's own.
 
-        It costs half of what `command` does: nothing is borrowed and given back, nothing is looked up.
+        It costs half of what `command` does: nothing is borrowed and given back, nothing is looked up. A
+        Redis that answers, but several times in a row in no less than half the timeout, is left alone for a
+        moment as if it had failed: it would hold up every request.
 
         Raises:
             RedisError: Redis failed, refused, or rests after a failure.
         """
-        return self._ask(lambda: self._read(words))
+        began = self._monotonic()
+        answer = self._ask(lambda: self._read(words))
+        ended = self._monotonic()
+        if ended - began < self._slow_seconds:
+            self._n_slow = 0
+        else:
+            self._n_slow += 1
+            if self._n_slow >= _MAX_SLOW:
+                self._n_slow, self._rests_until = 0, ended + self._cool_down_seconds
+        return answer
 
     def transaction(self, *commands: tuple[Word, ...]) -> list[Any]:
         """The answers to commands that run together, with nothing between them, in one round trip.

@@ -75,6 +75,11 @@ class RedisSlateCache:
         slate_key, slate = self._slate_key(key), epoch.to_bytes(_EPOCH_BYTES, "big") + value
         self._redis.command("SET", slate_key, slate, "PX", ttl_ms)
 
+    def claim(self, key: SlateKey, epoch: int, seconds: float) -> bool:
+        """Whether the caller, and nobody else for so long, is to renew the slate. Raises RedisError."""
+        lease_key = f"{self._prefix}{{{key.customer_id}}}:lease:{key.variation}:{epoch}"
+        return self._redis.command("SET", lease_key, "1", "PX", int(seconds * 1000), "NX") is not None
+
     def move_epoch(self, customer_id: str) -> int:
         """Outdate every slate of the customer; the new epoch. Raises RedisError."""
         # A fresh draw and not INCR: on a lost key, INCR would begin at 1 again and revive what was old.

@@ -106,3 +106,19 @@ def test_every_epoch_can_be_moved(slate_cache: Cache) -> None:
     for key, epoch in zip(keys, epochs, strict=True):
         slate_cache.keep(key, epoch, b"knows nothing of the event", LONG)
     assert not any(slate_cache.fetch(key).value for key in keys)
+
+
+def test_a_lease_is_given_once_for_each_slate_and_epoch_until_it_ends(slate_cache: Cache) -> None:
+    assert slate_cache.claim(KEY, 7, 0.2)
+    assert not slate_cache.claim(KEY, 7, 0.2)
+    assert slate_cache.claim(KEY, 8, LONG)
+    assert slate_cache.claim(SlateKey("c1", "basket"), 7, LONG)
+    time.sleep(0.25)
+    assert slate_cache.claim(KEY, 7, LONG)
+    assert not slate_cache.claim(KEY, 7, LONG)
+
+
+def test_a_lease_is_no_slate_and_goes_when_the_customer_is_forgotten(slate_cache: Cache) -> None:
+    slate_cache.claim(KEY, 7, LONG)
+    assert slate_cache.forget("c1") == 0
+    assert slate_cache.fetch(KEY).value is None

@@ -41,8 +41,11 @@ class EventShowingEngine:
 
     log: MemoryEvents
     meanwhile: Callable[[], object] | None = None
+    now: Callable[[], datetime] = lambda: NOW
+    n_made: int = 0
 
     def recommend(self, request: SlateRequest) -> Slate:
+        self.n_made += 1
         known = list(self.log.of_customer(request.customer_id))
         if self.meanwhile:
             self.meanwhile()
@@ -61,8 +64,8 @@ class EventShowingEngine:
             source=Source.PERSONALISED,
             model_version=None,
             policy_version="1",
-            generated_at=NOW,
-            expires_at=NOW + timedelta(minutes=1),
+            generated_at=self.now(),
+            expires_at=self.now() + timedelta(minutes=1),
         )
 
 
@@ -116,6 +119,7 @@ class Worker:
         copies_bytes: int = 0,
     ) -> None:
         self.seconds = 0.0
+        self.now = NOW
         stamps = stamps or MemoryEpochTable(rng=random.SystemRandom())
         self.cache = OutdatingCache(
             redis,
@@ -124,7 +128,9 @@ class Worker:
             stamps=stamps,
             max_remembered=3,
         )
-        self.copies = LocalCopies(stamps, copies_bytes, clock=lambda: NOW, monotonic=lambda: self.seconds)
+        self.copies = LocalCopies(
+            stamps, copies_bytes, clock=lambda: self.now, monotonic=lambda: self.seconds
+        )
         self.copies.refresh()
         self.n_announced: list[int] = []  # How many events were stored by then.
         self.intake = EventIntake(
@@ -133,10 +139,12 @@ class Worker:
             clock=lambda: NOW,
             announce=lambda: self.n_announced.append(log.count()),
         )
-        self.inner = EventShowingEngine(log)
+        self.inner = EventShowingEngine(log, now=lambda: self.now)
         catalogue = LiveCatalogue(MemoryCatalogue(), LiveBundles(Registry(folder)))
         inner: Any = self.inner
-        self.engine = CachedEngine(inner, self.cache, catalogue, "1", clock=lambda: NOW, copies=self.copies)
+        self.engine = CachedEngine(
+            inner, self.cache, catalogue, "1", clock=lambda: self.now, copies=self.copies
+        )
 
     def shows(self, customer_id: str = "c1") -> tuple[list[str], CacheStatus]:
         """What the next answer knows, and where it came from."""

@@ -332,3 +332,65 @@ def test_who_comes_after_an_event_does_not_join_what_was_begun_before_it(
     here.inner.meanwhile = meanwhile
     here.shows()
     assert later == [["e1"]]
+
+
+def at(seconds: float, *workers: Worker) -> None:
+    """Let the clocks of the workers stand so many seconds after the beginning."""
+    for worker in workers:
+        worker.now = NOW + timedelta(seconds=seconds)
+
+
+def test_a_list_that_is_asked_for_is_renewed_before_it_ends_by_one_worker_for_all(
+    workers: tuple[Worker, Worker],
+) -> None:
+    for worker in workers:
+        worker.shows()
+    at(47, *workers)
+    for worker in workers:
+        worker.shows()
+        worker.engine.renew_ageing()
+    assert [worker.inner.n_made for worker in workers] == [1, 0]
+    at(50, *workers)
+    for worker in workers:
+        assert worker.shows()[1] is CacheStatus.LOCAL  # It still holds, and tells that it ages.
+    for worker in workers:
+        worker.engine.renew_ageing()
+    assert [worker.inner.n_made for worker in workers] == [2, 0]
+    at(100, *workers)
+    assert [worker.shows()[1] for worker in workers] == [CacheStatus.LOCAL] * 2
+
+
+def test_what_nobody_asks_for_is_not_renewed_and_nothing_is_served_after_its_end(
+    workers: tuple[Worker, Worker],
+) -> None:
+    here, _ = workers
+    here.shows()
+    at(59, here)
+    here.engine.renew_ageing()
+    assert here.inner.n_made == 1
+    at(60, here)
+    assert here.shows()[1] is CacheStatus.MISS
+
+
+def test_a_renewal_that_meets_an_event_keeps_nothing_from_before_it(workers: tuple[Worker, Worker]) -> None:
+    here, there = workers
+    here.shows()
+    at(50, *workers)
+    here.shows()
+    here.inner.meanwhile = lambda: there.intake.take([a_click("e1")])
+    here.engine.renew_ageing()
+    here.inner.meanwhile = None
+    assert [worker.shows()[0] for worker in workers] == [["e1"], ["e1"]]
+
+
+def test_a_redis_that_fails_a_renewal_changes_no_answer(
+    workers: tuple[Worker, Worker], redis: FailingCache
+) -> None:
+    here, _ = workers
+    here.shows()
+    at(50, here)
+    redis.fails = True
+    here.shows()
+    here.engine.renew_ageing()
+    assert here.shows()[1] is CacheStatus.LOCAL
+    assert here.inner.n_made == 1

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 import redis
@@ -287,4 +288,26 @@ def test_a_hung_redis_costs_a_read_one_timeout(hung_port: int, clock: HandClock)
         with pytest.raises(RedisError):
             client.read("GET", "a")
     assert time.perf_counter() - start < AT_MOST
+    client.close()
+
+
+def test_a_redis_that_is_slow_again_and_again_is_left_alone_for_a_moment(
+    server: EmbeddedRedis, clock: HandClock
+) -> None:
+    class Slow(RestingRedis):
+        """Answers, and the clock moves on meanwhile."""
+
+        def _read(self, words: Any) -> Any:
+            clock.seconds += slowness.pop(0)
+            return super()._read(words)
+
+    client = Slow(server.url, 1.0, monotonic=clock)
+    slowness = [0.9] * 4 + [0.1] + [0.9] * 5
+    for _ in range(10):  # One that is quick between the slow ones starts the count anew.
+        client.read("PING")
+    with pytest.raises(RedisError, match="a moment ago"):
+        client.read("PING")
+    clock.seconds += 1.0
+    slowness = [0.1]
+    assert client.read("PING") == b"PONG"
     client.close()
