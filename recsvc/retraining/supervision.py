@@ -25,7 +25,7 @@ from recsvc.domain.training_runs import (
     TrainingRequest,
     TrainingRun,
 )
-from recsvc.errors import RunOpenError, StoreError
+from recsvc.errors import BundleError, RunOpenError, StoreError
 from recsvc.policy_training import TrainingPolicy
 from recsvc.retraining.child_process import Message
 from recsvc.retraining.leftovers import clear_leftovers
@@ -94,7 +94,10 @@ class Supervisor:
             outcome = self._watch(run_id, child)
         finally:
             child.kill()
-        if outcome is None:
+        run = self.runs.get(run_id) or run
+        if run.settled_as is not None and (outcome is None or outcome.state is not run.settled_as):
+            self._carry_out_decided(run)
+        elif outcome is None:
             retry_as = next_attempt(run, self.policy, self.new_id)
             self.runs.interrupt(run_id, now=self.clock(), retry_as=retry_as)
         else:
@@ -146,13 +149,25 @@ class Supervisor:
     def _end_silent(self, run: TrainingRun) -> None:
         if not run.is_silent(self.clock()):
             return
-        if run.settled_as is not None and run.version is not None:
-            # It was decided, and its worker died before the alias moved, or before it could say so.
-            if run.promotes:
-                self.registry.promote(run.version)
-            self._finish(run.run_id, Outcome(run.settled_as, run.version, run.reasons))
+        if run.settled_as is not None:
+            self._carry_out_decided(run)
         else:
             interrupt_silent(self.runs, run, self.policy, now=self.clock(), new_id=self.new_id)
+
+    def _carry_out_decided(self, run: TrainingRun) -> None:
+        """End a run whose training died before the alias moved, or before it could say so.
+
+        Nobody can interrupt it any more: without an end it would be the open run for ever.
+        """
+        if not run.is_running or run.settled_as is None or run.version is None:
+            return
+        outcome = Outcome(run.settled_as, run.version, run.reasons)
+        try:
+            if run.promotes:
+                self.registry.promote(run.version)
+        except BundleError as error:
+            outcome = Outcome(RunState.FAILED, error=str(error))
+        self._finish(run.run_id, outcome)
 
     def _ask_when_due(self) -> None:
         if not self.policy.every_hours:

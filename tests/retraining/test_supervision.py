@@ -168,6 +168,34 @@ def test_what_a_dead_worker_had_decided_is_carried_out(
     assert workshop.registry.aliases().champion == (version if promotes else None)
 
 
+@pytest.mark.parametrize("stops", [False, True])
+def test_what_was_decided_is_carried_out_where_only_the_training_dies(
+    workshop: Workshop, stops: bool
+) -> None:
+    workshop.ask()
+    version = publish(workshop.registry, START)
+    decided = Outcome(RunState.SUCCEEDED, version, ("why",), promotes=True)
+    workshop.steps = [lambda: workshop.runs.settle("r1", decided, now=START)]
+    if stops:
+        workshop.steps += [workshop.supervisor.stopping.set, nothing]
+    workshop.outcome = Outcome(RunState.FAILED, error="the training process ended with code -9")
+    workshop.supervisor.perform("r1")
+    run = workshop.run()
+    assert (run.state, run.version, run.reasons) == (RunState.SUCCEEDED, version, ("why",))
+    assert workshop.registry.aliases().champion == version
+
+
+def test_a_decided_bundle_that_is_gone_keeps_no_run_open(workshop: Workshop) -> None:
+    workshop.ask()
+    workshop.runs.claim("r1", now=START)
+    decided = Outcome(RunState.SUCCEEDED, "20260101T000000Z-00000000", promotes=True)
+    assert workshop.runs.settle("r1", decided, now=START)
+    workshop.later(8)
+    workshop.supervisor.sweep()
+    assert workshop.run().state is RunState.FAILED
+    assert workshop.registry.aliases().champion is None
+
+
 @pytest.mark.parametrize("policy", [TrainingPolicy(every_hours=2, promote="never")])
 def test_runs_come_by_schedule_and_never_two_at_a_time(workshop: Workshop) -> None:
     workshop.supervisor.sweep()
