@@ -14,7 +14,7 @@ from recsvc.experimentation.differences import (
     relative_difference,
 )
 from recsvc.experimentation.metrics import Mask, Measured, Sample
-from recsvc.experimentation.moments import Moments, cuped_theta
+from recsvc.experimentation.moments import Moments, cuped_theta, of_two
 from recsvc.experimentation.multiplicity import holm, holm_levels
 from recsvc.experimentation.reports import ArmFigure, Comparison, GuardrailFinding, Method
 from recsvc.experimentation.sequences import (
@@ -53,7 +53,8 @@ class Pair:
         """The share of the difference's variance that went; None where nothing was known before."""
         if self.theta is None:
             return None
-        plain = self.plain_control.moments.error_variance + self.plain_treatment.moments.error_variance
+        before = of_two(self.plain_control.moments, self.plain_treatment.moments)
+        plain = before[0].error_variance + before[1].error_variance
         left = self.control.error_variance + self.treatment.error_variance
         return 1 - left / plain if plain > 0 else None
 
@@ -126,7 +127,7 @@ def _pair(measured: Measured, control: Mask, treatment: Mask) -> Pair | str:
     samples = measured.sample_of(control), measured.sample_of(treatment)
     if samples[0] is None or samples[1] is None:
         return f"nobody of an arm did any of {', '.join(measured.rule.per) or 'it'}"
-    plain = Pair(samples[0].moments, samples[1].moments, samples[0], samples[1])
+    plain = Pair(*of_two(samples[0].moments, samples[1].moments), samples[0], samples[1])
     if plain.control.error_variance + plain.treatment.error_variance <= 0:
         return NOTHING_VARIED
     before = samples[0].paired, samples[1].paired
@@ -137,7 +138,7 @@ def _pair(measured: Measured, control: Mask, treatment: Mask) -> Pair | str:
     # Where the metric follows from what was before, nothing of it is left to compare by.
     if adjusted[0].error_variance + adjusted[1].error_variance <= 0:
         return plain
-    return Pair(*adjusted, samples[0], samples[1], theta)
+    return Pair(*of_two(*adjusted), samples[0], samples[1], theta)
 
 
 def _as_if_one_did(measured: Measured, control: Mask, treatment: Mask) -> Pair | str:
@@ -196,7 +197,7 @@ def _relative(pair: Pair, terms: Terms) -> Difference | None:
     is_fixed = terms.method is Method.FIXED
     if pair.theta is None or control.paired is None or treatment.paired is None:
         told = relative_difference if is_fixed else relative_sequence
-        return told(control.moments, treatment.moments, terms.alpha)
+        return told(*of_two(control.moments, treatment.moments), terms.alpha)
     adjusted = adjusted_relative_difference if is_fixed else adjusted_relative_sequence
     return adjusted(control.paired, treatment.paired, pair.theta, terms.alpha)
 

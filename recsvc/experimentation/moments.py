@@ -7,7 +7,7 @@ them for that finds differences where there are none.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,19 @@ def of_ratio(numerators: Sequence[float] | Floats, denominators: Sequence[float]
         - 2 * both * mean_above / mean_below**3
     )
     return Moments(len(above), mean_above / mean_below, float(variance))
+
+
+def of_two(control: Moments, treatment: Moments) -> tuple[Moments, Moments]:
+    """The arms to compare, with the variance of both together where that makes the difference less sure.
+
+    A small arm in which by chance nobody did what is rare has no variance of its own, and would look surer
+    than a large one. With equal arms nothing changes.
+    """
+    n = control.n + treatment.n
+    together = (control.n * control.variance + treatment.n * treatment.variance) / n
+    if together / control.n + together / treatment.n <= control.error_variance + treatment.error_variance:
+        return control, treatment
+    return replace(control, variance=together), replace(treatment, variance=together)
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,6 +245,16 @@ def test_too_few_customers_are_no_figure() -> None:
     assert windowed.primary.control is None and windowed.verdict is not Verdict.WIN
 
 
+@pytest.mark.parametrize("analysis", list(Analysis))
+def test_a_small_arm_where_nobody_happened_to_do_what_is_rare_shows_nothing(analysis: Analysis) -> None:
+    trial = Trial()
+    clicked(trial, "control", 9_900, 99)
+    clicked(trial, "arm1", 100, 0)
+    guardrail = GuardrailMetric("clicks", 0.001)
+    arm = trial.report(an_experiment(99, 1, analysis=analysis, guardrails=(guardrail,))).arms[0]
+    assert (arm.verdict, arm.guardrails[0].state) == (Verdict.INCONCLUSIVE, GuardrailState.NOT_SHOWN)
+
+
 def test_the_hold_out_is_read_like_any_experiment() -> None:
     trial = Trial()
     holdout = holdout_experiment(ExperimentsPolicy(holdout_percent=10))
