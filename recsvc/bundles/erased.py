@@ -1,7 +1,7 @@
 """Erased customers in bundles. In: a bundle, who was erased. Out: nothing, or a refusal.
 
-A bundle that knows somebody who was erased after it was trained must not go live, on whatever way: it is
-asked for again just before.
+A bundle that knows somebody who was erased after it was trained is not promoted: it is asked just before.
+One that served before may be rolled back to, since a tombstone takes the customer's row from whatever serves.
 """
 
 from __future__ import annotations

@@ -119,19 +119,17 @@ def promote(version: str, models: Path | None, as_json: bool) -> None:
 @json_option
 def rollback(models: Path | None, as_json: bool) -> None:
     """Point champion back at the version before. One that fails the full check is passed over."""
-    settings = settings_with(models=models)
-    registry = Registry(settings.models_dir)
-    with tombstones(settings) as erased_among:
+    registry = Registry(settings_with(models=models).models_dir)
 
-        def is_fit(version: str) -> bool:
-            try:
-                check_none_erased(load_model(registry.path_of(version)).bundle, erased_among)
-            except BundleError as error:
-                say(f"passed over {version}: {error}")
-                return False
-            return True
+    def is_fit(version: str) -> bool:
+        try:
+            load_model(registry.path_of(version))
+        except BundleError as error:
+            say(f"passed over {version}: {error}")
+            return False
+        return True
 
-        _report(registry.roll_back(is_fit), as_json)
+    _report(registry.roll_back(is_fit), as_json)
 
 
 def _report(aliases: Aliases, as_json: bool) -> None:

@@ -146,7 +146,7 @@ class ModelsDesk:
         """
         version = self._named(version, self._registry.aliases())
         try:
-            self._check(version)
+            check_none_erased(load_model(self._registry.path_of(version)).bundle, self._erased_among)
             aliases = self._registry.promote(version)
         except BundleError as error:
             raise _refusal(error) from error
@@ -156,6 +156,9 @@ class ModelsDesk:
     def roll_back(self) -> Aliases:
         """Point `champion` at the last one before it that is fit to serve.
 
+        It served before, and whoever was erased since has no row in it for whom it would be asked: erasures
+        never leave a service without a way back.
+
         Raises:
             NothingToRollBackError: there is none.
             RegistryError, StoreError: nothing was changed.
@@ -164,7 +167,7 @@ class ModelsDesk:
 
         def is_fit(version: str) -> bool:
             try:
-                self._check(version)
+                load_model(self._registry.path_of(version))
             except BundleError as error:
                 passed_over.append(str(error))
                 log.warning("roll_back_passed_over", version=version, reason=str(error))
@@ -177,9 +180,6 @@ class ModelsDesk:
             raise NothingToRollBackError(passed_over) from error
         log.info("model_rolled_back", version=aliases.champion)
         return aliases
-
-    def _check(self, version: str) -> None:
-        check_none_erased(load_model(self._registry.path_of(version)).bundle, self._erased_among)
 
     def _named(self, version: str, aliases: Aliases) -> str:
         named = {"champion": aliases.champion, "challenger": aliases.challenger}

@@ -21,7 +21,7 @@ from recsvc.bundles.manifest import PartFacts
 from recsvc.bundles.opening import open_bundle, read_manifest
 from recsvc.bundles.registry import Registry
 from recsvc.domain.slates import SlateRequest
-from recsvc.errors import BundleRefusedError, NotFoundError, NothingToRollBackError
+from recsvc.errors import BundleRefusedError, NotFoundError
 from recsvc.sample_bank import SampleBank
 from recsvc.serving.caching import render_slate
 from recsvc.serving.customers import SubjectReader
@@ -108,18 +108,17 @@ def test_a_corrupt_bundle_is_never_promoted(desk: ModelsDesk, shelf: tuple[Path,
     assert desk.shelf().champion == shelf[0].name
 
 
-def test_a_bundle_that_knows_an_erased_customer_goes_live_on_no_way(
+def test_a_bundle_that_knows_an_erased_customer_is_not_promoted_and_still_a_way_back(
     desk: ModelsDesk, shelf: tuple[Path, Path], tombstones: Tombstones
 ) -> None:
     older, newer = shelf[0].name, shelf[1].name
     desk.promote(older)
     desk.promote(newer)
     tombstones.erased[open_bundle(shelf[0]).customers.id_of(0)] = END + timedelta(days=2)
-    with pytest.raises(NothingToRollBackError, match="1 of its customers were erased"):
-        desk.roll_back()
     with pytest.raises(BundleRefusedError, match="1 of its customers were erased"):
         desk.promote(older)
     assert desk.shelf().champion == newer
+    assert desk.roll_back().champion == older
 
 
 def test_a_roll_back_brings_back_the_very_bytes(
