@@ -216,14 +216,14 @@ def build_services(settings: Settings) -> Services:
         clock=now,
         new_id=request_ids(),
         closers=(
+            notes.write,  # At once: whatever ends slowly may be cut short.
+            noter.stop,
             refresher.stop,
             eraser.stop,
             renewer.stop,
             follower.stop,
             counter.stop,
             experimenter.stop,
-            noter.stop,
-            notes.write,
             telemetry.write,
             watcher.stop,
             jobs.close,

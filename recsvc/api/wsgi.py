@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from multiprocessing.util import Finalize
 from wsgiref.types import WSGIApplication
 
 from recsvc.api.app import create_app
@@ -15,4 +16,7 @@ def create() -> WSGIApplication:
     settings = load_settings()
     configure_logging(settings.log_level)
     collect_access_lines()
-    return create_app(build_services(settings))
+    services = build_services(settings)
+    # A worker that is told to end is a child of the server, and such a process passes over `atexit`.
+    Finalize(None, services.close, exitpriority=1)
+    return create_app(services)

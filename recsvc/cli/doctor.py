@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_info
 
 from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
+from recsvc.cli.sources import versions_of_experiments
 from recsvc.cli.terminal import json_option, models_option, print_json, settings_with, stdout
 from recsvc.errors import BundleError, RecsvcError
 from recsvc.policy import load_policy
@@ -67,6 +68,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _try("store", lambda: _store(settings))
     yield _try("events", lambda: _events(settings), wrong=("no events", "the last event"))
     yield from _bundles(settings)
+    yield _try("experiments", lambda: _experiments(settings), wrong=("no model",))
     yield Finding("model families", True, ", ".join(family.name for family in FAMILIES))
     threads = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
     yield Finding("BLAS threads", True, f"{max(threads, default=1)} here; 1 in every web worker")
@@ -103,6 +105,15 @@ def _events(settings: Settings) -> str:
             f"the last event is of {latest:%Y-%m-%d}, over {MAX_EVENT_AGE.days} days ago; is the feed broken?"
         )
     return f"the last one is of {latest:%Y-%m-%d %H:%M} UTC"
+
+
+def _experiments(settings: Settings) -> str:
+    needed, shelf = versions_of_experiments(settings), set(Registry(settings.models_dir).versions())
+    if missing := sorted(needed - shelf):
+        return (
+            f"no model {missing[0]} on the shelf, and an experiment needs it: its customers get the champion"
+        )
+    return f"{len(needed)} model versions are in experiments"
 
 
 def _bundles(settings: Settings) -> Iterator[Finding]:

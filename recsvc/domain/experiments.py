@@ -183,6 +183,12 @@ class Experiment:
         return None if self.layer is None else f"layer@{self.layer}"
 
     @property
+    def model_versions(self) -> frozenset[str]:
+        """The versions that its variants name."""
+        names = {variant.model_version for variant in self.variants}
+        return frozenset(name for name in names if name is not None)
+
+    @property
     def is_open(self) -> bool:
         """Whether its phase goes on: it runs, or is paused and may run again."""
         return self.status in _IS_OPEN

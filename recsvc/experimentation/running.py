@@ -16,7 +16,7 @@ from typing import Protocol
 
 import structlog
 
-from recsvc.domain.experiments import Experiment, ExperimentVariant, serving_order
+from recsvc.domain.experiments import Experiment, ExperimentVariant, serving_order, versions_in_use
 from recsvc.domain.slates import Arm
 from recsvc.errors import StoreError
 from recsvc.experimentation.allocations import HELD_OUT, allocation_of
@@ -104,7 +104,7 @@ class RunningExperiments:
 
     def wanted_versions(self) -> frozenset[str]:
         """The model versions that experiments name which run, will soon, or are paused."""
-        return frozenset(version for one in self._open() for version in _versions_of(one))
+        return versions_in_use(self._open())
 
     def refresh(self) -> None:
         """Look what is registered now. A process does this again and again, at least once a second."""
@@ -121,7 +121,7 @@ class RunningExperiments:
         """Open the experiments whose models all serve here or were refused."""
         settled = {*served, *refused}
         with self._lock:
-            ready = {_phase_of(one) for one in self._open() if _versions_of(one) <= settled}
+            ready = {_phase_of(one) for one in self._open() if one.model_versions <= settled}
             self._opened |= frozenset(one for one in ready if one not in self._opened)
         self._deal()
 
@@ -163,10 +163,6 @@ def _dealt(experiment: Experiment) -> Dealt:
 
 def _levers_of(variant: ExperimentVariant) -> tuple[tuple[str, float], ...]:
     return tuple(sorted(variant.policy.items()))
-
-
-def _versions_of(experiment: Experiment) -> frozenset[str]:
-    return frozenset(one.model_version for one in experiment.variants if one.model_version is not None)
 
 
 def _phase_of(experiment: Experiment) -> tuple[str, int]:

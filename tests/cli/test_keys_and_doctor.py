@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recsvc.bundles.registry import Registry
 from recsvc.domain.access import ROLE_SCOPES, Role, Scope
+from recsvc.domain.experiments import Experiment, ExperimentStatus, ExperimentVariant
+from recsvc.stores.database import open_database
+from recsvc.stores.experiments import SqlExperiments
 from tests.cli.examples import Run, a_history, write_rows
 
 
@@ -89,9 +95,25 @@ def test_one_thing_that_is_wrong_hides_no_other(home: Path, recsvc: Run) -> None
         DATABASE_URL="postgresql://owner:secret@127.0.0.1:1/bank",
     )
     assert {check for check, finding in found.items() if not finding["ok"]} == {
-        *("policy", "redis", "store", "events", "champion")
+        *("policy", "redis", "store", "events", "champion", "experiments")
     }
     assert "secret" not in str(found)
+
+
+def test_a_model_that_an_experiment_needs_and_is_not_there_is_told(
+    home: Path, shelf: Path, recsvc: Run
+) -> None:
+    shutil.copytree(shelf, home / "models")
+    recsvc("import", "--events", write_rows(home / "events.csv", a_history()))
+    there = Registry(home / "models").versions()[0]
+    with closing(open_database(f"sqlite:///{home / 'data' / 'recsvc.sqlite3'}")) as database:
+        store = SqlExperiments(database)
+        for key, version, is_told in (("one", there, False), ("other", "gone", True)):
+            variants = (ExperimentVariant("a", version, 100),)
+            running = Experiment(key, variants, status=ExperimentStatus.RUNNING)
+            store.put(running, expected=None, now=datetime.now(UTC))
+            found = findings(recsvc)["experiments"]
+            assert (not found["ok"], "gone" in found["detail"]) == (is_told, is_told)
 
 
 def test_a_feed_that_dried_up_is_told(home: Path, recsvc: Run) -> None:

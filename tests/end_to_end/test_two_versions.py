@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
-from benchmarks.arms import TwoVersions, run_arms
+from benchmarks.arms import KEY, TwoVersions, run_arms
 from recsvc.bundles.registry import Registry
 from recsvc.sample_bank import SampleBank
+from recsvc.stores.database import open_database
+from recsvc.stores.exposures import SqlExposures
 from tests.end_to_end.conftest import Serve, bare_environment
 from tests.end_to_end.service import RECSVC, ask, wait_until
 
@@ -50,3 +53,16 @@ def test_everybody_is_served_as_assigned_and_noted_once_without_redis_and_after_
     assert found.n_in_arms > 600
     assert {"miss", "bypassed"} <= found.tiers.keys()
     assert {"hit", "local"} & found.tiers.keys()
+    # Whoever is answered last is noted too, though the service ends before the next write.
+    last = [f"last-{number}" for number in range(20)]
+    in_arms = set()
+    for customer_id in last:
+        path = f"/v1/customers/{customer_id}/recommendations/content?limit=1"
+        _, slate = service.ask("GET", path, frontend)
+        in_arms |= {customer_id} if slate["experiment"] else set()
+    assert command.end() == 0
+    with closing(open_database(service.store_url)) as database:
+        rows = SqlExposures(database).of_phase(KEY, 1)
+        noted = {one.customer_id for one in rows if one.customer_id in last}
+    assert len(noted) > 10
+    assert noted == in_arms
