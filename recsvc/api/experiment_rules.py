@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import Any
 
 from recsvc.api.event_rules import read_moment
-from recsvc.api.experiment_schemas import ExperimentSchema
+from recsvc.api.experiment_schemas import MAX_LEVERS, MAX_METRICS, ExperimentSchema
 from recsvc.api.records import load_body, pointer_token
 from recsvc.domain.experiments import (
+    MAX_VARIANTS,
     N_LAYER_BUCKETS,
     Analysis,
     Direction,
@@ -35,6 +36,7 @@ _ANSWERED_ONLY = frozenset(
 )
 _LEVERS = ListsPolicy.__struct_fields__
 _WHOLE_LAYER = [0, N_LAYER_BUCKETS]
+_MOST = {"variants": MAX_VARIANTS, "secondary": MAX_METRICS, "guardrails": MAX_METRICS, "layer_range": 2}
 
 
 def experiment_of(body: Any, key: str, policy: Policy, fault_of: FaultOf) -> Experiment:
@@ -43,6 +45,8 @@ def experiment_of(body: Any, key: str, policy: Policy, fault_of: FaultOf) -> Exp
     Raises:
         InvalidRequestError: naming each place that breaks a rule.
     """
+    if isinstance(body, dict) and (too_long := list(_faults_of_length(body))):
+        raise InvalidRequestError(too_long)  # What is in there is not read: a body of it costs seconds.
     loaded: dict[str, Any] = {}
     errors: list[FieldError] = []
     try:
@@ -55,6 +59,18 @@ def experiment_of(body: Any, key: str, policy: Policy, fault_of: FaultOf) -> Exp
     if errors:
         raise InvalidRequestError(errors)
     return _made(loaded, key, policy)
+
+
+def _faults_of_length(body: Mapping[str, Any]) -> Iterator[FieldError]:
+    for name, most in _MOST.items():
+        given = body.get(name)
+        if isinstance(given, list) and len(given) > most:
+            yield FieldError(f"/{name}", f"must be at most {most}, these are {len(given)}")
+    variants = body.get("variants")
+    for place, one in enumerate(variants[:MAX_VARIANTS] if isinstance(variants, list) else ()):
+        levers = one.get("policy") if isinstance(one, dict) else None
+        if isinstance(levers, dict) and len(levers) > MAX_LEVERS:
+            yield FieldError(f"/variants/{place}/policy", f"must be at most {MAX_LEVERS} levers")
 
 
 def _made(loaded: Mapping[str, Any], key: str, policy: Policy) -> Experiment:

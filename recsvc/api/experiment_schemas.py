@@ -12,8 +12,8 @@ from recsvc.api.schemas import AnswerSchema, QuerySchema
 from recsvc.domain.experiments import MAX_VARIANTS, N_LAYER_BUCKETS, Analysis, Direction, ExperimentStatus
 from recsvc.domain.identifiers import ID_PATTERN, ID_RULE
 
-_MAX_METRICS = 20
-_MAX_LEVERS = 20
+MAX_METRICS = 20
+MAX_LEVERS = 20
 _ANSWERED_ONLY = "Answered only; not read when sent."
 
 
@@ -47,7 +47,7 @@ class ExperimentVariantSchema(AnswerSchema):
     policy = fields.Dict(
         keys=fields.String(),
         values=Number(-1e9, 1e9),
-        validate=validate.Length(max=_MAX_LEVERS),
+        validate=validate.Length(max=MAX_LEVERS),
         metadata=_said("Fields of [lists] of the policy that are otherwise for this arm."),
     )
 
@@ -81,8 +81,8 @@ class ExperimentSchema(AnswerSchema):
     end = Moment(allow_none=True, metadata=_said("And until then. A fixed analysis needs it."))
     hypothesis = short_text(2_000, allow_none=True)
     primary_metric = short_text(100, metadata=_said("A metric of the policy, or an interaction type."))
-    secondary = fields.List(short_text(100), validate=validate.Length(max=_MAX_METRICS))
-    guardrails = fields.List(fields.Nested(GuardrailMetricSchema), validate=validate.Length(max=_MAX_METRICS))
+    secondary = fields.List(short_text(100), validate=validate.Length(max=MAX_METRICS))
+    guardrails = fields.List(fields.Nested(GuardrailMetricSchema), validate=validate.Length(max=MAX_METRICS))
     alpha = Number(0, 1, metadata=_said("The chance of a false alarm, above 0 and below 1."))
     power = Number(0, 1, metadata=_said("The chance to see the minimum effect, above 0 and below 1."))
     minimum_effect = Number(0, 1e9, metadata=_said("The least difference worth acting on; 0: any."))

@@ -170,6 +170,27 @@ def test_a_fault_is_told_with_its_place_and_nothing_is_registered(
     assert get(app, ONE).status == 404
 
 
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"variants": [{}] * 100_000}, "/variants"),
+        ({"secondary": ["click_trough"] * 50_000}, "/secondary"),
+        ({"guardrails": [{}] * 100_000}, "/guardrails"),
+        ({"layer_range": [1] * 100_000}, "/layer_range"),
+        (
+            {"variants": [{**HALVES[0], "policy": {f"lever{n}": 1 for n in range(50_000)}}]},
+            "/variants/0/policy",
+        ),
+    ],
+)
+def test_of_what_is_far_too_long_only_that_is_told(
+    app: Flask, fields: dict[str, Any], pointer: str
+) -> None:
+    # To tell what is wrong with each of them took seconds of a worker, for one megabyte.
+    found = faults(put(app, **fields))
+    assert list(found) == [pointer] and "at most" in found[pointer]
+
+
 def test_faults_of_shape_and_of_value_are_told_together(app: Flask) -> None:
     variants = [{**HALVES[0], "weight": 10, "model_version": "nope"}, {**HALVES[1], "policy": {"x": 1}}]
     reply = put(app, variants=variants, coverage=-1, targeting={}, primary_metric="nope")
