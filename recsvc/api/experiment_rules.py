@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -35,12 +36,35 @@ _ANSWERED_ONLY = frozenset(
     {"salt", "layer_salt", "phase", "begun_at", "stopped_at", "paused_because", "updated_at", "is_on"}
 )
 _LEVERS = ListsPolicy.__struct_fields__
+_ENDING = (ExperimentStatus.PAUSED, ExperimentStatus.STOPPED)
 _WHOLE_LAYER = [0, N_LAYER_BUCKETS]
 _MOST = {"variants": MAX_VARIANTS, "secondary": MAX_METRICS, "guardrails": MAX_METRICS, "layer_range": 2}
 
 
-def experiment_of(body: Any, key: str, policy: Policy, fault_of: FaultOf) -> Experiment:
-    """The experiment of a body.
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What may be named. `spared` are names that are not asked about."""
+
+    policy: Policy
+    fault_of: FaultOf
+    spared: frozenset[str]
+
+    def fault_of_version(self, version: str) -> str | None:
+        """Why the model version may not be named; None where it may."""
+        return None if version in self.spared else self.fault_of(version)
+
+    def has_metric(self, name: str) -> bool:
+        """Whether the metric may be named."""
+        return name in self.spared or self.policy.metric(name) is not None
+
+
+def experiment_of(
+    body: Any, key: str, policy: Policy, fault_of: FaultOf, before: Experiment | None = None
+) -> Experiment:
+    """The experiment of a body, that is to come after `before`.
+
+    Whoever pauses or stops one that is open is not told that what it names is gone: a model that was
+    withdrawn is a reason to stop.
 
     Raises:
         InvalidRequestError: naming each place that breaks a rule.
@@ -55,7 +79,8 @@ def experiment_of(body: Any, key: str, policy: Policy, fault_of: FaultOf) -> Exp
         errors += error.errors
     if isinstance(body, dict):
         found = {error.pointer for error in errors}
-        errors += [error for error in _faults(body, key, policy, fault_of) if error.pointer not in found]
+        known = _Known(policy, fault_of, _spared(body, before))
+        errors += [error for error in _faults(body, key, known) if error.pointer not in found]
     if errors:
         raise InvalidRequestError(errors)
     return _made(loaded, key, policy)
@@ -87,23 +112,32 @@ def _made(loaded: Mapping[str, Any], key: str, policy: Policy) -> Experiment:
 
 def _guardrail(given: Mapping[str, Any], policy: Policy) -> GuardrailMetric:
     metric = policy.metric(given["metric"])
-    assert metric is not None  # Else it was refused before.
-    return GuardrailMetric(**{"direction": Direction(metric.better), **given})
+    own = {} if metric is None else {"direction": Direction(metric.better)}  # None: its name was spared.
+    return GuardrailMetric(**{**own, **given})
 
 
-def _faults(body: Mapping[str, Any], key: str, policy: Policy, fault_of: FaultOf) -> Iterator[FieldError]:
+def _spared(body: Mapping[str, Any], before: Experiment | None) -> frozenset[str]:
+    if before is None or not before.is_open or body.get("status") not in _ENDING:
+        return frozenset()
+    versions = [one.model_version for one in before.variants if one.model_version is not None]
+    levers = [name for one in before.variants for name in one.policy]
+    guards = [one.metric for one in before.guardrails]
+    return frozenset([*versions, *levers, before.primary_metric, *before.secondary, *guards])
+
+
+def _faults(body: Mapping[str, Any], key: str, known: _Known) -> Iterator[FieldError]:
     if body.get("key", key) != key:
         yield FieldError("/key", "must be the key in the path")
-    yield from _faults_of_variants(body.get("variants"), fault_of)
+    yield from _faults_of_variants(body.get("variants"), known)
     yield from _faults_of_layer(body)
     yield from _faults_of_time(body)
-    yield from _faults_of_metrics(body, policy)
+    yield from _faults_of_metrics(body, known)
     for name in ("alpha", "power"):
         if body.get(name) in (0, 1):
             yield FieldError(f"/{name}", "must be above 0 and below 1")
 
 
-def _faults_of_variants(variants: Any, fault_of: FaultOf) -> Iterator[FieldError]:
+def _faults_of_variants(variants: Any, known: _Known) -> Iterator[FieldError]:
     given = [one for one in variants if isinstance(one, dict)] if isinstance(variants, list) else []
     weights: list[Any] = [one.get("weight") for one in given]
     in_percent = all(type(weight) is int and 0 <= weight <= 100 for weight in weights)
@@ -118,16 +152,18 @@ def _faults_of_variants(variants: Any, fault_of: FaultOf) -> Iterator[FieldError
         if isinstance(key, str) and first.setdefault(key, place) != place:
             yield FieldError(f"/variants/{place}/key", f"stands at /variants/{first[key]} already")
         if isinstance(version, str):
-            if version not in faults and len(faults) < 100:
-                faults[version] = fault_of(version)
-            if fault := faults.get(version):
+            if version not in faults:
+                faults[version] = known.fault_of_version(version)
+            if fault := faults[version]:
                 yield FieldError(f"/variants/{place}/model_version", fault)
         if isinstance(variant.get("policy"), dict):
-            yield from _faults_of_levers(variant["policy"], f"/variants/{place}/policy")
+            yield from _faults_of_levers(variant["policy"], f"/variants/{place}/policy", known.spared)
 
 
-def _faults_of_levers(levers: Mapping[str, Any], place: str) -> Iterator[FieldError]:
+def _faults_of_levers(levers: Mapping[str, Any], place: str, spared: frozenset[str]) -> Iterator[FieldError]:
     for name, value in levers.items():
+        if name in spared:
+            continue
         pointer = f"{place}/{pointer_token(name)}"
         if name not in _LEVERS:
             yield FieldError(pointer, f"is not a lever{_hint(name, _LEVERS)}")
@@ -159,7 +195,7 @@ def _faults_of_time(body: Mapping[str, Any]) -> Iterator[FieldError]:
         )
 
 
-def _faults_of_metrics(body: Mapping[str, Any], policy: Policy) -> Iterator[FieldError]:
+def _faults_of_metrics(body: Mapping[str, Any], known: _Known) -> Iterator[FieldError]:
     named: list[tuple[str, Any]] = [("/primary_metric", body.get("primary_metric"))]
     for name in ("secondary", "guardrails"):
         if isinstance(body.get(name), list):
@@ -169,10 +205,10 @@ def _faults_of_metrics(body: Mapping[str, Any], policy: Policy) -> Iterator[Fiel
             if one.get("margin") == 0:
                 yield FieldError(f"{pointer}/margin", "must be above 0")
             pointer, one = f"{pointer}/metric", one.get("metric")
-        if isinstance(one, str) and policy.metric(one) is None:
-            known = [*policy.experiments.all_metrics(), *policy.interaction_types]
+        if isinstance(one, str) and not known.has_metric(one):
+            metrics = [*known.policy.experiments.all_metrics(), *known.policy.interaction_types]
             yield FieldError(
-                pointer, f"is no metric of the policy and no interaction type{_hint(one, known)}"
+                pointer, f"is no metric of the policy and no interaction type{_hint(one, metrics)}"
             )
 
 

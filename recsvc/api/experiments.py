@@ -74,10 +74,14 @@ def put_experiment(key: str, body: JsonBody) -> Response:
 
     To replace one, send its ETag as If-Match. While a phase goes on, variants, place in the layer and what
     decides are held to (409); coverage may rise. Draft goes to running, running to paused or stopped, paused
-    to running or stopped, and stopped to draft or to running, which begins the next phase.
+    to running or stopped, and stopped to draft or to running, which begins the next phase. To pause or stop
+    one needs none of what it names: neither its models nor its metrics have to be there any more.
     """
     desk = services().experiments
-    experiment = experiment_of(body.value, key, services().policy, desk.fault_of)
+    before = desk.get(key)
+    experiment = experiment_of(
+        body.value, key, services().policy, desk.fault_of, before.value if before else None
+    )
     registered = desk.put(experiment, expected=expected_version(desk.get, key))
     kept = registered.experiment
     return show_written(_shown(kept), Written(kept.etag, registered.created))

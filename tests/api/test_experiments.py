@@ -89,6 +89,23 @@ def test_a_running_experiment_is_held_to_its_variants_and_a_stopped_one_begins_a
     assert (again.status, again.json["phase"], again.json["salt"]) == (200, 2, "exp1:2")
 
 
+@pytest.mark.parametrize("status", ["paused", "stopped"])
+def test_one_whose_model_was_withdrawn_can_be_ended_and_not_begun(status: str) -> None:
+    services = fake_services()
+    faults_by_version: dict[str, str] = {}
+    services.experiments.fault_of = faults_by_version.get
+    app = create_app(services)
+    begun = put(app, status="running")
+    faults_by_version["m2"] = "there is no model version m2"
+    body = {**begun.json, "status": status}
+    ended = call(app, "PUT", ONE, body, if_match=begun.header("ETag"), key="rs_analyst")
+    assert (ended.status, ended.json["status"]) == (200, status)
+    again = call(
+        app, "PUT", ONE, {**body, "status": "running"}, if_match=ended.header("ETag"), key="rs_analyst"
+    )
+    assert faults(again).keys() == {"/variants/1/model_version"}
+
+
 def test_what_is_wrong_with_the_body_is_told_before_what_is_wrong_with_the_version(app: Flask) -> None:
     put(app, status="running")
     assert put(app, coverage=2).status == 422
@@ -183,9 +200,7 @@ def test_a_fault_is_told_with_its_place_and_nothing_is_registered(
         ),
     ],
 )
-def test_of_what_is_far_too_long_only_that_is_told(
-    app: Flask, fields: dict[str, Any], pointer: str
-) -> None:
+def test_of_what_is_far_too_long_only_that_is_told(app: Flask, fields: dict[str, Any], pointer: str) -> None:
     # To tell what is wrong with each of them took seconds of a worker, for one megabyte.
     found = faults(put(app, **fields))
     assert list(found) == [pointer] and "at most" in found[pointer]
