@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 N_BUCKETS = 10_000
@@ -62,6 +62,16 @@ class Allocation:
     variants: tuple[Variant, ...]
     coverage: float = 1.0
     layer: LayerPlace | None = None
+    _bounds: tuple[tuple[float, float, str], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        ranges = variant_ranges([one.weight / 100 for one in self.variants], self.coverage)
+        # Rounded, so that a sum such as 0.1 + 0.2 leaves no bucket between two variants.
+        bounds = tuple(
+            (round(low * N_BUCKETS, 6), round(high * N_BUCKETS, 6), variant.key)
+            for variant, (low, high) in zip(self.variants, ranges, strict=True)
+        )
+        object.__setattr__(self, "_bounds", bounds)  # Once, and not for every customer.
 
     def assign(self, unit: str) -> Assignment:
         """The variant of a unit, which is the canonical customer."""
@@ -74,9 +84,7 @@ class Allocation:
         return Assignment(self._variant_at(bucket), bucket, layer_bucket)
 
     def _variant_at(self, bucket: int) -> str | None:
-        ranges = variant_ranges([one.weight / 100 for one in self.variants], self.coverage)
-        for variant, (low, high) in zip(self.variants, ranges, strict=True):
-            # Rounded, so that a sum such as 0.1 + 0.2 leaves no bucket between two variants.
-            if round(low * N_BUCKETS, 6) <= bucket < round(high * N_BUCKETS, 6):
-                return variant.key
+        for low, high, key in self._bounds:
+            if low <= bucket < high:
+                return key
         return None
