@@ -124,7 +124,7 @@ def build_services(settings: Settings) -> Services:
     engine = SlateEngine(live, subjects, policy, clock=now, new_id=new_id, live=live_reader)
     portraits = PortraitDrawer(records, events, live, policy, clock=now)
     identities = SqlIdentities(database)
-    units = Units(identities)
+    units = Units(identities, stamps)
     privacy = PrivacyDesk(
         SqlErasures(database, tokens=secrets.token_hex),
         ForgettingTraces(slates, stamps),
@@ -153,8 +153,9 @@ def build_services(settings: Settings) -> Services:
     )
     # What an erasure still has to do may take long, and must not keep a new catalogue waiting.
     eraser = Refresher((privacy.finish_pending,), settings.refresh_seconds)
-    # Nor must a model that is read keep an experiment from being paused.
-    experimenter = Refresher((running.refresh,), EXPERIMENTS_SECONDS)
+    # Nor must a model that is read, or a state that is built, keep an experiment from being paused or a link
+    # from being known.
+    experimenter = Refresher((running.refresh, units.refresh), EXPERIMENTS_SECONDS)
     noter = Refresher((notes.write,), WRITE_SECONDS)
     experimenter.start()
     refresher.start()
@@ -164,7 +165,7 @@ def build_services(settings: Settings) -> Services:
     watcher = Refresher((runs.mark_silent,), SILENT_LOOK_SECONDS)
     watcher.start()
     # Every worker follows the store by itself, so that all know of an event within a second.
-    follower = Refresher((feed.refresh, units.refresh), FOLLOW_SECONDS)
+    follower = Refresher((feed.refresh,), FOLLOW_SECONDS)
     health = WorkerHealth(bundles, live, slates, feed, live_reader)
     telemetry = Telemetry(settings.metrics_dir, health.state, pid=os.getpid())
     counter = Refresher((telemetry.write,), COUNT_SECONDS)

@@ -128,5 +128,5 @@ class IdentityDesk:
         Raises ConflictError, StoreError.
         """
         linked = self._store.link(customer_id, identity_id, now=self._clock())
-        self._units.refresh()
+        self._units.tell()
         return linked
