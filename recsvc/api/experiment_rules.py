@@ -132,9 +132,8 @@ def _faults(body: Mapping[str, Any], key: str, known: _Known) -> Iterator[FieldE
     yield from _faults_of_layer(body)
     yield from _faults_of_time(body)
     yield from _faults_of_metrics(body, known)
-    for name in ("alpha", "power"):
-        if body.get(name) in (0, 1):
-            yield FieldError(f"/{name}", "must be above 0 and below 1")
+    if body.get("power") in (0, 1):
+        yield FieldError("/power", "must be above 0 and below 1")
 
 
 def _faults_of_variants(variants: Any, known: _Known) -> Iterator[FieldError]:

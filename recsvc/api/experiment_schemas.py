@@ -9,7 +9,15 @@ from marshmallow import fields, validate
 from recsvc.api.fields import WholeText
 from recsvc.api.record_fields import Moment, Number, Whole, YesOrNo, short_text
 from recsvc.api.schemas import AnswerSchema, QuerySchema
-from recsvc.domain.experiments import MAX_VARIANTS, N_LAYER_BUCKETS, Analysis, Direction, ExperimentStatus
+from recsvc.domain.experiments import (
+    LEAST_ALPHA,
+    MAX_VARIANTS,
+    MOST_ALPHA,
+    N_LAYER_BUCKETS,
+    Analysis,
+    Direction,
+    ExperimentStatus,
+)
 from recsvc.domain.identifiers import ID_PATTERN, ID_RULE
 
 MAX_METRICS = 20
@@ -83,7 +91,7 @@ class ExperimentSchema(AnswerSchema):
     primary_metric = short_text(100, metadata=_said("A metric of the policy, or an interaction type."))
     secondary = fields.List(short_text(100), validate=validate.Length(max=MAX_METRICS))
     guardrails = fields.List(fields.Nested(GuardrailMetricSchema), validate=validate.Length(max=MAX_METRICS))
-    alpha = Number(0, 1, metadata=_said("The chance of a false alarm, above 0 and below 1."))
+    alpha = Number(LEAST_ALPHA, MOST_ALPHA, metadata=_said("The chance of a false alarm."))
     power = Number(0, 1, metadata=_said("The chance to see the minimum effect, above 0 and below 1."))
     minimum_effect = Number(0, 1e9, metadata=_said("The least difference worth acting on; 0: any."))
     analysis = _one_of(Analysis, "fixed: judged once, at its end; sequential: at any time.")

@@ -21,6 +21,8 @@ from recsvc.errors import ConflictError
 
 MAX_VARIANTS = 20
 N_LAYER_BUCKETS = 10_000
+LEAST_ALPHA, MOST_ALPHA = 0.000001, 0.4
+"""Beyond these a test has no quantile, or a one-sided sequence no bound."""
 HOLDOUT_KEY = "holdout"
 """The key of the hold-out, which the policy makes and nobody registers."""
 
@@ -143,8 +145,10 @@ class Experiment:
             raise ValueError(
                 f"layer_range must be two whole numbers, 0 <= first < second <= {N_LAYER_BUCKETS}"
             )
-        if not (0 < self.alpha < 1 and 0 < self.power < 1):
-            raise ValueError("alpha and power must be between 0 and 1")
+        if not LEAST_ALPHA <= self.alpha <= MOST_ALPHA:
+            raise ValueError(f"alpha must be {LEAST_ALPHA:f} to {MOST_ALPHA:g}")
+        if not 0 < self.power < 1:
+            raise ValueError("power must be between 0 and 1")
         if self.minimum_effect < 0:
             raise ValueError("minimum_effect must be 0 or above")
         self._check_time()

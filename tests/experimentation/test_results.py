@@ -7,7 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from recsvc.domain.experiments import Analysis, Direction, ExperimentStatus, GuardrailMetric
+from recsvc.domain.experiments import (
+    LEAST_ALPHA,
+    MOST_ALPHA,
+    Analysis,
+    Direction,
+    ExperimentStatus,
+    GuardrailMetric,
+)
 from recsvc.domain.items import Channel
 from recsvc.experimentation.allocations import holdout_experiment
 from recsvc.experimentation.differences import absolute_difference
@@ -253,6 +260,17 @@ def test_a_small_arm_where_nobody_happened_to_do_what_is_rare_shows_nothing(anal
     guardrail = GuardrailMetric("clicks", 0.001)
     arm = trial.report(an_experiment(99, 1, analysis=analysis, guardrails=(guardrail,))).arms[0]
     assert (arm.verdict, arm.guardrails[0].state) == (Verdict.INCONCLUSIVE, GuardrailState.NOT_SHOWN)
+
+
+@pytest.mark.parametrize("analysis", list(Analysis))
+@pytest.mark.parametrize("alpha", [LEAST_ALPHA, MOST_ALPHA])
+def test_every_level_that_may_be_registered_can_be_judged(analysis: Analysis, alpha: float) -> None:
+    trial = Trial()
+    clicked(trial, "control", 100, 50)
+    clicked(trial, "arm1", 100, 50)
+    guardrail = GuardrailMetric("clicks", 0.01)
+    experiment = an_experiment(50, 50, analysis=analysis, alpha=alpha, guardrails=(guardrail,))
+    assert trial.report(experiment).arms[0].verdict is Verdict.INCONCLUSIVE
 
 
 def test_the_hold_out_is_read_like_any_experiment() -> None:
