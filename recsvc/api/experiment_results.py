@@ -10,6 +10,7 @@ from flask import Response
 from recsvc.api.bodies import JSON, JsonBody
 from recsvc.api.documents import CHANGE_HEADERS
 from recsvc.api.endpoints import Answered, BodyForm, Endpoints, services
+from recsvc.api.long_reads import LONG_READS
 from recsvc.api.problems import CONFLICT, NOT_FOUND
 from recsvc.api.records import load_body
 from recsvc.api.result_examples import PLAN_EXAMPLE, REPORT_EXAMPLE, WISH_EXAMPLE
@@ -38,9 +39,11 @@ def get_experiment_results(key: str, query: dict[str, Any]) -> Response:
 
     Counted anew each time from exposures and events, per customer. `holdout` is the hold-out across all
     experiments. The checks come first; where they fail, or there is nothing to compare, the reason is told
-    and no figure that looks like one. `view=page` is the same as a page for people, without scripts.
+    and no figure that looks like one. `view=page` is the same as a page for people, without scripts. One such
+    answer is made at a time in each worker process; another meanwhile is 503.
     """
-    report = services().experiment_results.report(key)
+    with LONG_READS.place():
+        report = services().experiment_results.report(key)
     if query["view"] == "page":
         return answer_page(report)
     return Response(msgspec.json.encode(report), mimetype=JSON, headers=_NOT_KEPT)
@@ -60,7 +63,9 @@ def plan_experiment(body: JsonBody) -> Response:
     The baseline is what customers did from their first event in the lookback on. A store that cannot say is a
     conflict that names what is missing.
     """
-    plan = services().experiment_results.plan(_wish_of(load_body(PlanWishSchema(), body.value)))
+    wish = _wish_of(load_body(PlanWishSchema(), body.value))
+    with LONG_READS.place():
+        plan = services().experiment_results.plan(wish)
     return Response(msgspec.json.encode(plan), mimetype=JSON, headers=_NOT_KEPT)
 
 

@@ -10,6 +10,7 @@ from flask import Response
 from recsvc.api.bodies import JSON
 from recsvc.api.documents import CHANGE_HEADERS
 from recsvc.api.endpoints import Answered, Endpoints, services
+from recsvc.api.long_reads import LONG_READS
 from recsvc.api.model_examples import ALIASES_EXAMPLE, MODEL_EXAMPLE, PREVIEW_EXAMPLE, SHELF_EXAMPLE
 from recsvc.api.model_schemas import AliasesSchema, ModelSchema, ModelShelfSchema, PreviewSchema
 from recsvc.api.problems import BUNDLE_REFUSED, CONFLICT, NOT_FOUND
@@ -66,7 +67,8 @@ def preview_model(version: str) -> Response:
     Some customers, always the same, are asked for their first ten items of each kind under both models. What
     is live counts in neither. Winners and losers by segment come from the promotion gate's report.
     """
-    return _answer(services().models.preview(version))
+    with LONG_READS.place():
+        return _answer(services().models.preview(version))
 
 
 @models.change(

@@ -10,6 +10,7 @@ from flask import Response
 from recsvc.api.bodies import JSON
 from recsvc.api.documents import CHANGE_HEADERS
 from recsvc.api.endpoints import Endpoints, services
+from recsvc.api.long_reads import LONG_READS
 from recsvc.api.satisfaction_schemas import SatisfactionQuery, SatisfactionSchema
 from recsvc.domain.access import Scope as AccessScope
 from recsvc.domain.satisfaction import Interval, Share
@@ -69,7 +70,8 @@ def get_satisfaction(query: dict[str, Any]) -> Response:
     UTC. Segments are by recorded attributes. Of an experiment, its present phase: an answer counts for the
     variant that the customer met first, and from then on.
     """
-    report = services().satisfaction.report(SatisfactionQuestion(**query))
+    with LONG_READS.place():
+        report = services().satisfaction.report(SatisfactionQuestion(**query))
     headers = {"Cache-Control": "no-store"}
     return Response(msgspec.json.encode(_shown(report)), mimetype=JSON, headers=headers)
 

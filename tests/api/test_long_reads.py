@@ -1,0 +1,34 @@
+"""Answers that read much of the store: one at a time, so that customers are answered meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from recsvc.api.long_reads import LONG_READS
+from tests.api.fakes import CONTENT, READER
+from tests.api.test_items import call
+
+WISH = {"primary_metric": "clicks", "relative_effect": 0.1}
+ANALYST = "rs_analyst"
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body", "key"),
+    [
+        ("GET", "/v1/experiments/home/results", None, ANALYST),
+        ("POST", "/v1/experiments/plan", WISH, ANALYST),
+        ("GET", "/v1/cx", None, ANALYST),
+        ("GET", "/v1/models/challenger/preview", None, "rs_marketer"),
+    ],
+)
+def test_who_comes_while_another_is_made_is_told_to_come_again(
+    app: Flask, method: str, target: str, body: Any, key: str
+) -> None:
+    with LONG_READS.place():
+        refused = call(app, method, target, body, key=key)
+        assert (refused.status, refused.header("Retry-After")) == (503, "1")
+        assert call(app, "GET", CONTENT, key=READER).status == 200
+    assert call(app, method, target, body, key=key).status != 503
