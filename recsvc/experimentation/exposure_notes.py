@@ -1,7 +1,8 @@
 """Exposures on their way to the store. In: answers in arms. Out: batches, one row for each customer and arm.
 
-An answer only leaves a note in memory; twice a second a thread writes what was noted, in one transaction.
-While the store fails, notes are kept for the next try, as many as there is room for; no answer waits for it.
+An answer only leaves a note in memory; twice a second a thread writes what was noted, a thousand notes in one
+transaction: whoever waits to write events waits for no more. While the store fails, notes are kept for the
+next try, as many as there is room for, and a try costs what a thousand notes cost; no answer waits for it.
 
 A process that is killed loses what it noted since the last write, half a second of answers. Whoever comes
 again is noted then; whoever does not is missing from the results, with all that they did, as if they had come
@@ -16,6 +17,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Protocol
 
 import structlog
@@ -31,6 +33,9 @@ WRITE_SECONDS = 0.5
 """How often notes are written."""
 MAX_NOTES = 200_000
 """So many customers in arms wait for the store at most, some 80 MB; who comes after them is not noted."""
+
+MAX_WRITTEN = 1_000
+"""So many notes are written in one transaction, at most."""
 
 
 class ExposureStore(Protocol):
@@ -102,13 +107,16 @@ class ExposureNotes:
                 n_left_out, self._n_left_out = self._n_left_out, 0
             if n_left_out:
                 log.error("exposures_left_out", answers=n_left_out)
-            if not taken:
-                return
-            try:
-                self._store.record([_exposure(key, note) for key, note in taken.items()])
-            except StoreError as error:
-                log.warning("exposures_not_written", customers=len(taken), reason=str(error))
-                self._keep(taken)
+            while taken:
+                piece = list(islice(taken.items(), MAX_WRITTEN))
+                try:
+                    self._store.record([_exposure(key, note) for key, note in piece])
+                except StoreError as error:
+                    log.warning("exposures_not_written", customers=len(taken), reason=str(error))
+                    self._keep(taken)
+                    return
+                for key, _ in piece:
+                    del taken[key]
 
     def _keep(self, taken: dict[_Key, _Note]) -> None:
         """Put notes back that could not be written, before those that came since."""
