@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import monotonic as machine_seconds
 from time import perf_counter
+from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from werkzeug.exceptions import HTTPException
@@ -36,6 +37,7 @@ from recsvc.services import Services
 LET_PASS_SECONDS = 1.0  # With what a key ring remembers, a revocation holds within three seconds.
 MAX_TARGET_CHARS = 512  # Longer ones are rare, and would take room from those that come again and again.
 MAX_KNOWN = 8_192
+MAX_QUERIES = 1_024
 _MAX_CALLERS = 1_024
 
 _PATH = re.compile(rf"/v1/customers/({ID_PATTERN})/recommendations/(content|offers)")
@@ -72,6 +74,7 @@ class FastPath:
         self._is_open = services.settings.auth == "off"
         self._query = SlateQuery()
         self._known: dict[tuple[str, str], _Call] = {}
+        self._queries: dict[str, dict[str, Any]] = {}  # Their values: customers are many, and queries few.
         self._let_pass: dict[tuple[str | None, str | None], float] = {}  # Until when, by what they showed.
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -118,10 +121,15 @@ class FastPath:
         found = _PATH.fullmatch(path)
         if found is None:
             return None
-        try:
-            values = load_query(self._query, query)
-        except RecsvcError:
-            return None
+        values = self._queries.get(query)
+        if values is None:
+            try:
+                values = load_query(self._query, query)
+            except RecsvcError:
+                return None
+            if len(self._queries) >= MAX_QUERIES:
+                self._queries.clear()
+            self._queries[query] = values
         kind = _KINDS[found[2]]
         if len(self._known) >= MAX_KNOWN:  # Whoever comes again is learnt again.
             self._known.clear()

@@ -312,3 +312,14 @@ def test_what_is_known_of_callers_and_calls_stays_bounded(ways: BothWays) -> Non
     assert len(ways.fast._known) <= fast_path.MAX_KNOWN
     assert ways.fast._learn((CONTENT, "limit=5&" * 100)) is None
     assert json.loads(ways.ask(CONTENT)[0].body)["customer_id"] == "c1"
+
+
+def test_a_query_that_was_understood_is_not_parsed_anew_for_every_customer(ways: BothWays) -> None:
+    before = len(ways.fast._queries)
+    for number in range(5):
+        reply, _ = ways.ask(f"{BASE}c{number}/recommendations/content?limit=6&exclude=a1,a2")
+        assert reply.json["customer_id"] == f"c{number}"
+    assert len(ways.fast._queries) == before + 1
+    for number in range(fast_path.MAX_QUERIES + 10):
+        ways.fast._learn((CONTENT, f"placement=p{number}"))
+    assert len(ways.fast._queries) <= fast_path.MAX_QUERIES
