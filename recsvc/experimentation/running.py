@@ -94,6 +94,7 @@ class RunningExperiments:
         self._revision: int | None = None
         self._registered: tuple[Experiment, ...] = ()
         self._opened: frozenset[tuple[str, int]] = frozenset()
+        self._told: dict[tuple[str, int], str] = {}  # What is wrong with those that cannot be used.
         self._dealing = _dealing_of(self._holdout, ())
         self._lock = threading.Lock()  # Held while `_opened` and what follows from it are changed.
 
@@ -143,7 +144,9 @@ class RunningExperiments:
             for variant in experiment.variants:
                 with_levers(self._lists, _levers_of(variant))
         except ValueError as error:
-            log.error("experiment_unusable", experiment=experiment.key, reason=str(error))
+            if self._told.get(_phase_of(experiment)) != str(error):  # Once, though it is met twice a second.
+                self._told[_phase_of(experiment)] = str(error)
+                log.error("experiment_unusable", experiment=experiment.key, reason=str(error))
             return False
         return True
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import structlog
+
 from recsvc.domain.experiments import Experiment, ExperimentStatus, ExperimentVariant
 from recsvc.domain.slates import Arm
 from recsvc.errors import StoreError
@@ -189,10 +191,15 @@ def test_a_process_that_starts_anew_deals_alike() -> None:
     assert set(Process(registered).shares()) == {None, "a", "b"}
 
 
-def test_an_experiment_with_levers_that_are_not_known_deals_nobody() -> None:
+def test_an_experiment_with_levers_that_are_not_known_deals_nobody_and_is_told_of_once() -> None:
     odd = ExperimentVariant("b", "v2", 50, {"no_such_lever": 1.0})
     variants = (ExperimentVariant("a", "v1", 50), odd)
-    assert Process(Registered(a_test(variants=variants))).running.dealing is None
+    with structlog.testing.capture_logs() as logged:
+        process = Process(Registered(a_test(variants=variants)))
+        for _ in range(3):
+            process.running.refresh()
+    assert process.running.dealing is None
+    assert [one["event"] for one in logged] == ["experiment_unusable"]
 
 
 def test_a_new_phase_deals_by_another_salt() -> None:
