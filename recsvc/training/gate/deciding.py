@@ -65,6 +65,13 @@ def decide(candidate: Candidate, champion: Champion | Vacancy, policy: Policy, *
     if footing is None:
         text = "too few customers came back for anything to be held out, so nothing says that it is as good"
         return _held(candidate, standing, "nothing_to_judge_by", text)
+    if not footing.champion.is_known.any():
+        text = (
+            "the champion knows no item of what there is now, so it serves nobody a list that could be lost"
+        )
+        return GateReport(
+            candidate.version, standing, Decision.PROMOTE, (GateReason("other_catalogue", text),)
+        )
     return _judged(candidate, standing, footing, policy, np.random.default_rng(seed))
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy.sparse import csr_matrix
 
 from recsvc.bundles.gate_report import Decision, GateReport
+from recsvc.history.interactions import InteractionTable
 from recsvc.policy import Policy
 from recsvc.policy_training import PersonaPolicy
 from recsvc.serving.verification import Model
@@ -20,6 +22,7 @@ from recsvc.training.families.base import FloatArray, training_data
 from recsvc.training.gate.deciding import Vacancy, decide
 from recsvc.training.gate.footing import recipe_of
 from recsvc.training.listing import Scores
+from recsvc.training.material import Source
 
 from ..examples import POLICY
 from .conftest import GOOD, Bank
@@ -214,3 +217,14 @@ def in_words(report: GateReport) -> Iterable[str]:
 def test_every_reason_is_one_sentence_with_its_figures(bank: Bank, champion: Model) -> None:
     for text in in_words(decide(bank.candidate(Opposite(good(bank))), champion, POLICY, seed=1)):
         assert "\n" not in text and any(letter.isdigit() for letter in text)
+
+
+def test_a_champion_of_another_catalogue_holds_nobody_back(bank: Bank) -> None:
+    assert bank.parts.cut is not None
+    compact = bank.source.table.compact
+    other = ("x" + pl.col("item_id").cast(pl.String)).cast(compact.schema["item_id"]).alias("item_id")
+    foreign = compact.with_columns(other)
+    source = Source(InteractionTable(foreign), (), bank.source.customers)
+    champion = replace(bank, source=source).champion(Cooccurrence(), bank.parts.cut - timedelta(days=7))
+    report = decide(bank.candidate(), champion, POLICY, seed=1)
+    assert report.decision is Decision.PROMOTE and codes(report) == {"other_catalogue"}
