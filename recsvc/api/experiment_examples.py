@@ -36,6 +36,7 @@ EXPERIMENT_ANSWERED: dict[str, Any] = {
     "layer_salt": "layer@home",
     "phase": 1,
     "begun_at": "2026-11-22T10:20:00Z",
+    "paused_at": None,
     "stopped_at": None,
     "paused_because": None,
     "updated_at": "2026-11-22T10:20:00Z",

@@ -33,7 +33,17 @@ FaultOf = Callable[[str], str | None]
 """Why a model version may not be named; None where it may."""
 
 _ANSWERED_ONLY = frozenset(
-    {"salt", "layer_salt", "phase", "begun_at", "stopped_at", "paused_because", "updated_at", "is_on"}
+    {
+        "salt",
+        "layer_salt",
+        "phase",
+        "begun_at",
+        "paused_at",
+        "stopped_at",
+        "paused_because",
+        "updated_at",
+        "is_on",
+    }
 )
 _LEVERS = ListsPolicy.__struct_fields__
 _ENDING = (ExperimentStatus.PAUSED, ExperimentStatus.STOPPED)

@@ -101,7 +101,8 @@ class ExperimentSchema(AnswerSchema):
     begun_at = Moment(
         **_answered("When its phase began. Where a customer falls in two, the earlier decides.")
     )
-    stopped_at = Moment(**_answered("When its phase was stopped."))
+    paused_at = Moment(**_answered("Since when it is paused. Nothing counts from then on."))
+    stopped_at = Moment(**_answered("When its phase ended: when it was stopped, or paused before."))
     paused_because = fields.String(**_answered("Why the service paused it."))
     updated_at = Moment(**_answered("When it was written."))
     is_on = YesOrNo(**_answered("Whether customers are dealt to its variants at this moment."))

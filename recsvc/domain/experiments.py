@@ -16,7 +16,6 @@ from datetime import datetime
 from enum import StrEnum
 
 from recsvc.domain.identifiers import check_identifier
-from recsvc.domain.records import Versioned
 from recsvc.errors import ConflictError
 
 MAX_VARIANTS = 20
@@ -108,8 +107,9 @@ class Experiment:
 
     `layer_range` are the layer's buckets from the first (inclusive) to the second (exclusive), of 10,000.
     `phase` counts how often it was begun: 0 for a draft. Exposures and results belong to one phase, which
-    began at `begun_at` and, once the experiment is stopped, ended at `stopped_at`. `paused_because` is there
-    while it is paused for a reason that the service found.
+    began at `begun_at` and, once the experiment is stopped, ended at `stopped_at`: at the pause, where it was
+    paused then. `paused_at` is there while it is paused, `paused_because` while that is for a reason that
+    the service found.
     """
 
     key: str
@@ -130,6 +130,7 @@ class Experiment:
     analysis: Analysis = Analysis.SEQUENTIAL
     phase: int = 0
     begun_at: datetime | None = None
+    paused_at: datetime | None = None
     stopped_at: datetime | None = None
     paused_because: str | None = None
 
@@ -215,46 +216,32 @@ class Experiment:
         if self.status not in _MOVES[was]:
             raise ConflictError(f"status cannot go from {was} to {self.status}")
         phase, begun_at = (0, None) if before is None else (before.phase, before.begun_at)
-        stopped_at = None if before is None else before.stopped_at
+        paused_at, stopped_at = (None, None) if before is None else (before.paused_at, before.stopped_at)
         if before is not None and before.is_open:
             self._check_held_to(before)
         elif self.is_open:
             phase, begun_at, stopped_at = phase + 1, now, None
         if before is not None and before.is_open and not self.is_open:
-            stopped_at = now
-        stays_paused = self.status is was is ExperimentStatus.PAUSED
+            stopped_at = paused_at or now  # Nobody was served a variant since the pause.
+        is_paused = self.status is ExperimentStatus.PAUSED
+        stays_paused = is_paused and was is ExperimentStatus.PAUSED
         because = before.paused_because if before is not None and stays_paused else None
-        return replace(self, phase=phase, begun_at=begun_at, stopped_at=stopped_at, paused_because=because)
+        return replace(
+            self,
+            phase=phase,
+            begun_at=begun_at,
+            paused_at=(paused_at or now) if is_paused else None,
+            stopped_at=stopped_at,
+            paused_because=because,
+        )
 
     def runs_in(self, phase: int) -> bool:
         """Whether it runs now, and in that phase."""
         return self.status is ExperimentStatus.RUNNING and self.phase == phase
 
-    def paused(self, because: str) -> Experiment:
+    def paused(self, because: str, *, now: datetime) -> Experiment:
         """The same, paused by the service for that reason."""
-        return replace(self, status=ExperimentStatus.PAUSED, paused_because=because)
-
-    def check_room(self, others: Iterable[Experiment], *, now: datetime) -> None:
-        """Hold apart the experiments of one layer, of those whose phases go on and have not ended.
-
-        Raises:
-            ConflictError: another one has buckets of its range.
-        """
-        if not self._holds_range(now):
-            return
-        low, high = self.layer_range
-        for other in others:
-            if other.key == self.key or other.layer != self.layer or not other._holds_range(now):
-                continue
-            if low < other.layer_range[1] and other.layer_range[0] < high:
-                raise ConflictError(
-                    f"layer_range overlaps with that of experiment {other.key}, which has "
-                    f"{other.layer_range[0]} to {other.layer_range[1]} of layer {self.layer} "
-                    f"and is {other.status}: take another range, or stop that one first"
-                )
-
-    def _holds_range(self, now: datetime) -> bool:
-        return self.layer is not None and self.is_open and (self.end is None or now < self.end)
+        return replace(self, status=ExperimentStatus.PAUSED, paused_at=now, paused_because=because)
 
     def _check_held_to(self, before: Experiment) -> None:
         # A fixed test is judged at the end that was registered: to move it would be to look before.
@@ -268,22 +255,6 @@ class Experiment:
             raise ConflictError(
                 f"coverage cannot fall while the experiment is {before.status}: whoever is in stays in"
             )
-
-
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """What a registration did: the experiment as it is kept now, and whether there was none before."""
-
-    experiment: Versioned[Experiment]
-    created: bool
-
-
-def check_registrable(key: str) -> None:
-    """Raises ConflictError for the key that the service keeps for itself."""
-    if key == HOLDOUT_KEY:
-        raise ConflictError(
-            f"{HOLDOUT_KEY} is the hold-out's own key, which [experiments] of the policy makes: take another"
-        )
 
 
 def serving_order(experiments: Iterable[Experiment], *, now: datetime) -> tuple[Experiment, ...]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from recsvc.domain.experiments import HOLDOUT_KEY, Experiment, Registered
+from recsvc.domain.experiments import HOLDOUT_KEY, Experiment
 from recsvc.domain.identities import IdentityLink, Linked
 from recsvc.domain.records import Versioned
+from recsvc.domain.registration import Registered
 from recsvc.experimentation.allocations import allocation_of, holdout_experiment, is_held_out
 from recsvc.experimentation.units import Units
 from recsvc.policy_experiments import ExperimentsPolicy

@@ -26,10 +26,13 @@ def standing_of(experiment: Experiment, now: datetime) -> Standing:
     """How the experiment stands now.
 
     A fixed test is judged once, at the end that was registered: not before, and not at all where somebody
-    stopped it before. Whatever is looked at before that is told by the sequence.
+    stopped it before. Whatever is looked at before that is told by the sequence. While it is paused everybody
+    is served the champion, so nothing counts from the pause on: harm that was found does not thin out.
     """
-    until = min(moment for moment in (now, experiment.end, experiment.stopped_at) if moment is not None)
-    has_ended = until < now or experiment.status is ExperimentStatus.STOPPED
+    bounds = (now, experiment.end, experiment.paused_at, experiment.stopped_at)
+    until = min(moment for moment in bounds if moment is not None)
+    is_over = experiment.end is not None and experiment.end <= now
+    has_ended = is_over or experiment.status is ExperimentStatus.STOPPED
     if experiment.analysis is Analysis.SEQUENTIAL:
         return Standing(until, Method.SEQUENCE, has_ended)
     if experiment.end is not None and until >= experiment.end:
@@ -39,6 +42,11 @@ def standing_of(experiment: Experiment, now: datetime) -> Standing:
         reason = (
             f"It was registered to be judged once, at {end}, and was stopped before, on "
             f"{_told(experiment.stopped_at)}: what it shows may be chance, so begin it anew."
+        )
+    elif experiment.paused_at is not None:
+        reason = (
+            f"It is registered to be judged once, at {end}, and is paused since "
+            f"{_told(experiment.paused_at)}: nothing counts from then on; let it run again or begin it anew."
         )
     else:
         reason = f"It is registered to be judged once, at {end}: what it shows before may be chance."

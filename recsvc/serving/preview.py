@@ -211,10 +211,11 @@ def _reaches(
     titles: Mapping[str, str | None],
 ) -> tuple[Reach, ...]:
     """The reach of whatever the lists name, what changes most first."""
-    then, now = (
+    candidate, champion = (
         Counter(name for items in lists.values() for name in names_of(items)) for lists in (after, before)
     )
-    reaches = [Reach(name, titles.get(name), then[name], now[name]) for name in sorted({*then, *now})]
+    names = sorted({*candidate, *champion})
+    reaches = [Reach(name, titles.get(name), candidate[name], champion[name]) for name in names]
     return tuple(sorted(reaches, key=lambda one: -abs(one.candidate - one.champion))[:MAX_REACHES])
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from recsvc.domain.experiments import Experiment, Registered, check_registrable
+from recsvc.domain.experiments import Experiment
 from recsvc.domain.records import Versioned
+from recsvc.domain.registration import Registered, check_registrable, check_room
 from recsvc.stores.database import Database
 from recsvc.stores.documents import check_expected, decode_document, encode_document, etag_of
 from recsvc.stores.tables import experiments, experiments_revision, from_micros, to_micros
@@ -66,7 +67,7 @@ class SqlExperiments:
             check_expected(None if before is None else before.document, expected)
             kept = None if before is None else _decode(before.document)
             begun = experiment.begun_from(kept, now=now)
-            begun.check_room((_decode(row.document) for row in rows), now=now)
+            check_room(begun, (_decode(row.document) for row in rows), now=now)
             written = self._write(connection, begun, revision + 1, now)
         return Registered(written, created=before is None)
 
@@ -77,7 +78,7 @@ class SqlExperiments:
             found = _find(connection, key)
             if found is None or not found.value.runs_in(phase):
                 return False
-            self._write(connection, found.value.paused(because), revision + 1, now)
+            self._write(connection, found.value.paused(because, now=now), revision + 1, now)
         return True
 
     def _write(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from datetime import datetime
 
-from recsvc.domain.experiments import Experiment, Registered, check_registrable
+from recsvc.domain.experiments import Experiment
 from recsvc.domain.records import Versioned
+from recsvc.domain.registration import Registered, check_registrable, check_room
 from recsvc.stores.documents import check_expected, encode_document, etag_of
 
 
@@ -42,7 +43,7 @@ class MemoryExperiments:
             before = self._kept.get(experiment.key)
             check_expected(None if before is None else _encode(before.value), expected)
             begun = experiment.begun_from(None if before is None else before.value, now=now)
-            begun.check_room([kept.value for kept in self._kept.values()], now=now)
+            check_room(begun, [kept.value for kept in self._kept.values()], now=now)
             return Registered(self._write(begun, now), created=before is None)
 
     def pause(self, key: str, *, phase: int, because: str, now: datetime) -> bool:
@@ -51,7 +52,7 @@ class MemoryExperiments:
             found = self._kept.get(key)
             if found is None or not found.value.runs_in(phase):
                 return False
-            self._write(found.value.paused(because), now)
+            self._write(found.value.paused(because, now=now), now)
         return True
 
     def _write(self, experiment: Experiment, now: datetime) -> Versioned[Experiment]:

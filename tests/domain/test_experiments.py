@@ -14,10 +14,10 @@ from recsvc.domain.experiments import (
     ExperimentStatus,
     ExperimentVariant,
     GuardrailMetric,
-    check_registrable,
     serving_order,
     versions_in_use,
 )
+from recsvc.domain.registration import check_registrable, check_room
 from recsvc.errors import ConflictError
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -97,8 +97,21 @@ def test_a_phase_ended_when_it_was_stopped_and_not_when_it_was_changed_after() -
     assert told == [None, NOW + DAY, NOW + DAY, None]
 
 
+def test_a_phase_that_is_stopped_while_it_is_paused_ended_with_the_pause() -> None:
+    begun = RUNNING.begun_from(None, now=NOW)
+    pause = replace(RUNNING, status=ExperimentStatus.PAUSED)
+    paused = pause.begun_from(begun, now=NOW + DAY)
+    still = pause.begun_from(paused, now=NOW + 2 * DAY)
+    resumed = RUNNING.begun_from(still, now=NOW + 3 * DAY)
+    assert [one.paused_at for one in (begun, paused, still, resumed)] == [None, NOW + DAY, NOW + DAY, None]
+    stop = replace(RUNNING, status=ExperimentStatus.STOPPED)
+    stopped = stop.begun_from(still, now=NOW + 3 * DAY)
+    assert (stopped.stopped_at, stopped.paused_at) == (NOW + DAY, None)
+    assert stop.begun_from(resumed, now=NOW + 4 * DAY).stopped_at == NOW + 4 * DAY
+
+
 def test_why_the_service_paused_it_is_told_until_it_leaves_the_pause() -> None:
-    paused = RUNNING.begun_from(None, now=NOW).paused("complaints rose")
+    paused = RUNNING.begun_from(None, now=NOW).paused("complaints rose", now=NOW)
     assert (paused.status, paused.paused_because) == (ExperimentStatus.PAUSED, "complaints rose")
     reworded = replace(paused, hypothesis="again", paused_because=None).begun_from(paused, now=NOW)
     assert reworded.paused_because == "complaints rose"
@@ -118,9 +131,9 @@ def test_experiments_of_a_layer_may_not_share_buckets_while_their_phases_go_on()
     one = replace(RUNNING, layer="home", layer_range=(0, 4_000))
     other = replace(one, key="exp2", layer_range=(3_999, 10_000))
     with pytest.raises(ConflictError, match="overlaps with that of experiment exp1"):
-        other.check_room([one], now=NOW)
+        check_room(other, [one], now=NOW)
     with pytest.raises(ConflictError, match="and is paused"):
-        other.check_room([replace(one, status=ExperimentStatus.PAUSED)], now=NOW)
+        check_room(other, [replace(one, status=ExperimentStatus.PAUSED)], now=NOW)
     for room in (
         [replace(one, layer_range=(0, 3_999))],
         [replace(one, layer="basket")],
@@ -129,9 +142,9 @@ def test_experiments_of_a_layer_may_not_share_buckets_while_their_phases_go_on()
         [other],
         [RUNNING],
     ):
-        other.check_room(room, now=NOW)
-    replace(other, status=ExperimentStatus.DRAFT).check_room([one], now=NOW)
-    RUNNING.check_room([replace(RUNNING, key="exp2")], now=NOW)
+        check_room(other, room, now=NOW)
+    check_room(replace(other, status=ExperimentStatus.DRAFT), [one], now=NOW)
+    check_room(RUNNING, [replace(RUNNING, key="exp2")], now=NOW)
 
 
 def test_no_salt_of_an_experiment_is_that_of_a_layer() -> None:

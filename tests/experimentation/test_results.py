@@ -76,6 +76,22 @@ def test_a_fixed_test_that_was_stopped_before_its_end_is_never_judged() -> None:
     assert "was stopped before" in report.arms[0].sentence
 
 
+def test_harm_for_which_it_was_paused_does_not_thin_out_afterwards() -> None:
+    trial = Trial()
+    clicked(trial, "control", 1000, 100)
+    names = clicked(trial, "arm1", 1000, 100)
+    trial.happen("complaint", names[:300], days=2)
+    trial.happen("click", names, days=6)
+    guarded = {"guardrails": (GuardrailMetric("complaints", 0.01, Direction.LOWER),)}
+    pause = {"status": ExperimentStatus.PAUSED, "paused_at": START + timedelta(days=4)}
+    report = trial.report(an_experiment(50, 50, **guarded, **pause), START + timedelta(days=10))
+    assert (report.counted_until, report.has_ended) == (START + timedelta(days=4), False)
+    assert report.arms[0].verdict is Verdict.LOSS
+    assert report.arms[0].primary.treatment == report.arms[0].primary.control
+    fixed = trial.report(an_experiment(50, 50, **FIXED, **pause), END + timedelta(days=1))
+    assert fixed.arms[0].verdict is Verdict.INCONCLUSIVE and "is paused since" in fixed.arms[0].sentence
+
+
 def test_a_sequential_test_keeps_to_the_sequence_after_its_end_too() -> None:
     trial = Trial()
     clicked(trial, "control", 1000, 100)
