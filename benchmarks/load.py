@@ -1,0 +1,160 @@
+"""Load over HTTP/1.1 on kept connections. In: a port, requests as bytes. Out: answers and latencies.
+
+Open loop: requests are due at fixed moments whatever becomes of those before, and a latency counts from the
+moment when its request was due; a server that stalls does not slow its clients down, and cannot hide it.
+"""
+
+from __future__ import annotations
+
+import math
+import selectors
+import socket
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+_WAIT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What came back. `statuses` counts answers by status, 0 for a connection that broke; latencies are in
+    seconds, one for each answer, in the order of their arrival.
+    """
+
+    seconds: float
+    statuses: Counter[int]
+    latencies: Sequence[float]
+
+    @property
+    def n_answers(self) -> int:
+        return sum(self.statuses.values())
+
+    @property
+    def per_second(self) -> float:
+        return self.n_answers / self.seconds
+
+    def latency(self, quantile: float) -> float:
+        """A quantile of the latencies, 0 to 1, in seconds."""
+        ordered = sorted(self.latencies)
+        return ordered[min(int(quantile * len(ordered)), len(ordered) - 1)]
+
+
+@dataclass(slots=True)
+class _Connection:
+    """A kept connection with at most one request on its way."""
+
+    port: int
+    socket: socket.socket = field(init=False)
+    buffer: bytes = b""
+    due_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.open()
+
+    def open(self) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=_WAIT_SECONDS)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = b""
+
+    def send(self, request: bytes, due_at: float) -> None:
+        self.due_at = due_at
+        self.socket.sendall(request)
+
+    def read(self) -> int | None:
+        """The status of a whole answer; None while it is not whole, 0 where the connection broke."""
+        try:
+            received = self.socket.recv(65_536)
+        except OSError:
+            return 0
+        if not received:
+            return 0
+        self.buffer += received
+        head_ends = self.buffer.find(b"\r\n\r\n")
+        if head_ends < 0 or len(self.buffer) < head_ends + 4 + _length_of(self.buffer[:head_ends]):
+            return None
+        status, self.buffer = int(self.buffer[9:12]), b""
+        return status
+
+
+def closed_loop(port: int, requests: Callable[[int], bytes], *, n_connections: int, seconds: float) -> Loaded:
+    """Each connection asks again as soon as it was answered. `requests` gives the n-th request."""
+    until = time.perf_counter() + seconds
+    return _drive(port, requests, n_connections, _at_once(until), until + _WAIT_SECONDS)
+
+
+def open_loop(
+    port: int, requests: Callable[[int], bytes], *, n_connections: int, seconds: float, per_second: float
+) -> Loaded:
+    """Requests at a fixed rate. `requests` gives the n-th request."""
+    started = time.perf_counter()
+    moments = (started + n / per_second for n in range(int(seconds * per_second)))
+    return _drive(port, requests, n_connections, moments, started + seconds + _WAIT_SECONDS)
+
+
+def get(path: str, **headers: str) -> bytes:
+    """A GET request as bytes."""
+    lines = [
+        f"GET {path} HTTP/1.1",
+        "Host: 127.0.0.1",
+        *(f"{name}: {text}" for name, text in headers.items()),
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def _at_once(until: float) -> Iterator[float]:
+    """Whenever somebody is free to ask, until the time is over."""
+    while (now := time.perf_counter()) < until:
+        yield now
+
+
+def _drive(
+    port: int,
+    requests: Callable[[int], bytes],
+    n_connections: int,
+    due: Iterator[float],
+    until: float,
+) -> Loaded:
+    """Send what is due on whatever connection is free, until nothing is due or the time is over."""
+    started = time.perf_counter()
+    connections = [_Connection(port) for _ in range(n_connections)]
+    statuses, latencies = Counter[int](), list[float]()
+    selector = selectors.DefaultSelector()
+    for one in connections:
+        selector.register(one.socket, selectors.EVENT_READ, one)
+    free, moment, n_sent = deque(connections), math.nan, 0
+    while (now := time.perf_counter()) < until:
+        while free:
+            moment = next(due, math.inf) if math.isnan(moment) else moment
+            if moment > now:
+                break
+            free.popleft().send(requests(n_sent), moment)
+            n_sent, moment = n_sent + 1, math.nan
+        if moment == math.inf and len(free) == n_connections:
+            break
+        wait = moment - now if free else until - now
+        for key, _ in selector.select(max(0.0, min(wait, until - now))):
+            one = key.data
+            status = one.read()
+            if status is None:
+                continue
+            statuses[status] += 1
+            latencies.append(time.perf_counter() - one.due_at)
+            if status == 0:
+                selector.unregister(one.socket)
+                one.socket.close()
+                one.open()
+                selector.register(one.socket, selectors.EVENT_READ, one)
+            free.append(one)
+    took = time.perf_counter() - started
+    for every in connections:
+        every.socket.close()
+    return Loaded(took, statuses, latencies)
+
+
+def _length_of(head: bytes) -> int:
+    place = head.lower().find(b"content-length:")
+    if place < 0:
+        return 0
+    return int(head[place + 15 :].split(b"\r\n", 1)[0])
