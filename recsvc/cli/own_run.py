@@ -32,6 +32,7 @@ class OwnRun:
     def __init__(self, run: TrainingRun, runs: SqlTrainingRuns) -> None:
         self._run, self._runs = run, runs
         self._at = Beat("start", 0.0)
+        self._is_to_end = False
         self.outcome: Outcome | None = None
 
     def shown_by(self, progress: Progress) -> Progress:
@@ -51,7 +52,9 @@ class OwnRun:
     def beat(self) -> None:
         """Give a sign of life. Where somebody wants the run ended, it ends as by Ctrl-C."""
         with suppress(StoreError):  # The next one may be heard.
-            if self._runs.beat(self._run.run_id, self._at, now=now()) is not Pulse.GO_ON:
+            pulse = self._runs.beat(self._run.run_id, self._at, now=now())
+            if pulse is not Pulse.GO_ON and not self._is_to_end:  # Once: to clear up must not be ended.
+                self._is_to_end = True
                 os.kill(os.getpid(), signal.SIGINT)
 
 
