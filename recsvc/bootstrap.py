@@ -143,6 +143,7 @@ def build_services(settings: Settings) -> Services:
     refresher = Refresher(
         (
             bundles.refresh,
+            live.leave_touched,
             lambda: feed.follow(bundles.model, bundles.beside),
             live.refresh,
             lambda: running.open_for(live.versions, [one.version for one in bundles.refused]),

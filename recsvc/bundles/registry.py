@@ -104,8 +104,9 @@ class Registry:
 
     def sweep(self) -> None:
         """Remove what writers that were killed left behind. Raises RegistryError."""
-        with self._locked():
-            pass
+        if self.folder.is_dir():
+            with self._locked():
+                pass
 
     def publish(self, manifest: Manifest, arrays: Mapping[str, AnyArray]) -> Manifest:
         """Write a bundle and put it on the shelf; its manifest under its final version.

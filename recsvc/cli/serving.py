@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -124,11 +124,16 @@ def _counted(settings: Settings) -> Iterator[None]:
     if port < 0:
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="recsvc-metrics-") as made:
-        folder = settings.metrics_dir or Path(made)
-        set_environment({"RECSVC_METRICS_DIR": folder})
+    # In the data folder, and begun anew: a server that is killed leaves nothing that the next does not find.
+    folder = settings.metrics_dir or settings.data_dir.resolve() / "metrics" / str(settings.port)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    set_environment({"RECSVC_METRICS_DIR": folder})
+    try:
         with metrics_served(settings.host, port, folder, now):
             yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def create_worker() -> WSGIApplication:

@@ -147,6 +147,15 @@ class LiveCatalogue:
                 return standing.model, standing.view
         return None, serving.champion.view.without_model
 
+    def leave_touched(self) -> None:
+        """Turn from a champion whose files were touched, at once, and not when its successor is all ready.
+
+        A list without what is live is better than one without a model.
+        """
+        standing = self._serving.champion.model
+        if standing is not None and not standing.bundle.is_untouched():
+            self.refresh()
+
     def refresh(self) -> None:
         """Follow the store and the model. While the store cannot answer, the last view goes on serving."""
         try:

@@ -108,7 +108,7 @@ def test_what_breaks_before_a_view_is_a_problem_too(app: Flask, log: LogLines) -
         raise RuntimeError("broken")
 
     app.before_request_funcs[None] = [break_off]
-    assert_problem(send(app, CONTENT), 500, "internal-error")
+    assert_problem(send(app, "/v1/trending"), 500, "internal-error")
     assert [line["event"] for line in log()] == ["unexpected_error", "request"]
 
 

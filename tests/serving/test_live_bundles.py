@@ -317,3 +317,17 @@ def test_a_worker_lives_on_when_every_file_under_it_is_cut_short(older: Path, ne
     assert ran.returncode == 0, ran.stderr  # Below 0: a signal, SIGBUS, ended it.
     said = [line for line in ran.stdout.splitlines() if line.endswith(" 10")]
     assert said == ["editorial 10", "personalised 10", "personalised 10"]
+
+
+def test_a_champion_that_was_touched_is_left_before_its_successor_is_all_ready(
+    world: World, shelf: tuple[Path, Path]
+) -> None:
+    customer_id = "c0001"
+    world.registry.promote(shelf[1].name)
+    world.refresh()
+    flip(shelf[1] / "popularity.npy", 200)
+    world.bundles.refresh()
+    assert world.slate(CONTENT, customer_id).source is Source.EDITORIAL
+    world.catalogue.leave_touched()
+    after = world.slate(CONTENT, customer_id)
+    assert (after.model_version, after.source) == (shelf[0].name, Source.PERSONALISED)

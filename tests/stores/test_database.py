@@ -341,5 +341,6 @@ def test_ids_compare_byte_by_byte_in_postgresql_whatever_its_language(empty_sche
     with database.reading() as connection:
         found = connection.exec_driver_sql(columns).all()
     database.close()
-    assert {name for name, _ in found} == {"item_id", "customer_id", "event_id", "key_id", "rule_id"}
+    ids = {"item_id", "customer_id", "event_id", "key_id", "rule_id", "run_id", "identity_id"}
+    assert {name for name, _ in found} == ids
     assert {collation for _, collation in found} == {"C"}
