@@ -28,7 +28,8 @@ ENV PATH=/opt/recsvc/bin:$PATH \
 USER recsvc
 WORKDIR /srv/recsvc
 VOLUME ["/srv/recsvc/data", "/srv/recsvc/models"]
-EXPOSE 8000
+# The API, and /metrics. The same image trains: docker run --no-healthcheck IMAGE worker.
+EXPOSE 8000 8001
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["python", "-c", "\
 import os, urllib.request; \
 urllib.request.urlopen(f'http://127.0.0.1:{os.environ.get(\"RECSVC_PORT\", 8000)}/healthz', timeout=2)"]
