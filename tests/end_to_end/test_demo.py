@@ -81,7 +81,8 @@ def test_the_second_identical_request_is_a_hit_with_the_same_body(demo: Demo) ->
     path = "?limit=7&placement=twice"
     first, second = demo.slate(demo.customers[0], query=path), demo.slate(demo.customers[0], query=path)
     assert "cache;desc=miss" in first.headers["Server-Timing"]
-    assert "cache;desc=hit" in second.headers["Server-Timing"]
+    # The worker that made it has a copy in its memory; another one finds it in Redis.
+    assert second.headers["Server-Timing"].startswith(("cache;desc=local,", "cache;desc=hit,"))
     assert first.body == second.body
     assert first.headers["ETag"] == second.headers["ETag"]
 
