@@ -1,4 +1,4 @@
-"""One demo for all who only look at it, and a command line to work beside it."""
+"""One demo for all tests of a file, and a command line to work beside it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def bare_environment(**more: str) -> dict[str, str]:
     return {**{name: value for name, value in os.environ.items() if name not in settings}, **more}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def temporary() -> Iterator[Path]:
     """A folder for temporary files with a short path: the socket of Redis must fit below it."""
     folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
@@ -74,9 +74,12 @@ class Demo:
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def demo(temporary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """A demo as a shell's background job starts it: with SIGINT ignored."""
+    """A demo as a shell's background job starts it: with SIGINT ignored.
+
+    Each file has its own, for one of them ends with the demo stopped.
+    """
     folder, port = tmp_path_factory.mktemp("demo"), free_port()
     ready_file = folder / "ready.json"
     ready_file.write_text("what an earlier run left")
