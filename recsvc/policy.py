@@ -17,6 +17,7 @@ import msgspec
 from recsvc.errors import PolicyError
 from recsvc.policy_experiments import ExperimentsPolicy, MetricKind, MetricPolicy
 from recsvc.policy_lists import ListsPolicy, PagePolicy, check_pages
+from recsvc.policy_offers import OffersPolicy
 from recsvc.policy_training import PersonaPolicy, TrainingPolicy
 
 NOTHING_KNOWN: Mapping[str, object] = MappingProxyType({})
@@ -207,6 +208,7 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     training: TrainingPolicy = TrainingPolicy()
     personas: tuple[PersonaPolicy, ...] = ()
     experiments: ExperimentsPolicy = ExperimentsPolicy()
+    offers: OffersPolicy = OffersPolicy()
 
     def __post_init__(self) -> None:
         check_pages(self.pages)
@@ -240,6 +242,7 @@ class Policy:
     training: TrainingPolicy = TrainingPolicy()
     personas: tuple[PersonaPolicy, ...] = ()
     experiments: ExperimentsPolicy = ExperimentsPolicy()
+    offers: OffersPolicy = OffersPolicy()
 
     def segment_of(
         self, attributes: Mapping[str, object], fields: Mapping[str, object] = NOTHING_KNOWN
@@ -281,19 +284,5 @@ def load_policy(path: Path | None = None) -> Policy:
         ) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise PolicyError(f"{name} cannot be used: {error}; mend it or unset RECSVC_POLICY_FILE") from error
-    return Policy(
-        version=hashlib.sha256(raw).hexdigest()[:12],
-        interaction_types=document.interaction_types,
-        decay=document.decay,
-        serving=document.serving,
-        feedback=document.feedback,
-        limits=document.limits,
-        consent_without_record=document.consent_without_record,
-        portraits=document.portraits,
-        segments=document.segments,
-        lists=document.lists,
-        pages=document.pages,
-        training=document.training,
-        personas=document.personas,
-        experiments=document.experiments,
-    )
+    sections = {name: getattr(document, name) for name in _Document.__struct_fields__}
+    return Policy(version=hashlib.sha256(raw).hexdigest()[:12], **sections)

@@ -20,8 +20,9 @@ from marshmallow import Schema, ValidationError, fields
 from recsvc.api.bodies import JSON
 from recsvc.api.problems import MAX_ERRORS
 from recsvc.domain.customers import Consents, Customer, Suitability
-from recsvc.domain.items import Disclosure, Item, OfferTerms
+from recsvc.domain.items import Item
 from recsvc.domain.merchandising import MerchandisingRule
+from recsvc.domain.offer_terms import Disclosure, OfferTerms
 from recsvc.domain.records import Versioned, Written
 from recsvc.domain.training_runs import TrainingRequest
 from recsvc.errors import FieldError, InvalidRequestError, NotFoundError

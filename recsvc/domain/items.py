@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 
 from recsvc.domain.identifiers import check_identifier
+from recsvc.domain.offer_terms import OfferTerms
 
 AttributeValue = str | int | float | bool | None
 
@@ -25,9 +25,10 @@ class ItemKind(StrEnum):
 
 
 class ItemStatus(StrEnum):
-    """Where an item stands in its life. Only a live one is served."""
+    """Where an item stands in its life. Only a live one is served; an offer is approved before it is."""
 
     DRAFT = "draft"
+    APPROVED = "approved"
     LIVE = "live"
     PAUSED = "paused"
     RETIRED = "retired"
@@ -43,38 +44,6 @@ class Channel(StrEnum):
     PUSH = "push"
     CALL_CENTRE = "call_centre"
     BRANCH = "branch"
-
-
-@dataclass(frozen=True, slots=True)
-class Disclosure:
-    """A text that must stand beside an offer, by locale, with its version."""
-
-    id: str
-    version: int
-    text: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class OfferTerms:
-    """What makes an item an offer. `risk_class` is 0 (none) to 7 (PRIIPs summary risk indicator)."""
-
-    value: Decimal = Decimal(0)
-    currency: str = "EUR"
-    priority: int = 0
-    weight: float = 1.0
-    risk_class: int = 0
-    jurisdictions: tuple[str, ...] = ()
-    exclusive_group: str | None = None
-    disclosures: tuple[Disclosure, ...] = ()
-
-    @property
-    def is_disclosed(self) -> bool:
-        """Whether every text that must stand beside the offer is there."""
-        return all(disclosure.text for disclosure in self.disclosures)
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.risk_class <= 7:
-            raise ValueError("risk_class must be 0 to 7")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from importlib.resources import files
 import msgspec
 import numpy as np
 
-from recsvc.domain.items import Channel, Disclosure, Item, ItemKind, ItemStatus, OfferTerms
+from recsvc.domain.items import Channel, Item, ItemKind, ItemStatus
+from recsvc.domain.offer_terms import Disclosure, OfferTerms
 from recsvc.sample_bank.articles import SITE
 from recsvc.sample_bank.timeline import DAY_MS, FloatArray, IntArray, Window, moment
 from recsvc.sample_bank.words import CATEGORIES, LOCALES

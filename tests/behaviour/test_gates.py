@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recsvc.domain.customers import Consents, Customer, Suitability
-from recsvc.domain.items import Channel, Disclosure, Item, ItemKind, ItemStatus, OfferTerms
+from recsvc.domain.items import Channel, Item, ItemKind, ItemStatus
+from recsvc.domain.offer_terms import Disclosure, OfferTerms
 
 from ..small_bank import CONTENT, END, OFFER, World, categories, ids
 

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recsvc.domain.customers import Consents, Customer, Suitability
-from recsvc.domain.items import Channel, Disclosure, Item, ItemKind, ItemStatus, OfferTerms
+from recsvc.domain.items import Channel, Item, ItemKind, ItemStatus
 from recsvc.domain.merchandising import MerchandisingRule, RuleAction
+from recsvc.domain.offer_terms import Disclosure, OfferTerms
 from recsvc.domain.slates import AppliedRule, Slate, SlateItem, SlateRequest, Source
 from recsvc.errors import StoreError
 from recsvc.policy_lists import ListsPolicy, PagePlacement, PagePolicy

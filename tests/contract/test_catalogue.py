@@ -8,7 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from recsvc.domain.items import Channel, Disclosure, Item, ItemKind, ItemStatus, OfferTerms
+from recsvc.domain.items import Channel, Item, ItemKind, ItemStatus
+from recsvc.domain.offer_terms import Disclosure, OfferTerms
 from recsvc.errors import PreconditionFailedError, PreconditionRequiredError
 from recsvc.stores.catalogue import SqlCatalogue
 from recsvc.stores.memory import MemoryCatalogue

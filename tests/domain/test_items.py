@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from recsvc.domain.items import Disclosure, OfferTerms, text_in
+from recsvc.domain.items import text_in
+from recsvc.domain.offer_terms import Disclosure, OfferTerms
 
 TEXTS = {"en": "Hello", "zh": "你好", "zh-Hant": "您好", "pt-BR": "Oi"}
 

@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from recsvc.domain.customers import Consents, Customer, Suitability
-from recsvc.domain.items import Channel, Disclosure, Item, ItemKind, ItemStatus, OfferTerms
+from recsvc.domain.items import Channel, Item, ItemKind, ItemStatus
+from recsvc.domain.offer_terms import Disclosure, OfferTerms
 from recsvc.errors import MappingError, SourceError, TooManyRejectsError
 from recsvc.history.catalogue import read_customers, read_items
 from recsvc.history.mapping import FileMapping

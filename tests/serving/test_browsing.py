@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from recsvc.bundles.registry import Registry
-from recsvc.domain.items import Channel, Disclosure, Item, ItemKind, ItemStatus, OfferTerms
+from recsvc.domain.items import Channel, Item, ItemKind, ItemStatus
+from recsvc.domain.offer_terms import Disclosure, OfferTerms
 from recsvc.domain.slates import Source
 from recsvc.errors import NotFoundError
 from recsvc.sample_bank import SampleBank

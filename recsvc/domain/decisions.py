@@ -1,0 +1,102 @@
+"""An offer decision: what was judged, by what, and what came of it. The log keeps these values whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from recsvc.domain.items import Channel
+from recsvc.domain.slates import Priority, ShownDisclosure
+
+Compared = str | int | float | bool | None
+
+
+class Gate(StrEnum):
+    """The gates in the order in which an offer meets them."""
+
+    CONSENT = "no_consent"
+    BAN = "banned"
+    SUITABILITY = "not_suitable"
+    TARGET_MARKET = "outside_target_market"
+    ELIGIBILITY = "not_eligible"
+    STATUS = "not_live"
+    VALIDITY = "not_valid_now"
+    CHANNEL = "wrong_channel"
+    PLACEMENT = "wrong_placement"
+    JURISDICTION = "wrong_jurisdiction"
+    SUPPRESSION = "suppressed"
+    CATEGORY = "category_held_back"
+    CAP = "cap_reached"
+    BUDGET = "budget_spent"
+    INVENTORY = "inventory_gone"
+    REQUEST = "excluded"
+    BLOCK = "blocked"
+    PAIR = "beside_content"
+    DISCLOSURE = "no_disclosure"
+    GROUP = "group_taken"
+    STORE = "store_unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one gate found of one offer: the values compared, by name, and what would have to change.
+
+    `compared` is in the words of the records, for example max_risk_class 3 and risk_class 5.
+    """
+
+    gate: Gate
+    passed: bool
+    compared: Mapping[str, Compared]
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedOffer:
+    """An offer in a decision. `refused_by` is the first gate that shut, None where none did."""
+
+    offer_id: str
+    version: int
+    refused_by: Gate | None
+    compared: Mapping[str, Compared]
+    priority: Priority | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenOffer:
+    """An offer on the list. `propensity` is the exact chance of its place; None where it is not known."""
+
+    offer_id: str
+    version: int
+    position: int
+    priority: Priority | None
+    propensity: float | None
+    explored: bool
+    disclosures: tuple[ShownDisclosure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One offer decision. `decision_id` is the slate's id; `facts` is the JSON that it is replayed from.
+
+    `profile_version` is the etag of the customer's record, None where there is none. `body_digest` is the
+    SHA-256 of the answer in hexadecimal digits.
+    """
+
+    decision_id: str
+    customer_id: str
+    decided_at: datetime
+    channel: Channel
+    placement: str
+    locale: str
+    profile_version: str | None
+    policy_version: str
+    model_version: str | None
+    experiment: str | None
+    variant: str | None
+    seed: int | None
+    judged: tuple[JudgedOffer, ...]
+    chosen: tuple[ChosenOffer, ...]
+    facts: str
+    body_digest: str

@@ -1,0 +1,80 @@
+"""What the business decides about offers. In: `[offers]` of the policy. Out: values.
+
+Every field has a default, so that a policy from before there were any goes on working.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class BanPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the law forbids; nothing overrides it. An empty list names all, and a ban must name something.
+
+    Offers: those of the categories, and of a risk class of `min_risk_class` at least. Customers: those of the
+    countries and client types.
+    """
+
+    name: str
+    countries: tuple[str, ...] = ()
+    client_types: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    min_risk_class: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("a ban must have a name")
+        if not (self.countries or self.client_types or self.categories or self.min_risk_class):
+            raise ValueError(f"the ban {self.name} names nothing, which would forbid every offer")
+
+
+class ContactCapPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """At most so many contacts of one customer in any window of `hours`, over all offers.
+
+    `channels` that are empty are all of them together. `content` says whether content counts too.
+    """
+
+    name: str
+    most: int
+    hours: float
+    channels: tuple[str, ...] = ()
+    content: bool = False
+
+    def __post_init__(self) -> None:
+        if self.most < 1 or not 0 < self.hours <= 24 * 366:
+            raise ValueError(f"the cap {self.name} must have most of at least 1 and hours of up to 8784")
+
+
+class PairPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Offers of these categories do not stand beside content of those on one page."""
+
+    content: tuple[str, ...]
+    offers: tuple[str, ...]
+
+
+class OffersPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How offers are decided on. `serving.offers` says how."""
+
+    country_attribute: str = "country"
+    bans: tuple[BanPolicy, ...] = ()
+    dismissed_days: float = 90.0
+    rejected_days: float = 180.0
+    contact_caps: tuple[ContactCapPolicy, ...] = ()
+    shown_within_minutes: float = 30.0
+    """A reservation of an offer that was not shown (no impression) comes back after this."""
+    pacing: Literal["even", "none"] = "even"
+    exploration: float = 0.0
+    """The least share of a first place that any survivor has; 0: no exploration."""
+    disclosure_fallback: bool = False
+    """Whether a disclosure may stand in another locale than the slate's."""
+    pairs: tuple[PairPolicy, ...] = ()
+    decisions_at_erasure: Literal["keep", "pseudonymise"] = "pseudonymise"
+
+    def __post_init__(self) -> None:
+        for name in ("dismissed_days", "rejected_days", "shown_within_minutes"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0")
+        if not 0 <= self.exploration <= 0.2:
+            raise ValueError("exploration must be 0 to 0.2")

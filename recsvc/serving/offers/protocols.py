@@ -1,0 +1,72 @@
+"""What deciding on offers needs of what remembers. `stores` implements these; `bootstrap` joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from recsvc.domain.decisions import Decision
+from recsvc.domain.items import Channel, Item
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """Why an offer has no contact left: `limit` of what is reached by `used`.
+
+    `what` is `cap`, `contact_cap`, `budget` or `inventory`; `name` says which one, for example "2 in 168 h".
+    """
+
+    what: str
+    name: str
+    used: Decimal
+    limit: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What a reservation came to: the offers that have one, and what the others lack."""
+
+    granted: tuple[str, ...]
+    refused: Mapping[str, Shortage]
+
+
+class Contacts(Protocol):
+    """Counts the contacts of customers with offers, over all channels, and what contacts cost.
+
+    A contact is an impression; several of one slate and offer are one. A reservation holds a contact for a
+    slate until it is shown, and comes back by itself at `until` where it was not.
+    """
+
+    def shortages(
+        self, customer_id: str, offers: Sequence[Item], *, channel: Channel, now: datetime
+    ) -> Mapping[str, Shortage]:
+        """Those of the offers that have no contact left for the customer, and why. Raises StoreError."""
+        ...
+
+    def reserve(
+        self,
+        customer_id: str,
+        slate_id: str,
+        offers: Sequence[Item],
+        *,
+        channel: Channel,
+        now: datetime,
+        until: datetime,
+    ) -> Reserved:
+        """Take one contact of each offer that has one left, in their order, at once. Raises StoreError."""
+        ...
+
+    def release(self, customer_id: str, slate_id: str) -> None:
+        """Give back what was reserved for a slate that nobody will show. Raises StoreError."""
+        ...
+
+
+class DecisionLog(Protocol):
+    """Keeps every decision for good, in a chain that shows when anything in it was changed."""
+
+    def append(self, decision: Decision) -> None:
+        """Keep the decision; durable once this returns. Raises StoreError: then the list must not go out."""
+        ...
