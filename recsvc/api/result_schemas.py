@@ -164,7 +164,7 @@ class ChecksSchema(AnswerSchema):
     sample_ratio = fields.Nested(SampleRatioSchema, required=True, allow_none=True)
     n_customers = _whole("Customers who met a variant.")
     crossed_share = _number("Of them, the share who met two; above 1 % nothing is compared.")
-    n_mismatched = _whole("Answers from a wrong model version; above 0 nothing is compared.")
+    n_mismatched = _whole("Answers from a wrong model version; above 0.1 % of all, nothing is compared.")
     variants = fields.List(fields.Nested(ArmCountSchema), required=True)
 
 

@@ -93,14 +93,14 @@ def check_exposures(experiment: Experiment, exposed: ExposedCustomers) -> tuple[
     health = Health(
         _sizes(arms),
         crossed=float(columns[0].mean()) if exposed.n else 0.0,
-        mismatched=int(columns[3].sum()),
+        mismatched=float(columns[3].sum() / max(columns[1].sum(), 1)),
     )
     told = Checks(
         is_sound=what_is_wrong(health) is None,
         sample_ratio=health.sizes,
         n_customers=exposed.n,
         crossed_share=health.crossed,
-        n_mismatched=health.mismatched,
+        n_mismatched=int(columns[3].sum()),
         variants=tuple(arms),
     )
     return told, health

@@ -15,6 +15,8 @@ from recsvc.experimentation.sample_ratio import MISMATCH_BELOW, SampleRatio
 
 MOST_CROSSED = 0.01
 """The share of customers who may have met two variants."""
+MOST_MISMATCHED = 0.001
+"""The share of answers that may have come from another model version: so few cannot turn a verdict."""
 
 
 class Verdict(StrEnum):
@@ -31,13 +33,13 @@ class Verdict(StrEnum):
 class Health:
     """What must hold before anything is compared.
 
-    `crossed` is the share of customers who met two variants; `mismatched` the number of answers that came
-    from another model version than the assigned one.
+    `crossed` is the share of customers who met two variants; `mismatched` the share of answers that
+    came from another model version than the assigned one.
     """
 
     sizes: SampleRatio | None
     crossed: float = 0.0
-    mismatched: int = 0
+    mismatched: float = 0.0
 
 
 class GuardrailState(StrEnum):
@@ -113,10 +115,10 @@ def what_is_wrong(health: Health) -> str | None:
             f"{health.crossed:.1%} of the customers met two variants, at most {MOST_CROSSED:.0%} may: the "
             "arms can no longer be told apart."
         )
-    if health.mismatched:
+    if health.mismatched > MOST_MISMATCHED:
         return (
-            f"{health.mismatched:,} answers came from another model version than the assigned one: the arms "
-            "did not get what they were meant to get."
+            f"{health.mismatched:.1%} of the answers came from another model version than the assigned one, "
+            f"at most {MOST_MISMATCHED:.1%} may: the arms did not get what they were meant to get."
         )
     return None
 

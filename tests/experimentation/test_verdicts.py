@@ -45,7 +45,7 @@ def test_the_interval_decides(
     [
         (Health(SampleRatio(20.0, 0.00001)), "find out who is lost"),
         (Health(None, crossed=0.02), "2.0% of the customers met two variants"),
-        (Health(None, mismatched=1_234), "1,234 answers came from another model version"),
+        (Health(None, mismatched=0.0124), "1.2% of the answers came from another model version"),
     ],
 )
 def test_what_is_broken_is_judged_first_and_never_wins(health: Health, says: str) -> None:
