@@ -24,8 +24,10 @@ import redis
 from benchmarks.bench import ROOT
 from benchmarks.load import get
 from benchmarks.naive_service import a_list
+from recsvc.settings import Settings
 
 CUSTOMERS = tuple(f"c{n:04}" for n in range(1, 51))
+THREADS = str(Settings.__dataclass_fields__["threads"].metadata["default"])  # As many as ours has.
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -147,7 +149,7 @@ def _granian(target: str, folder: Path, more: Mapping[str, str], *options: str) 
     port = free_port()
     command = [
         *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--http", "1"),
-        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--blocking-threads", "4"),
+        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--blocking-threads", THREADS),
         *("--backpressure", "256", "--log-level", "warning", *options, target),
     ]
     with _running(command, folder, more, port) as pid:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import math
 import selectors
+import shutil
 import socket
+import subprocess
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 _WAIT_SECONDS = 10.0
 
@@ -82,6 +86,41 @@ def closed_loop(port: int, requests: Callable[[int], bytes], *, n_connections: i
     """Each connection asks again as soon as it was answered. `requests` gives the n-th request."""
     until = time.perf_counter() + seconds
     return _drive(port, requests, n_connections, _at_once(until), until + _WAIT_SECONDS)
+
+
+def saturated(port: int, requests: Sequence[bytes], *, n_connections: int, seconds: float) -> Loaded:
+    """What `closed_loop` does, in turns over the requests, by wrk where that is installed.
+
+    wrk asks at a fraction of what our own client costs, which on few cores leaves the server idle between
+    answers: then what is measured is how the machine wakes it up. Latencies are not kept.
+    """
+    binary = shutil.which("wrk")
+    if binary is None:
+        return closed_loop(
+            port, lambda n: requests[n % len(requests)], n_connections=n_connections, seconds=seconds
+        )
+    with TemporaryDirectory() as folder:
+        script = Path(folder) / "turns.lua"
+        script.write_text(_TURNS % ",".join(f"[==[{request.decode()}]==]" for request in requests))
+        command = [binary, "-t1", f"-c{n_connections}", f"-d{seconds:g}s", "-s", str(script)]
+        command.append(f"http://127.0.0.1:{port}/")
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    n_answers, n_others, micros = (int(text) for text in told.rsplit("\n", 2)[-2].split())
+    return Loaded(
+        micros / 1e6, Counter({200: n_answers - n_others} | ({0: n_others} if n_others else {})), ()
+    )
+
+
+_TURNS = """
+local requests, n = {%s}, 0
+for i, text in ipairs(requests) do requests[i] = text:gsub("\\r?\\n", "\\r\\n") end
+request = function() n = n + 1; return requests[n %% #requests + 1] end
+done = function(summary)
+  local e = summary.errors
+  local others = e.status + e.read + e.write + e.connect + e.timeout
+  io.write(string.format("%%d %%d %%d\\n", summary.requests, others, summary.duration))
+end
+"""
 
 
 def open_loop(

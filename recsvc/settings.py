@@ -79,6 +79,13 @@ class Settings:
     workers: int = _setting(
         "RECSVC_WORKERS", 2, "int", "Web worker processes.", validate=validate.Range(min=1, max=256)
     )
+    threads: int = _setting(
+        "RECSVC_THREADS",
+        2,
+        "int",
+        "Threads of each worker: more wait for the store at once, but make each answer from memory dearer.",
+        validate=validate.Range(min=1, max=64),
+    )
     auth: str = _setting(
         "RECSVC_AUTH",
         "on",

@@ -37,7 +37,6 @@ log = structlog.get_logger()
 
 APPLICATION = "recsvc.cli.serving:create_worker"
 STOP_SECONDS = 5
-THREADS = 4  # In each worker: enough to wait for the store and Redis, few enough to share two cores.
 MAX_WAITING = 256  # Requests in each worker; more wait in the socket's queue.
 WATCH_SECONDS = 1
 _PORT_REMEDIES = {
@@ -84,7 +83,7 @@ def run_workers(settings: Settings) -> None:
         port=settings.port,
         interface=Interfaces.WSGI,
         workers=settings.workers,
-        blocking_threads=THREADS,
+        blocking_threads=settings.threads,
         backpressure=MAX_WAITING,
         http=HTTPModes.http1,
         factory=True,
