@@ -189,6 +189,7 @@ def build_services(settings: Settings) -> Services:
             clock=now,
             monotonic=time.monotonic,
         ),
+        visitors=engine,
         browser=CatalogueBrowser(live, policy.serving.default_locale, clock=now, live=live_reader),
         keys=KeyRing(SqlApiKeys(database), monotonic=time.monotonic),
         health=health,

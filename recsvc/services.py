@@ -17,7 +17,7 @@ from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import Channel, Item, ItemKind
 from recsvc.domain.profiles import Portrait
 from recsvc.domain.records import ErasureReceipt, Taken, Versioned, Written
-from recsvc.domain.slates import SlateRequest
+from recsvc.domain.slates import Slate, SlateRequest
 from recsvc.experimentation.desks import ExperimentDesk, IdentityDesk
 from recsvc.experimentation.results_desk import ResultsDesk
 from recsvc.experimentation.satisfaction import SatisfactionDesk
@@ -36,6 +36,14 @@ class Engine(Protocol):
 
     def recommend(self, request: SlateRequest) -> ServedSlate:
         """The slate for the request."""
+        ...
+
+
+class Visitors(Protocol):
+    """Answers those who are nobody's customers yet."""
+
+    def recommend_visitor(self, request: SlateRequest, did: Sequence[Interaction]) -> Slate:
+        """The slate after what somebody did in a session; nothing of it is kept."""
         ...
 
 
@@ -163,6 +171,7 @@ class Services:
     settings: Settings
     policy: Policy
     engine: Engine
+    visitors: Visitors
     browser: Browser
     keys: Keys
     health: Health

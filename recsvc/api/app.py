@@ -25,6 +25,7 @@ from recsvc.api.identities import identities
 from recsvc.api.limits import MAX_BODY_BYTES
 from recsvc.api.merchandising import merchandising
 from recsvc.api.models import models
+from recsvc.api.posted_recommendations import posted_recommendations
 from recsvc.api.problems import answer_error
 from recsvc.api.recommendations import recommendations
 from recsvc.api.satisfaction import satisfaction
@@ -34,6 +35,7 @@ from recsvc.services import Services
 
 AUDIENCES = (
     recommendations,
+    posted_recommendations,
     browsing,
     events,
     customers,

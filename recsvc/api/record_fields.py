@@ -17,6 +17,7 @@ from marshmallow import ValidationError, fields, validate
 from recsvc.api.event_rules import read_moment
 from recsvc.api.fields import WholeText
 from recsvc.domain.event_limits import MONEY_PATTERN
+from recsvc.domain.identifiers import ID_PATTERN, ID_RULE
 
 _MONEY = re.compile(MONEY_PATTERN)
 _MAX_WHOLE = 2**63
@@ -62,6 +63,50 @@ class YesOrNo(fields.Boolean):
         if type(value) is not bool:
             raise ValidationError("must be true or false")
         return value
+
+
+class Few(fields.List[Any]):
+    """A list whose length is looked at before anything in it: what is too long costs nothing."""
+
+    def __init__(self, inner: fields.Field[Any], least: int, most: int, **options: Any) -> None:
+        self._least, self._most = least, most
+        super().__init__(inner, validate=validate.Length(least, most), **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Data, **options: Any) -> Any:
+        if type(value) is not list or not self._least <= len(value) <= self._most:
+            raise ValidationError(f"must be a list of {self._least} to {self._most}")
+        return tuple(super()._deserialize(value, attr, data, **options))
+
+
+class Texts(Few):
+    """Texts; each counts once."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Data, **options: Any) -> Any:
+        return tuple(dict.fromkeys(super()._deserialize(value, attr, data, **options)))
+
+
+class Ids(Texts):
+    """Ids; each counts once."""
+
+    def __init__(self, least: int, most: int, **options: Any) -> None:
+        rule = WholeText(f"^{ID_PATTERN}$", error=f"must be text of {ID_RULE}")
+        super().__init__(fields.String(validate=rule), least, most, **options)
+
+
+class IdsOnce(Ids):
+    """Ids, of which none may stand twice."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Data, **options: Any) -> Any:
+        ids = super()._deserialize(value, attr, data, **options)
+        first: dict[str, int] = {}
+        twice = {
+            place: [f"it stands at place {first[one]} already"]
+            for place, one in enumerate(value)
+            if first.setdefault(one, place) != place
+        }
+        if twice:
+            raise ValidationError(twice)
+        return ids
 
 
 class Money(fields.String):

@@ -42,15 +42,9 @@ class QuerySchema(Schema):
         unknown = RAISE
 
 
-class ListQuery(QuerySchema):
-    """What every list can be asked."""
+class ShownSchema(QuerySchema):
+    """Where and in which language a list is shown, alike in a query and in a body."""
 
-    limit = WholeNumber(
-        minimum=1,
-        maximum=100,
-        load_default=10,
-        metadata=_said("How many items at most.", default=10, example=5),
-    )
     channel = _choice(Channel, Channel.WEB, "Where the list is shown. Items closed to it are left out.")
     locale = fields.String(
         load_default=lambda: None,  # As a plain None it would allow the text to be null.
@@ -62,9 +56,35 @@ class ListQuery(QuerySchema):
     )
 
 
+class ListQuery(ShownSchema):
+    """What every list can be asked."""
+
+    limit = WholeNumber(
+        minimum=1,
+        maximum=100,
+        load_default=10,
+        metadata=_said("How many items at most.", default=10, example=5),
+    )
+
+
+def category_field() -> fields.String:
+    """The name of a category."""
+    rule = WholeText(_CATEGORY, error="must be 1 to 100 characters, none a control")
+    return fields.String(validate=rule)
+
+
+def placement_field() -> fields.String:
+    """Where on the page a list is shown."""
+    return fields.String(
+        load_default="default",
+        validate=WholeText(PLACEMENT, error="must be 1 to 64 characters out of A-Z a-z 0-9 _ . : -"),
+        metadata=_said("The place on the page; events name it later.", default="default", example="home"),
+    )
+
+
 class _CategoryQuery(QuerySchema):
     category = Repeatable(
-        fields.String(validate=WholeText(_CATEGORY, error="must be 1 to 100 characters, none a control")),
+        category_field(),
         attribute="categories",
         load_default=(),
         validate=validate.Length(max=20, error="may be given at most 20 times"),
@@ -81,11 +101,7 @@ class TrendingQuery(_CategoryQuery, ListQuery):
 class SlateQuery(_CategoryQuery, ListQuery):
     """What a customer's list can be asked."""
 
-    placement = fields.String(
-        load_default="default",
-        validate=WholeText(PLACEMENT, error="must be 1 to 64 characters out of A-Z a-z 0-9 _ . : -"),
-        metadata=_said("The place on the page; events name it later.", default="default", example="home"),
-    )
+    placement = placement_field()
     excluded_ids = Identifiers(
         data_key="exclude",
         attribute="exclude",

@@ -37,6 +37,10 @@ class Arm:
     levers: tuple[tuple[str, float], ...] = ()
 
 
+ANONYMOUS = ""
+"""Whoever is known by nothing but what they did in this session. No customer has this id."""
+
+
 @dataclass(frozen=True, slots=True)
 class SlateRequest:
     """What a front end asks for. `locale` None means the customer's own.
@@ -128,10 +132,13 @@ class OfferItem(SlateItem):
 
 @dataclass(frozen=True, slots=True)
 class Slate:
-    """The answer to one request. `degraded` names the parts that could not be asked."""
+    """The answer to one request. `degraded` names the parts that could not be asked.
+
+    `customer_id` is None for an anonymous visitor.
+    """
 
     slate_id: str
-    customer_id: str
+    customer_id: str | None
     kind: ItemKind
     channel: Channel
     placement: str

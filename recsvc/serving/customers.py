@@ -17,6 +17,7 @@ from recsvc.domain.customers import Customer
 from recsvc.domain.interactions import IMPRESSION, STANDING_TYPES, Interaction, Known
 from recsvc.domain.items import Channel, Item
 from recsvc.domain.records import Versioned
+from recsvc.domain.slates import ANONYMOUS
 from recsvc.errors import StoreError
 from recsvc.policy import Policy
 from recsvc.policy_lists import ListsPolicy
@@ -104,6 +105,39 @@ class SubjectReader:
             held_back=held_back_categories(known, items, self._policy, now=now),
             degraded=(),
             live_id=customer_id if may_personalise and not is_erased else None,
+        )
+
+    def read_visitor(
+        self,
+        did: Sequence[Interaction],
+        *,
+        channel: Channel,
+        model: Model | None,
+        items: Mapping[str, Item],
+        now: datetime,
+        lists: ListsPolicy | None = None,
+    ) -> Subject:
+        """What may be known of somebody who is nobody's customer yet: what they did in this session.
+
+        Consent is what the policy says of those without a record, and there is no suitability.
+        """
+        policy = self._policy if lists is None else replace(self._policy, lists=lists)
+        known = Known(tuple(sorted(did, key=lambda one: one.occurred_at)))
+        bundle = model.bundle if model else None
+        since = now - timedelta(hours=policy.lists.rotation_hours)
+        lately = tuple(one for one in known.interactions if one.occurred_at > since)
+        return Subject(
+            customer_id=ANONYMOUS,
+            locale=self._policy.serving.default_locale,
+            may_market=self._may_market(None, known, channel, now),
+            risk_limit=None,
+            suitability_ends=None,
+            segment=None,
+            past=self._past(None, bundle, known, lately, policy, now)
+            if self._may_personalise(None)
+            else read_refusals(None, bundle, known, self._policy),
+            held_back=held_back_categories(known, items, self._policy, now=now),
+            degraded=(),
         )
 
     def _may_personalise(self, record: Customer | None) -> bool:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
+from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import Item, ItemKind, text_in
 from recsvc.domain.slates import Arm, OfferItem, Reason, ShownDisclosure, Slate, SlateItem, SlateRequest
 from recsvc.policy import Policy
@@ -67,17 +69,17 @@ class Engine:
 
     def recommend(self, request: SlateRequest) -> Slate:
         """The slate for this request, from one model and one state of the catalogue."""
+        return self._recommend(request, partial(self._subjects.read, request.customer_id))
+
+    def recommend_visitor(self, request: SlateRequest, did: Sequence[Interaction]) -> Slate:
+        """The slate for somebody of whom nothing is known but what they `did` in this session."""
+        return self._recommend(request, partial(self._subjects.read_visitor, did))
+
+    def _recommend(self, request: SlateRequest, read: Callable[..., Subject]) -> Slate:
         now, arm = self._clock(), request.arm
         model, view = self._catalogue.model_and_view(arm.model_version if arm else None)
         policy = _policy_for(arm, model, self._policy)
-        subject = self._subjects.read(
-            request.customer_id,
-            channel=request.channel,
-            model=model,
-            items=view.items,
-            now=now,
-            lists=policy.lists,
-        )
+        subject = read(channel=request.channel, model=model, items=view.items, now=now, lists=policy.lists)
         made = self._live.made(
             model, now, lambda live: self._slate(request, _Basis(subject, model, view, live, now, policy))
         )
@@ -96,7 +98,7 @@ class Engine:
         reasons = with_picks(chosen, reasons, locale)
         slate = Slate(
             slate_id=f"s_{self._new_id()}",
-            customer_id=request.customer_id,
+            customer_id=request.customer_id or None,
             kind=request.kind,
             channel=request.channel,
             placement=request.placement,

@@ -7,7 +7,7 @@ import itertools
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -130,6 +130,17 @@ class FakeEngine:
             slate.expires_at,
             CacheStatus.HIT,
         )
+
+
+@dataclass
+class FakeVisitors:
+    """Answers every visitor, and keeps what it was told of each."""
+
+    asked: list[tuple[SlateRequest, list[Interaction]]] = field(default_factory=list)
+
+    def recommend_visitor(self, request: SlateRequest, did: Sequence[Interaction]) -> Slate:
+        self.asked.append((request, list(did)))
+        return replace(a_slate(request), customer_id=None)
 
 
 @dataclass
@@ -397,6 +408,7 @@ def fake_services(*, experiments_policy: ExperimentsPolicy | None = None, **sett
         settings=Settings(**{**defaults, **settings}),
         policy=load_policy(),
         engine=FakeEngine(),
+        visitors=FakeVisitors(),
         browser=FakeBrowser(),
         keys=FakeKeys(),
         health=FakeHealth(),

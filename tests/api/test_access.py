@@ -20,6 +20,8 @@ GUARDED = {
 }
 CALLS = {
     **{("GET", path): scope for path, scope in GUARDED.items()},
+    ("POST", "/v1/recommendations"): Scope.RECS_READ,
+    ("POST", "/v1/sessions/recommendations"): Scope.RECS_READ,
     ("POST", "/v1/events"): Scope.EVENTS_WRITE,
     ("POST", "/v1/events/segment"): Scope.EVENTS_WRITE,
     ("POST", "/v1/items"): Scope.CATALOGUE_WRITE,

@@ -24,6 +24,12 @@ from recsvc.api.experiment_schemas import (
 )
 from recsvc.api.model_schemas import AliasesSchema, ModelSchema, ModelShelfSchema, PreviewSchema
 from recsvc.api.portrait_schemas import PortraitSchema
+from recsvc.api.posted_schemas import (
+    ManyWantedSchema,
+    SessionSlateSchema,
+    SessionWantedSchema,
+    SlatesSchema,
+)
 from recsvc.api.problems import problem_types
 from recsvc.api.record_schemas import (
     CustomerSchema,
@@ -44,6 +50,10 @@ Operation = tuple[str, dict[str, Any]]
 
 SCHEMAS = {
     "Slate": SlateSchema,
+    "ManyWanted": ManyWantedSchema,
+    "Slates": SlatesSchema,
+    "SessionWanted": SessionWantedSchema,
+    "SessionSlate": SessionSlateSchema,
     "EventBatch": EventBatchSchema,
     "SegmentBatch": SegmentBatchSchema,
     "Taken": TakenSchema,

@@ -21,6 +21,7 @@ from recsvc.api.documents import CUSTOMER_EXAMPLE, EVENT_EXAMPLE, ITEM_EXAMPLE, 
 from recsvc.api.event_rules import READINGS
 from recsvc.api.experiment_examples import EXPERIMENT_ANSWERED
 from recsvc.api.experiment_schemas import ExperimentSchema
+from recsvc.api.posted_schemas import ManyWantedSchema, SessionWantedSchema
 from recsvc.api.record_schemas import CustomerSchema, ItemSchema, MerchandisingRuleSchema
 from recsvc.api.result_examples import WISH_EXAMPLE
 from recsvc.api.result_schemas import PlanWishSchema
@@ -81,6 +82,7 @@ BEYOND_FLOATS = 10**400  # JSON can write it, and no float can hold it.
 
 CHANGES = (
     *(("POST", path) for path in ("/v1/events", "/v1/events/segment", "/v1/items")),
+    *(("POST", path) for path in ("/v1/recommendations", "/v1/sessions/recommendations")),
     *((method, path) for method in ("PUT", "DELETE") for path in ("/v1/items/a7", "/v1/customers/c1")),
     *((method, "/v1/merchandising-rules/r1") for method in ("PUT", "DELETE")),
     ("PUT", "/v1/experiments/k1"),
@@ -100,6 +102,8 @@ FIELDS = (
     *MerchandisingRuleSchema().fields,
     *ExperimentSchema().fields,
     *PlanWishSchema().fields,
+    *ManyWantedSchema().fields,
+    *SessionWantedSchema().fields,
     *("model_version", "weight", "policy", "calibration", "metric", "margin", "direction"),
     *("specversion", "id", "time", "subject", "data", "source", "messageId", "userId", "event", "timestamp"),
     *("risk_class", "disclosures", "personalisation", "marketing", "expires_at", "value", "key", "_schema"),
