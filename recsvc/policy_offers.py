@@ -58,6 +58,8 @@ class OffersPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How offers are decided on. `serving.offers` says how."""
 
     country_attribute: str = "country"
+    attributes: dict[str, Literal["text", "number", "boolean"]] = {}
+    """The attributes of customers that eligibility rules may ask for, and what they hold."""
     bans: tuple[BanPolicy, ...] = ()
     dismissed_days: float = 90.0
     rejected_days: float = 180.0

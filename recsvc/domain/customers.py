@@ -20,12 +20,16 @@ class Consents:
 
 @dataclass(frozen=True, slots=True)
 class Suitability:
-    """The outcome of a suitability assessment. It binds until `expires_at`, and then says nothing."""
+    """The outcome of a suitability assessment. It binds until `expires_at`, and then says nothing.
+
+    `knowledge`, `loss_capacity` and `objectives` are words of the house, those that target markets use.
+    """
 
     client_type: str = "retail"
     max_risk_class: int = 0
     knowledge: str | None = None
     loss_capacity: str | None = None
+    objectives: tuple[str, ...] = ()
     horizon_years: int | None = None
     expires_at: datetime | None = None
 

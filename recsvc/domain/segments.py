@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from recsvc.domain.profiles import CustomerProfile
-from recsvc.policy import Policy
+from recsvc.policy import LIFECYCLE_STAGES, Policy
 
 _Scores = tuple[int, int, int]
 _RFM: tuple[tuple[str, Callable[[_Scores], bool]], ...] = (
@@ -27,6 +27,12 @@ _RFM: tuple[tuple[str, Callable[[_Scores], bool]], ...] = (
     ("slipping", lambda rfm: rfm[0] <= 2 and rfm[1] >= 4),
     ("lost", lambda rfm: rfm[0] <= 2 and rfm[1] <= 2),
 )
+
+BUILT_IN_SEGMENTS = (
+    *(f"lifecycle:{stage}" for stage in LIFECYCLE_STAGES),
+    *(f"rfm:{name}" for name, _ in _RFM),
+)
+"""Every segment that no policy has to write."""
 
 
 def segments_of(
