@@ -48,6 +48,7 @@ from recsvc.serving.preview import Previewer
 from recsvc.serving.privacy import PrivacyDesk
 from recsvc.serving.refreshing import Refresher
 from recsvc.serving.training_desk import SILENT_LOOK_SECONDS, TrainingDesk
+from recsvc.serving.warming import WARM_SECONDS, WarmUp
 from recsvc.settings import Settings
 from recsvc.stores.api_keys import SqlApiKeys
 from recsvc.stores.catalogue import SqlCatalogue
@@ -167,14 +168,23 @@ def build_services(settings: Settings) -> Services:
     watcher.start()
     # Every worker follows the store by itself, so that all know of an event within a second.
     follower = Refresher((feed.refresh,), FOLLOW_SECONDS)
-    health = WorkerHealth(bundles, live, slates, feed, live_reader)
+    cached = CachedEngine(engine, cache, live, policy.version, clock=now, copies=copies)
+    warm_up = WarmUp(
+        copies.asked_of_late,
+        cached.warm,
+        lambda: live.view.model_version,
+        settings.warm_up_slates,
+        monotonic=time.monotonic,
+    )
+    health = WorkerHealth(bundles, live, slates, feed, live_reader, warming=warm_up.state)
     telemetry = Telemetry(settings.metrics_dir, health.state, pid=os.getpid())
     counter = Refresher((telemetry.write,), COUNT_SECONDS)
     eraser.start()
     follower.start()
-    cached = CachedEngine(engine, cache, live, policy.version, clock=now, copies=copies)
     renewer = Refresher((cached.renew_ageing,), RENEW_SECONDS)
     renewer.start()
+    warmer = Refresher((warm_up.go_on,), WARM_SECONDS)
+    warmer.start()
     if machines:
         machines.start(tell=copies.refresh)
     counter.start()
@@ -224,6 +234,7 @@ def build_services(settings: Settings) -> Services:
             refresher.stop,
             eraser.stop,
             renewer.stop,
+            warmer.stop,
             follower.stop,
             counter.stop,
             experimenter.stop,

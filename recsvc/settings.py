@@ -59,6 +59,13 @@ class Settings:
         "Ready slates that each worker keeps in its memory, in MB; 0 keeps none.",
         validate=validate.Range(min=0, max=65_536),
     )
+    warm_up_slates: int = _setting(
+        "RECSVC_WARM_UP_SLATES",
+        2_000,
+        "int",
+        "Lists that each worker makes ready after a promotion, of those it gave last; 0 makes none.",
+        validate=validate.Range(min=0, max=100_000),
+    )
     host: str = _setting("RECSVC_HOST", "127.0.0.1", "str", "Address to listen on.")
     port: int = _setting(
         "RECSVC_PORT", 8000, "int", "Port to listen on.", validate=validate.Range(min=1, max=65535)

@@ -40,6 +40,13 @@ class Latencies(msgspec.Struct):
     seconds: float = 0.0
 
 
+class Warming(msgspec.Struct, frozen=True):
+    """How far a worker is with lists that nobody waits for: how many it has made, and how many wait."""
+
+    n_made: int = 0
+    n_waiting: int = 0
+
+
 class WorkerState(msgspec.Struct, frozen=True):
     """How a worker stands. `events_behind` are those yet to be followed, None where nobody knows."""
 
@@ -48,6 +55,7 @@ class WorkerState(msgspec.Struct, frozen=True):
     redis: bool
     store: bool
     events_behind: int | None
+    warming: Warming = Warming()
 
 
 class WorkerTotals(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from recsvc.cli.metrics import metrics_served
 from recsvc.observability import RequestRecord
-from recsvc.telemetry import Telemetry, WorkerState
+from recsvc.telemetry import Telemetry, Warming, WorkerState
 from tests.end_to_end.service import free_port
 
 NOW = datetime(2026, 11, 22, 10, 20, tzinfo=UTC)
@@ -48,6 +48,7 @@ def test_workers_are_counted_together_and_one_that_ended_stands_nowhere(tmp_path
     ended.note(a_request(0.2), 503)
     ended.write()
     state = msgspec.structs.replace(STATE, redis=False)
+    state = msgspec.structs.replace(state, warming=Warming(n_made=7, n_waiting=2))
     worker = Telemetry(tmp_path, lambda: state, pid=os.getpid())
     worker.note(a_request(0.003), 200)
     worker.write()
@@ -71,6 +72,8 @@ def test_workers_are_counted_together_and_one_that_ended_stands_nowhere(tmp_path
     assert found("recsvc_model_workers", STATE.model_version or "") == 1
     assert found("recsvc_model_age_seconds") == 3600
     assert found("recsvc_events_behind") == 3
+    assert found("recsvc_warmed_slates") == 7
+    assert found("recsvc_slates_to_warm") == 2
 
 
 def test_while_nobody_watches_nothing_is_kept() -> None:

@@ -114,6 +114,12 @@ def _standing(workers: list[WorkerTotals], now: datetime) -> Iterator[Metric]:
     for part, reaches in _PARTS.items():
         parts.add_metric((part,), float(all(map(reaches, states))))
     yield parts
+    warming = [state.warming for state in states]
+    made, waiting = (sum(one.n_made for one in warming), sum(one.n_waiting for one in warming))
+    yield GaugeMetricFamily(
+        "recsvc_warmed_slates", "Lists made before anybody asked, after promotions.", made
+    )
+    yield GaugeMetricFamily("recsvc_slates_to_warm", "Lists that are still to be made so.", waiting)
     behind = [state.events_behind for state in states if state.events_behind is not None]
     if behind:
         yield GaugeMetricFamily("recsvc_events_behind", "Events that a worker is behind.", max(behind))

@@ -102,6 +102,26 @@ class CachedEngine:
             except RedisError:
                 return  # Whoever asks when it has ended makes it.
 
+    def warm(self, request: SlateRequest) -> bool:
+        """Have what the request asks for kept here; whether it had to be made, and this worker made it.
+
+        Raises RedisError.
+        """
+        label = self._view_for(request).label
+        if self._copies is None or self._copies.find(request, label) is not None:
+            return False
+        stamp = self._copies.stamp(request.customer_id)
+        key = slate_key(request, label, self._policy_version)
+        fetched = self._cache.fetch(key)
+        place = _Place(request, label, fetched.epoch, stamp)
+        if kept := self._usable(fetched):
+            self._copy(place, _served(kept, CacheStatus.HIT))
+            return False
+        if not self._cache.claim(key, fetched.epoch, LEASE_SECONDS):
+            return False
+        _, is_ours = self._flights.make(place, lambda: self._make_and_keep(place, key))
+        return is_ours
+
     def _renew(self, request: SlateRequest) -> None:
         label = self._view_for(request).label
         stamp = self._copies.stamp(request.customer_id) if self._copies is not None else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from recsvc.errors import RedisError
 from recsvc.serving.answers import HealthReport
 from recsvc.serving.live_access import LiveReader
@@ -9,7 +11,7 @@ from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.live_feed import LiveFeed
 from recsvc.serving.protocols import SlateCache
-from recsvc.telemetry import WorkerState
+from recsvc.telemetry import Warming, WorkerState
 
 
 class Health:
@@ -22,12 +24,15 @@ class Health:
         cache: SlateCache,
         live: LiveFeed,
         live_reader: LiveReader,
+        *,
+        warming: Callable[[], Warming] = Warming,
     ) -> None:
         self._bundles = bundles
         self._catalogue = catalogue
         self._cache = cache
         self._live = live
         self._live_reader = live_reader
+        self._warming = warming
 
     def report(self) -> HealthReport:
         """How things stand at this moment."""
@@ -55,7 +60,14 @@ class Health:
         report = self.report()
         model, _ = self._catalogue.model_and_view()
         created_at = model.bundle.manifest.created_at if model else None
-        return WorkerState(report.model_version, created_at, report.redis, report.store, report.live.n_behind)
+        return WorkerState(
+            report.model_version,
+            created_at,
+            report.redis,
+            report.store,
+            report.live.n_behind,
+            self._warming(),
+        )
 
     def _redis_answers(self) -> bool:
         try:

@@ -107,6 +107,12 @@ class LocalCopies:
             ageing, self._ageing = self._ageing, {}
         return tuple(ageing)
 
+    def asked_of_late(self) -> tuple[SlateRequest, ...]:
+        """The requests that copies are held for, whatever outdated these; those that came last first."""
+        with self._lock:
+            young, old = tuple(self._young), tuple(self._old)
+        return tuple(dict.fromkeys((*reversed(young), *reversed(old))))
+
     def refresh(self) -> None:
         """Look who else there is, and let go of what nobody asks for. A worker does this again and again."""
         with self._refreshing:
