@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 from flask import Response
 
@@ -20,6 +22,8 @@ from recsvc.api.records import (
     show_written,
 )
 from recsvc.domain.access import Scope
+from recsvc.domain.condition_facts import known_fields
+from recsvc.domain.conditions import FieldType
 from recsvc.errors import NotFoundError
 
 catalogue = Endpoints("catalogue", "What can be recommended, offers included.")
@@ -54,7 +58,7 @@ def put_item(item_id: str, body: JsonBody) -> Response:
 
     To replace one, send its ETag as If-Match.
     """
-    item = item_of(load_body(ItemSchema(), body.value), item_id)
+    item = item_of(load_body(ItemSchema(), body.value), item_id, _fields())
     desk = services().catalogue
     return show_written(item, desk.put(item, expected=expected_version(desk.get, item_id)))
 
@@ -84,8 +88,13 @@ def delete_item(item_id: str) -> Response:
 def put_items(body: JsonBody) -> Response:
     """Create or replace 1 to 1,000 items, all or none, whatever their versions."""
     loaded = load_body(ItemBatchSchema(), body.value)["items"]
-    items = [item_of(one, one["item_id"], f"/items/{place}") for place, one in enumerate(loaded)]
+    fields = _fields()
+    items = [item_of(one, one["item_id"], fields, f"/items/{place}") for place, one in enumerate(loaded)]
     check_each_once(items)
     stored = services().catalogue.put_many(items)
     headers = {"Cache-Control": "no-store"}
     return Response(msgspec.json.encode({"stored": stored}), mimetype=JSON, headers=headers)
+
+
+def _fields() -> Mapping[str, FieldType]:
+    return known_fields(services().policy)

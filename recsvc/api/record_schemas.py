@@ -7,18 +7,18 @@ from typing import Any
 from marshmallow import fields, validate
 
 from recsvc.api.fields import WholeText
+from recsvc.api.offer_schemas import TermsSchema, placements, said
 from recsvc.api.record_fields import (
     Attributes,
     Moment,
-    Money,
     Number,
+    Texts,
     Whole,
     YesOrNo,
     short_text,
     texts_by_locale,
 )
-from recsvc.api.schemas import PLACEMENT, AnswerSchema
-from recsvc.domain.event_limits import CURRENCY_PATTERN
+from recsvc.api.schemas import AnswerSchema
 from recsvc.domain.identifiers import ID_PATTERN, ID_RULE
 from recsvc.domain.items import Channel, ItemKind, ItemStatus
 from recsvc.domain.merchandising import MAX_FACTOR, MAX_POSITION, MIN_FACTOR, RuleAction
@@ -28,54 +28,27 @@ MAX_ITEMS = 1_000
 _URL = r"^(https?://|/(?!/))[^\x00-\x20\x7f\"<>\\]{0,2000}$"
 
 
-def _said(description: str, **more: Any) -> dict[str, Any]:
-    return {"description": description, **more}
-
-
 def _id(description: str, **options: Any) -> fields.String:
     pattern = WholeText(f"^{ID_PATTERN}$", error=f"must be {ID_RULE}")
-    return fields.String(validate=pattern, metadata=_said(description), **options)
+    return fields.String(validate=pattern, metadata=said(description), **options)
 
 
 def _one_of(choices: Any, description: str, **options: Any) -> fields.Enum[Any]:
     wrong: dict[str, Any] = {"unknown": "must be one of {choices}"}
-    said = _said(description)
-    return fields.Enum(choices, by_value=fields.String, error_messages=wrong, metadata=said, **options)
+    described = said(description)
+    return fields.Enum(choices, by_value=fields.String, error_messages=wrong, metadata=described, **options)
 
 
 def _channels(description: str) -> fields.List[Any]:
     return fields.List(
-        _one_of(Channel, "A channel."), validate=validate.Length(max=50), metadata=_said(description)
+        _one_of(Channel, "A channel."), validate=validate.Length(max=50), metadata=said(description)
     )
 
 
 def _locale() -> fields.String:
     rule = WholeText("^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", error="must be a language tag such as en")
     longest = validate.Length(max=35, error="must be at most 35 characters")
-    return fields.String(allow_none=True, validate=[longest, rule], metadata=_said("Language tag."))
-
-
-class TextDisclosureSchema(AnswerSchema):
-    """A text that must stand beside an offer, by locale, with its version."""
-
-    id = short_text(100, required=True)
-    version = Whole(1, 1_000_000, required=True)
-    text = texts_by_locale(10_000, required=True)
-
-
-class TermsSchema(AnswerSchema):
-    """What makes an item an offer."""
-
-    value = Money(metadata=_said("What it is worth when accepted, as decimal text."))
-    currency = fields.String(
-        validate=WholeText(f"^{CURRENCY_PATTERN}$", error="must be three capital letters")
-    )
-    priority = Whole(-1_000_000, 1_000_000)
-    weight = Number(0, 1_000_000, metadata=_said("The lever that marketers pull: 1 is neutral."))
-    risk_class = Whole(0, 7, metadata=_said("0 is none, 7 the highest (PRIIPs)."))
-    jurisdictions = fields.List(short_text(35), validate=validate.Length(max=300))
-    exclusive_group = short_text(100, allow_none=True, metadata=_said("One offer of a group on a list."))
-    disclosures = fields.List(fields.Nested(TextDisclosureSchema), validate=validate.Length(max=50))
+    return fields.String(allow_none=True, validate=[longest, rule], metadata=said("Language tag."))
 
 
 class ItemSchema(AnswerSchema):
@@ -83,8 +56,8 @@ class ItemSchema(AnswerSchema):
 
     item_id = _id("Its id; in a PUT the one in the path, if it is given at all.")
     kind = _one_of(ItemKind, "content, or offer.")
-    title = texts_by_locale(500, metadata=_said("By locale."))
-    summary = texts_by_locale(5_000, metadata=_said("By locale."))
+    title = texts_by_locale(500, metadata=said("By locale."))
+    summary = texts_by_locale(5_000, metadata=said("By locale."))
     category = short_text(100, allow_none=True)
     tags = fields.List(short_text(100), validate=validate.Length(max=100))
     url = fields.String(
@@ -92,12 +65,12 @@ class ItemSchema(AnswerSchema):
         validate=WholeText(_URL, error="must begin with https://, http:// or /, and hold no blank"),
     )
     published_at = Moment(allow_none=True)
-    valid_from = Moment(allow_none=True, metadata=_said("Shown from then on; absent: always."))
-    valid_to = Moment(allow_none=True, metadata=_said("Not shown from then on; absent: for good."))
+    valid_from = Moment(allow_none=True, metadata=said("Shown from then on; absent: always."))
+    valid_to = Moment(allow_none=True, metadata=said("Not shown from then on; absent: for good."))
     channels = _channels("Where it may be shown; empty: everywhere.")
     status = _one_of(ItemStatus, "Only a live one is shown.")
-    attributes = Attributes(metadata=_said("Free names with plain values."))
-    terms = fields.Nested(TermsSchema, allow_none=True, metadata=_said("Of an offer only."))
+    attributes = Attributes(metadata=said("Free names with plain values."))
+    terms = fields.Nested(TermsSchema, allow_none=True, metadata=said("Of an offer only."))
 
 
 class NewItemSchema(ItemSchema):
@@ -128,35 +101,29 @@ class MerchandisingRuleSchema(AnswerSchema):
     rule_id = _id("Its id; in a PUT the one in the path, if it is given at all.")
     action = _one_of(RuleAction, "pin, boost, bury, or block.", required=True)
     item_id = _id("The item; it may come later.", allow_none=True)
-    category = short_text(100, allow_none=True, metadata=_said("The category, instead of an item."))
+    category = short_text(100, allow_none=True, metadata=said("The category, instead of an item."))
     kind = _one_of(ItemKind, "Content or offers only; null: both.", allow_none=True)
     channels = _channels("Where it holds; empty: everywhere.")
-    placements = fields.List(
-        fields.String(
-            validate=WholeText(PLACEMENT, error="must be 1 to 64 characters out of A-Z a-z 0-9 _ . : -")
-        ),
-        validate=validate.Length(max=100),
-        metadata=_said("On which placements; empty: on all."),
-    )
-    starts_at = Moment(required=True, metadata=_said("On from then on."))
-    ends_at = Moment(required=True, metadata=_said("Off from then on."))
+    placements = placements("On which placements; empty: on all.")
+    starts_at = Moment(required=True, metadata=said("On from then on."))
+    ends_at = Moment(required=True, metadata=said("Off from then on."))
     factor = Number(
         MIN_FACTOR,
         MAX_FACTOR,
         allow_none=True,
-        metadata=_said(
+        metadata=said(
             "Divides the place. Of a boost above 1, by default 2; of a bury below 1, by default 0.5."
         ),
     )
     position = Whole(
-        1, MAX_POSITION, allow_none=True, metadata=_said("Of a pin: 1, which is the default, is the first.")
+        1, MAX_POSITION, allow_none=True, metadata=said("Of a pin: 1, which is the default, is the first.")
     )
-    note = short_text(1_000, allow_none=True, metadata=_said("Why, for colleagues."))
-    is_on = YesOrNo(metadata=_said("Whether it is on at this moment. Answered only; not read when sent."))
+    note = short_text(1_000, allow_none=True, metadata=said("Why, for colleagues."))
+    is_on = YesOrNo(metadata=said("Whether it is on at this moment. Answered only; not read when sent."))
     matches = Whole(
         0,
         2**31,
-        metadata=_said("How many items that can be shown now it names. Answered only; not read when sent."),
+        metadata=said("How many items that can be shown now it names. Answered only; not read when sent."),
     )
 
 
@@ -180,6 +147,9 @@ class SuitabilitySchema(AnswerSchema):
     max_risk_class = Whole(0, 7)
     knowledge = short_text(100, allow_none=True)
     loss_capacity = short_text(100, allow_none=True)
+    objectives = Texts(
+        short_text(100), 0, 20, metadata=said("What the customer wants, in words of the house.")
+    )
     horizon_years = Whole(0, 150, allow_none=True)
     expires_at = Moment(allow_none=True)
 
@@ -188,7 +158,7 @@ class CustomerSchema(AnswerSchema):
     """A customer as recorded. Consents and suitability are null while nobody has asked."""
 
     customer_id = _id("The id; in a PUT the one in the path, if it is given at all.")
-    attributes = Attributes(metadata=_said("Free names with plain values."))
+    attributes = Attributes(metadata=said("Free names with plain values."))
     locale = _locale()
     consents = fields.Nested(ConsentsSchema, allow_none=True)
     suitability = fields.Nested(SuitabilitySchema, allow_none=True)
@@ -200,11 +170,11 @@ class ReceiptSchema(AnswerSchema):
     receipt_id = fields.String(required=True)
     requested_at = fields.AwareDateTime(required=True)
     checked_at = fields.AwareDateTime(
-        required=True, allow_none=True, metadata=_said("When it was seen to be gone; null while it is not.")
+        required=True, allow_none=True, metadata=said("When it was seen to be gone; null while it is not.")
     )
     removed = fields.Dict(
         keys=fields.String(),
         values=fields.Integer(),
         required=True,
-        metadata=_said("How much was removed, by place."),
+        metadata=said("How much was removed, by place."),
     )

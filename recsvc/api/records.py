@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields as fields_of
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -19,10 +18,12 @@ from marshmallow import Schema, ValidationError, fields
 
 from recsvc.api.bodies import JSON
 from recsvc.api.problems import MAX_ERRORS
+from recsvc.api.values import made, terms_of
+from recsvc.domain.conditions import FieldType
 from recsvc.domain.customers import Consents, Customer, Suitability
 from recsvc.domain.items import Item
 from recsvc.domain.merchandising import MerchandisingRule
-from recsvc.domain.offer_terms import Disclosure, OfferTerms
+from recsvc.domain.offer_checks import offer_faults
 from recsvc.domain.records import Versioned, Written
 from recsvc.domain.training_runs import TrainingRequest
 from recsvc.errors import FieldError, InvalidRequestError, NotFoundError
@@ -51,11 +52,16 @@ def load_body(schema: Schema, body: Any) -> dict[str, Any]:
     return loaded
 
 
-def item_of(given: Mapping[str, Any], item_id: str, place: str = "") -> Item:
-    """The item of a loaded body. Raises InvalidRequestError."""
+def item_of(given: Mapping[str, Any], item_id: str, fields: Mapping[str, FieldType], place: str = "") -> Item:
+    """The item of a loaded body. `fields` are what rules may ask. Raises InvalidRequestError."""
     _check_same(given, "item_id", item_id, place)
     terms = given.get("terms")
-    return _made(Item, place, {**given, "item_id": item_id, "terms": terms and _terms_of(terms, place)})
+    if terms is not None:
+        terms = terms_of(terms, f"{place}/terms")
+    item = made(Item, place, {**given, "item_id": item_id, "terms": terms})
+    if faults := offer_faults(item, fields):
+        raise InvalidRequestError([FieldError(f"{place}{one.pointer}", one.detail) for one in faults])
+    return item
 
 
 def check_each_once(items: Sequence[Item]) -> None:
@@ -77,22 +83,22 @@ def customer_of(given: Mapping[str, Any], customer_id: str) -> Customer:
     whole = {
         **given,
         "customer_id": customer_id,
-        "consents": None if consents is None else _made(Consents, "/consents", consents),
-        "suitability": None if suitability is None else _made(Suitability, "/suitability", suitability),
+        "consents": None if consents is None else made(Consents, "/consents", consents),
+        "suitability": None if suitability is None else made(Suitability, "/suitability", suitability),
     }
-    return _made(Customer, "", whole)
+    return made(Customer, "", whole)
 
 
 def rule_of(given: Mapping[str, Any], rule_id: str) -> MerchandisingRule:
     """The merchandising rule of a loaded body. Raises InvalidRequestError."""
     _check_same(given, "rule_id", rule_id, "")
     said = {name: value for name, value in given.items() if name not in ONLY_ANSWERED}
-    return _made(MerchandisingRule, "", {**said, "rule_id": rule_id})
+    return made(MerchandisingRule, "", {**said, "rule_id": rule_id})
 
 
 def training_request_of(given: Mapping[str, Any]) -> TrainingRequest:
     """The training request of a loaded body; null is left out. Raises InvalidRequestError."""
-    return _made(TrainingRequest, "", {name: value for name, value in given.items() if value is not None})
+    return made(TrainingRequest, "", {name: value for name, value in given.items() if value is not None})
 
 
 def expected_version(find: Callable[[str], Versioned[Any] | None], record_id: str) -> str | None:
@@ -135,25 +141,6 @@ def show_gone() -> Response:
 def _record_response(record: Any, etag: str, status: int, headers: dict[str, str]) -> Response:
     headers = {"ETag": f'"{etag}"', "Cache-Control": "private, no-cache", **headers}
     return Response(msgspec.json.encode(record), status, mimetype=JSON, headers=headers)
-
-
-def _terms_of(terms: Mapping[str, Any], place: str) -> OfferTerms:
-    disclosures = tuple(Disclosure(**disclosure) for disclosure in terms.get("disclosures", ()))
-    return _made(OfferTerms, f"{place}/terms", {**terms, "disclosures": disclosures})
-
-
-def _made(kind: Callable[..., T], place: str, given: Mapping[str, Any]) -> T:
-    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    try:
-        return kind(**plain)
-    except ValueError as error:
-        raise InvalidRequestError([FieldError(f"{place}/{_field_in(error, kind)}", str(error))]) from error
-
-
-def _field_in(error: ValueError, kind: Any) -> str:
-    """The last field that the domain's sentence names: `valid_from must be before valid_to`."""
-    names = {field.name for field in fields_of(kind)}
-    return next((word for word in reversed(str(error).replace(",", "").split()) if word in names), "")
 
 
 def _check_same(given: Mapping[str, Any], name: str, expected: str, place: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from recsvc.bundles.erased import ErasedAmong
+from recsvc.domain.condition_facts import known_fields
 from recsvc.domain.customers import Customer
 from recsvc.domain.experiments import versions_in_use
 from recsvc.domain.items import Item, ItemKind
@@ -123,7 +124,11 @@ def read_files(
     table = None
     if files.items:
         items, report = read_items(
-            files.items, mapping, rejects_path=rejects_path("items"), reject_limit=files.reject_limit
+            files.items,
+            mapping,
+            rejects_path=rejects_path("items"),
+            reject_limit=files.reject_limit,
+            fields=known_fields(policy),
         )
         reports.append(report)
     if files.customers:

@@ -54,7 +54,7 @@ class Cap:
         if self.most < 1:
             raise ValueError("most must be at least 1")
         if not 0 < self.hours <= 24 * 366:
-            raise ValueError("hours must be above 0 and at most 8784")
+            raise ValueError("hours must be above 0 and no more than 8784")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Budget:
         if self.total < self.unit_cost:
             raise ValueError("total must pay for one contact at least")
         if self.daily is not None and not self.unit_cost <= self.daily <= self.total:
-            raise ValueError("daily must pay for one contact at least, and be no more than total")
+            raise ValueError("daily must pay for one contact at least, and be no more than the whole")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields as fields_of
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
+from recsvc.domain.conditions import FieldType
 from recsvc.domain.customers import Customer
 from recsvc.domain.items import Item
+from recsvc.domain.offer_checks import offer_faults
 from recsvc.errors import MappingError
 from recsvc.history.cells import Cells
 from recsvc.history.columns import require_column
@@ -26,6 +29,7 @@ _WELL_KNOWN = {
     "item_id": ("id", "item", "itemId", "movieId", "contentId", "offer_id", "article_id", "product_id"),
     "customer_id": ("id", "customer", "customerId", "user_id", "userId", "personId", "client_id"),
 }
+NO_FIELDS: Mapping[str, FieldType] = {}
 _TERMS = ("value", "currency", "priority", "weight", "risk_class")
 _ITEM_FIELDS: tuple[str, ...] = get_args(ItemField)
 
@@ -36,8 +40,9 @@ def read_items(
     *,
     rejects_path: Path,
     reject_limit: float = DEFAULT_REJECT_LIMIT,
+    fields: Mapping[str, FieldType] = NO_FIELDS,
 ) -> tuple[tuple[Item, ...], RejectionReport]:
-    """The catalogue of a file, in its order.
+    """The catalogue of a file, in its order. `fields` are what the rules of offers may ask.
 
     Raises:
         SourceError: the file is missing, empty, of an unknown kind or unreadable.
@@ -45,15 +50,16 @@ def read_items(
         TooManyRejectsError: the ratio of bad rows is over `reject_limit`, or no row was good.
     """
     rules = mapping.items or ItemMapping()
+    faults_of = partial(offer_faults, fields=fields)
     source = open_source(path, separator=rules.separator)
     notes = list(unread_fields(source, _names(Item)) if mapping.items is None else ())
     if mapping.items is None and is_json_lines(path):
-        recipe = Recipe(Item, "item_id", lambda row: row)
+        recipe = Recipe(Item, "item_id", lambda row: row, faults_of)
     else:
         columns = _columns(rules.columns.items(), _ITEM_FIELDS, "item_id", "items", source, notes)
         _require_all(source, "items", rules.attributes, rules.missing, rules.dates)
         cells = Cells(rules.missing, rules.dates)
-        recipe = Recipe(Item, "item_id", lambda row: _item(row, columns, rules, cells))
+        recipe = Recipe(Item, "item_id", lambda row: _item(row, columns, rules, cells), faults_of)
     return read_records(
         source, recipe, rejects_path=rejects_path, reject_limit=reject_limit, notes=tuple(notes)
     )

@@ -6,7 +6,7 @@ For catalogues and customers, which are small beside the events: every row is a 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 import msgspec
 import polars as pl
 
-from recsvc.errors import SourceError
+from recsvc.errors import FieldError, SourceError
 from recsvc.history.blocks import ROW, BadLine, bad_lines_frame
 from recsvc.history.json_lines import JsonLinesSource
 from recsvc.history.rejects import RejectionReport, RejectsFile, check_reject_limit
@@ -38,11 +38,15 @@ class BadRowError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Recipe(Generic[Value]):
-    """How the fields of a row become a value: `shape` gives its JSON form, `kind` is its type."""
+    """How the fields of a row become a value: `shape` gives its JSON form, `kind` is its type.
+
+    `faults_of` says what is wrong with a value beyond its type.
+    """
 
     kind: type[Value]
     id_field: str
     shape: Callable[[Fields], Fields]
+    faults_of: Callable[[Value], Sequence[FieldError]] = lambda _: ()
 
 
 def read_records(
@@ -103,9 +107,13 @@ def _numbered_rows(source: Source) -> Iterator[tuple[int, Fields | BadLine]]:
 
 def _convert(fields: Fields, recipe: Recipe[Value]) -> Value:
     try:
-        return msgspec.convert(recipe.shape(fields), type=recipe.kind)
+        value = msgspec.convert(recipe.shape(fields), type=recipe.kind)
     except msgspec.ValidationError as error:
         raise _bad_row(str(error), recipe.kind.__name__.lower()) from error
+    for fault in recipe.faults_of(value):
+        name = fault.pointer.removeprefix("/terms").split("/")[1]
+        raise BadRowError(f"bad_{name}", f"{fault.pointer} {fault.detail}; mend or drop the row")
+    return value
 
 
 def _bad_row(message: str, kind: str) -> BadRowError:

@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from recsvc.domain.items import Channel, Item, ItemKind, ItemStatus
-from recsvc.domain.offer_terms import Disclosure, OfferTerms
+from recsvc.domain.offer_terms import Budget, Cap, Disclosure, OfferTerms, TargetMarket
 from recsvc.sample_bank.articles import SITE
 from recsvc.sample_bank.timeline import DAY_MS, FloatArray, IntArray, Window, moment
 from recsvc.sample_bank.words import CATEGORIES, LOCALES
 
 _LAUNCHED_DAYS_BEFORE = 200
+_DECLINE_LABEL = {"en": "Not now", "zh": "暂不需要"}
 _FOREVER_MS = np.iinfo(np.int64).max
 
 
@@ -44,6 +46,12 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jurisdictions: tuple[str, ...] = ()
     channels: tuple[Channel, ...] = ()
     status: ItemStatus = ItemStatus.LIVE
+    target_market: TargetMarket | None = None
+    negative_target_market: TargetMarket | None = None
+    eligibility: dict[str, Any] | None = None
+    caps: tuple[Cap, ...] = ()
+    budget: Budget | None = None
+    inventory: int | None = None
 
 
 class _Stock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,6 +138,13 @@ def _offer(row: int, entry: _Entry, texts: dict[str, _Text], window: Window) -> 
             jurisdictions=entry.jurisdictions,
             exclusive_group=entry.group,
             disclosures=tuple(_disclosure(name, texts[name]) for name in entry.disclosures),
+            target_market=entry.target_market,
+            negative_target_market=entry.negative_target_market,
+            eligibility=entry.eligibility,
+            caps=entry.caps,
+            budget=entry.budget,
+            inventory=entry.inventory,
+            decline_label=_DECLINE_LABEL,
         ),
     )
 

@@ -40,6 +40,7 @@ _MARKETING_SHARES = {
     Channel.CALL_CENTRE: 0.35,
     Channel.BRANCH: 0.6,
 }
+_OBJECTIVES = (("preservation", "income"), ("income", "growth"), ("growth",))
 _NEVER_ASKED_SHARE = 0.08
 _PERSONALISATION_SHARE = 0.9
 _SUITABILITY_SHARE = 0.7
@@ -185,6 +186,7 @@ def _suitability(known: Demographics, window: Window, rng: np.random.Generator) 
             max_risk_class=int(limit[row]),
             knowledge=("basic", "informed", "advanced")[int(limit[row] - 1) // 2],
             loss_capacity=("low", "medium", "high")[int(limit[row] - 1) // 2],
+            objectives=_OBJECTIVES[int(limit[row] - 1) // 2],
             horizon_years=int(horizon[row]),
             expires_at=expires[row],
         )

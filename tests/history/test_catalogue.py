@@ -10,6 +10,7 @@ import msgspec
 import polars as pl
 import pytest
 
+from recsvc.domain.conditions import FieldKind, FieldType
 from recsvc.domain.customers import Consents, Customer, Suitability
 from recsvc.domain.items import Channel, Item, ItemKind, ItemStatus
 from recsvc.domain.offer_terms import Disclosure, OfferTerms
@@ -31,7 +32,7 @@ OFFER = Item(
     terms=OfferTerms(
         value=Decimal("12.50"),
         risk_class=3,
-        disclosures=(Disclosure("d1", 2, {"en": "You may lose money."}),),
+        disclosures=(Disclosure("d1", 2, {"en": "You may lose money.", "zh": "您可能蒙受损失。"}),),
     ),
 )
 ARTICLE = Item(item_id="-1479311724257856983", title={"en": "Saving"}, status=ItemStatus.PAUSED)
@@ -275,3 +276,32 @@ def test_an_empty_catalogue_is_said(tmp_path: Path) -> None:
     path.write_text("item_id\n")
     with pytest.raises(SourceError, match="no rows"):
         items(path)
+
+
+def test_an_offer_whose_terms_are_wrong_is_rejected_by_their_name(tmp_path: Path) -> None:
+    terms = {"disclosures": [{"id": "d1", "version": 1, "text": {"en": "You may lose money."}}]}
+    rule = {"field": "attributes.age", "op": "at_least", "value": 18}
+    offer = {"kind": "offer", "title": {"en": "A fund"}}
+    rows = [
+        {**offer, "item_id": "o1", "terms": {**terms, "eligibility": rule}},
+        {**offer, "item_id": "o2", "title": {"en": "A fund", "zh": "基金"}, "terms": terms},
+        {**offer, "item_id": "o3", "terms": {"eligibility": {**rule, "field": "attributes.shoe_size"}}},
+        {**offer, "item_id": "o4", "terms": {"caps": [{"most": 0, "hours": 24}]}},
+        {**offer, "item_id": "o5", "terms": {"budget": {"total": "9", "unit_cost": "1", "currency": "CHF"}}},
+    ]
+    path = tmp_path / "items.jsonl"
+    path.write_bytes(msgspec.json.Encoder().encode_lines(rows))
+    known = {"attributes.age": FieldType(FieldKind.NUMBER)}
+    rejects = tmp_path / "rejects.jsonl"
+    read, report = read_items(path, FileMapping(), rejects_path=rejects, reject_limit=1.0, fields=known)
+    assert [(item.item_id, item.offer_terms.eligibility) for item in read] == [("o1", rule)]
+    assert report.n_rejected == 4
+    details = [msgspec.json.decode(line)["detail"] for line in rejects.read_bytes().splitlines()]
+    places = (
+        "/terms/disclosures/0/text/zh",
+        "/terms/eligibility/field",
+        "terms.caps",
+        "currency of the terms",
+    )
+    for detail, place in zip(details, places, strict=True):
+        assert place in detail

@@ -7,7 +7,10 @@ from collections import Counter
 
 import polars as pl
 
+from recsvc.domain.condition_facts import facts_of, known_fields
+from recsvc.domain.condition_reading import parse_condition
 from recsvc.domain.items import Channel
+from recsvc.policy import load_policy
 from recsvc.sample_bank import SampleBank, Stage
 
 from .conftest import END
@@ -72,3 +75,30 @@ def test_the_show_customers_can_be_shown(bank: SampleBank, reads: pl.DataFrame) 
         assert suitability is not None and (suitability.limit_at(END) or 0) >= 4
         assert reads.filter(pl.col("customer_id") == one)["item_id"].n_unique() >= 20
         assert one not in bank.truth.drifting
+
+
+def test_every_rule_of_an_offer_is_fulfilled_by_some_customers_and_not_by_others(bank: SampleBank) -> None:
+    fields = known_fields(load_policy())
+    facts = [facts_of(one, None, (), as_of=END) for one in bank.customers]
+    for item in bank.items:
+        # Nobody's portrait is drawn here: a rule that asks for one is closed to all.
+        rule = item.offer_terms.eligibility
+        if rule is None or "profile." in str(rule):
+            continue
+        condition = parse_condition(rule, fields)
+        share = sum(map(condition.holds, facts)) / len(facts)
+        assert 0.02 < share < 0.98, item.title["en"]
+
+
+def test_every_target_market_names_some_customers(bank: SampleBank) -> None:
+    assessed = [one.suitability for one in bank.customers if one.suitability]
+    for item in bank.items:
+        market = item.offer_terms.target_market
+        if market is not None:
+            assert any(
+                one.knowledge in market.knowledge
+                and (not market.loss_capacity or one.loss_capacity in market.loss_capacity)
+                and (not market.objectives or {*one.objectives} & {*market.objectives})
+                and (one.horizon_years or 0) >= (market.min_horizon_years or 0)
+                for one in assessed
+            ), item.title["en"]

@@ -8,7 +8,10 @@ from datetime import timedelta
 
 import pytest
 
+from recsvc.domain.condition_facts import known_fields
 from recsvc.domain.items import Item, ItemKind, ItemStatus
+from recsvc.domain.offer_checks import offer_faults
+from recsvc.policy import load_policy
 from recsvc.sample_bank import CATEGORIES, SampleBank
 
 from .conftest import END
@@ -143,3 +146,19 @@ def test_offer_terms_give_every_gate_something_to_do(offers: list[Item]) -> None
     assert len(groups) >= 5
     assert min(groups.values()) >= 1
     assert {offer.category for offer in offers} == set(CATEGORIES)
+
+
+def test_every_offer_is_fit_to_be_saved_and_its_rules_ask_what_is_known(offers: list[Item]) -> None:
+    fields = known_fields(load_policy())
+    assert [fault for offer in offers for fault in offer_faults(offer, fields)] == []
+
+
+def test_some_offers_name_whom_they_are_for_and_how_much_there_is_of_them(offers: list[Item]) -> None:
+    terms = [offer.offer_terms for offer in offers]
+    assert sum(one.target_market is not None for one in terms) >= 3
+    assert sum(one.negative_target_market is not None for one in terms) >= 2
+    assert sum(one.eligibility is not None for one in terms) >= 5
+    assert all(any(getattr(one, name) for one in terms) for name in ("caps", "budget", "inventory"))
+    assert {frozenset(one.decline_label or ()) for one in terms} == {frozenset({"en", "zh"})}
+    markets = [one for one in terms if one.target_market]
+    assert all(one.risk_class >= 4 for one in markets)
