@@ -10,7 +10,6 @@ from recsvc.domain.contacts import Reserved, Shortage
 from recsvc.domain.decisions import Decision
 from recsvc.domain.items import Channel, Item
 
-
 __all__ = ["Contacts", "DecisionLog", "Reserved", "Shortage"]
 
 
