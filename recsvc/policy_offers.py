@@ -60,6 +60,10 @@ class OffersPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     country_attribute: str = "country"
     attributes: dict[str, Literal["text", "number", "boolean"]] = {}
     """The attributes of customers that eligibility rules may ask for, and what they hold."""
+    currency: str = "EUR"
+    """What values are compared in."""
+    rates: dict[str, float] = {}
+    """What one unit of another currency is worth in that one."""
     bans: tuple[BanPolicy, ...] = ()
     dismissed_days: float = 90.0
     rejected_days: float = 180.0
@@ -78,5 +82,11 @@ class OffersPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name in ("dismissed_days", "rejected_days", "shown_within_minutes"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0")
+        if any(rate <= 0 for rate in self.rates.values()):
+            raise ValueError("rates must be above 0")
         if not 0 <= self.exploration <= 0.2:
             raise ValueError("exploration must be 0 to 0.2")
+
+    def rate_of(self, currency: str) -> float:
+        """What one unit of the currency is worth in the policy's; 0 where nobody said."""
+        return 1.0 if currency == self.currency else self.rates.get(currency, 0.0)

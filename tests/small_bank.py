@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,14 @@ class World:
             ],
             received_at=moment,
         )
+
+
+def alike_in_worth(world: World) -> World:
+    """Where no offer is worth more than another, so that places are told by scores and rules alone."""
+    offers = [item for item in world.items.items() if item.kind is OFFER]
+    worth = {"value": Decimal(40), "priority": 0, "weight": 1.0, "exclusive_group": None}
+    world.put(*(replace(item, terms=replace(item.offer_terms, **worth)) for item in offers))
+    return world
 
 
 class DownStore:

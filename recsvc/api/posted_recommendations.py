@@ -22,7 +22,7 @@ from recsvc.domain.access import Scope
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import ItemKind
 from recsvc.domain.slates import ANONYMOUS, SlateRequest
-from recsvc.serving.caching import render_slate
+from recsvc.serving.answers import render_slate
 
 posted_recommendations = Endpoints("posted_recommendations", "Lists for many customers, and for visitors.")
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from recsvc.domain.slates import SlateItem, Source
+import msgspec
+
+from recsvc.domain.slates import Slate, SlateItem, Source
 
 
 class CacheStatus(StrEnum):
@@ -77,3 +79,8 @@ class HealthReport:
     redis: bool
     store: bool
     live: LiveReport
+
+
+def render_slate(slate: Slate) -> bytes:
+    """The slate as the JSON that goes on the wire."""
+    return msgspec.json.encode(slate)

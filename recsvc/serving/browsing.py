@@ -12,10 +12,10 @@ from recsvc.domain.slates import Source
 from recsvc.errors import NotFoundError
 from recsvc.serving.answers import ItemList
 from recsvc.serving.candidates import Candidate, open_to, popular, ranked
-from recsvc.serving.engine import show_item
 from recsvc.serving.live_access import NO_LIVE, Live, LiveReader
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
 from recsvc.serving.past import NO_PAST
+from recsvc.serving.showing import show_item
 from recsvc.serving.verification import Model
 
 

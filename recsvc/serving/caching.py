@@ -25,7 +25,7 @@ import structlog
 
 from recsvc.domain.slates import EpochStamp, Slate, SlateRequest, Source
 from recsvc.errors import RedisError
-from recsvc.serving.answers import CacheStatus, ServedSlate
+from recsvc.serving.answers import CacheStatus, ServedSlate, render_slate
 from recsvc.serving.engine import Engine
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
 from recsvc.serving.local_copies import LocalCopies
@@ -201,11 +201,6 @@ def slate_key(request: SlateRequest, catalogue_label: str, policy_version: str) 
     parts = (catalogue_label, policy_version, request)
     digest = hashlib.blake2b(msgspec.msgpack.encode(parts), digest_size=16).hexdigest()
     return SlateKey(request.customer_id, digest)
-
-
-def render_slate(slate: Slate) -> bytes:
-    """The slate as the JSON that goes on the wire."""
-    return msgspec.json.encode(slate)
 
 
 def _entry(slate: Slate) -> _Entry:

@@ -8,7 +8,7 @@ who was erased begins anew: nothing from before counts, not even in a bundle tha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from heapq import merge
 
@@ -21,7 +21,7 @@ from recsvc.domain.slates import ANONYMOUS
 from recsvc.errors import StoreError
 from recsvc.policy import Policy
 from recsvc.policy_lists import ListsPolicy
-from recsvc.serving.objections import held_back_categories, may_still_market
+from recsvc.serving.objections import Refusal, held_back_categories, may_still_market, refusals_of
 from recsvc.serving.past import NO_PAST, Past, read_past, read_refusals, with_reactions
 from recsvc.serving.protocols import CustomerDirectory, EventHistory
 from recsvc.serving.verification import Model
@@ -38,7 +38,9 @@ class Subject:
     `held_back` names categories of which the customer wants no more. `risk_limit` None means that the
     suitability is unknown; `segment` None, that only the rule for everybody fits. `live_id` is what the live
     state may be asked by: None without consent, and for one who was erased after the model was trained, since
-    that state began with what the model was trained on.
+    that state began with what the model was trained on. `record` and `profile_version`, the version of it,
+    are None where there is none. `refusals` holds the last no to each item that has one, `erased_at` when
+    the customer was erased, if ever.
     """
 
     customer_id: str
@@ -51,6 +53,11 @@ class Subject:
     held_back: frozenset[str]
     degraded: tuple[str, ...]
     live_id: str | None = None
+    record: Customer | None = None
+    profile_version: str | None = None
+    refusals: Mapping[str, Refusal] = field(default_factory=dict)
+    may_personalise: bool = False
+    erased_at: datetime | None = None
 
 
 class SubjectReader:
@@ -82,7 +89,8 @@ class SubjectReader:
         policy = self._policy if lists is None else replace(self._policy, lists=lists)
         try:
             kept = self._directory.get(customer_id)
-            is_erased = _is_erased_since(self._directory.erased_at(customer_id), model)
+            erased_at = self._directory.erased_at(customer_id)
+            is_erased = is_erased_since(erased_at, model)
             customer_row = None if is_erased or model is None else model.bundle.customers.row_of(customer_id)
             known = self._known(customer_id, customer_row, model)
             record = kept.value if kept else None
@@ -92,6 +100,11 @@ class SubjectReader:
             return self._unreachable(customer_id)
         bundle = model.bundle if model else None
         suitability = record.suitability if record else None
+        past = (
+            self._past(customer_row, bundle, known, lately, policy, now)
+            if may_personalise
+            else read_refusals(customer_row, bundle, known, self._policy)
+        )
         return Subject(
             customer_id=customer_id,
             locale=(record.locale if record else None) or self._policy.serving.default_locale,
@@ -99,12 +112,15 @@ class SubjectReader:
             risk_limit=suitability.limit_at(now) if suitability else None,
             suitability_ends=suitability.expires_at if suitability else None,
             segment=self._segment(record, customer_row, model) if may_personalise else None,
-            past=self._past(customer_row, bundle, known, lately, policy, now)
-            if may_personalise
-            else read_refusals(customer_row, bundle, known, self._policy),
+            past=past,
             held_back=held_back_categories(known, items, self._policy, now=now),
             degraded=(),
             live_id=customer_id if may_personalise and not is_erased else None,
+            record=record,
+            profile_version=kept.etag if kept else None,
+            refusals=refusals_of(past.suppressed, known, self._policy),
+            may_personalise=may_personalise,
+            erased_at=erased_at,
         )
 
     def read_visitor(
@@ -126,6 +142,11 @@ class SubjectReader:
         bundle = model.bundle if model else None
         since = now - timedelta(hours=policy.lists.rotation_hours)
         lately = tuple(one for one in known.interactions if one.occurred_at > since)
+        past = (
+            self._past(None, bundle, known, lately, policy, now)
+            if self._may_personalise(None)
+            else read_refusals(None, bundle, known, self._policy)
+        )
         return Subject(
             customer_id=ANONYMOUS,
             locale=self._policy.serving.default_locale,
@@ -133,11 +154,10 @@ class SubjectReader:
             risk_limit=None,
             suitability_ends=None,
             segment=None,
-            past=self._past(None, bundle, known, lately, policy, now)
-            if self._may_personalise(None)
-            else read_refusals(None, bundle, known, self._policy),
+            past=past,
             held_back=held_back_categories(known, items, self._policy, now=now),
             degraded=(),
+            refusals=refusals_of(past.suppressed, known, self._policy),
         )
 
     def _may_personalise(self, record: Customer | None) -> bool:
@@ -222,6 +242,6 @@ class SubjectReader:
         )
 
 
-def _is_erased_since(erased_at: datetime | None, model: Model | None) -> bool:
+def is_erased_since(erased_at: datetime | None, model: Model | None) -> bool:
     """Whether the customer was erased after the model was trained."""
     return erased_at is not None and model is not None and erased_at >= model.bundle.manifest.created_at

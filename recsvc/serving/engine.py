@@ -7,20 +7,21 @@ model and levers. Whatever the model lacks, a lower rung answers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
 from recsvc.domain.interactions import Interaction
-from recsvc.domain.items import Item, ItemKind, text_in
-from recsvc.domain.slates import Arm, OfferItem, Reason, ShownDisclosure, Slate, SlateItem, SlateRequest
+from recsvc.domain.items import Item, ItemKind
+from recsvc.domain.slates import Arm, Slate, SlateRequest
 from recsvc.policy import Policy
 from recsvc.policy_lists import ListsPolicy, with_levers
+from recsvc.serving.basis import Basis
 from recsvc.serving.candidates import Candidate, rankings
 from recsvc.serving.customers import Subject, SubjectReader
 from recsvc.serving.eligibility import Circumstances, may_stand
-from recsvc.serving.live_access import NO_LIVE, Live, LiveReader
-from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
+from recsvc.serving.live_access import NO_LIVE, LiveReader
+from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.merchandising import (
     as_ranked,
     log_ruled,
@@ -30,21 +31,13 @@ from recsvc.serving.merchandising import (
     source_of,
     with_picks,
 )
+from recsvc.serving.offers.lists import OfferLists
+from recsvc.serving.offers.protocols import Contacts, DecisionLog
+from recsvc.serving.offers.uncounted import NOBODY_COUNTS, NOTHING_KEPT
 from recsvc.serving.reasons import explain
 from recsvc.serving.reranking import Pool, after, arrange, consider, fitting, requests_of_page
+from recsvc.serving.showing import show_item
 from recsvc.serving.verification import Model
-
-
-@dataclass(frozen=True, slots=True)
-class _Basis:
-    """What a slate is made from, all of one moment."""
-
-    subject: Subject
-    model: Model | None
-    view: CatalogueView
-    live: Live | None
-    now: datetime
-    policy: Policy
 
 
 class Engine:
@@ -59,13 +52,24 @@ class Engine:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         live: LiveReader = NO_LIVE,
+        contacts: Contacts = NOBODY_COUNTS,
+        decisions: DecisionLog = NOTHING_KEPT,
     ) -> None:
+        """Without `contacts`, no offer is made that somebody would have to count the contacts of."""
         self._catalogue = catalogue
         self._subjects = subjects
         self._policy = policy
         self._clock = clock
         self._new_id = new_id
         self._live = live
+        self._offers = OfferLists(
+            contacts,
+            decisions,
+            policy,
+            live=live,
+            champion=lambda: catalogue.model_and_view()[0],
+            content=self._content_of_page,
+        )
 
     def recommend(self, request: SlateRequest) -> Slate:
         """The slate for this request, from one model and one state of the catalogue."""
@@ -80,24 +84,28 @@ class Engine:
         model, view = self._catalogue.model_and_view(arm.model_version if arm else None)
         policy = _policy_for(arm, model, self._policy)
         subject = read(channel=request.channel, model=model, items=view.items, now=now, lists=policy.lists)
-        made = self._live.made(
-            model, now, lambda live: self._slate(request, _Basis(subject, model, view, live, now, policy))
-        )
+        basis = Basis(subject, model, view, None, now, policy, self._catalogue.is_stale)
+        if request.kind is ItemKind.OFFER:
+            return self._offers.make(request, basis, self._slate_id())
+        made = self._live.made(model, now, lambda live: self._slate(request, replace(basis, live=live)))
         slate = made.value
         return slate if made.is_whole else replace(slate, degraded=(*slate.degraded, "live"))
 
-    def _slate(self, request: SlateRequest, basis: _Basis) -> Slate:
+    def _slate_id(self) -> str:
+        return f"s_{self._new_id()}"
+
+    def _slate(self, request: SlateRequest, basis: Basis) -> Slate:
         subject, model, view, now = basis.subject, basis.model, basis.view, basis.now
         locale = request.locale or subject.locale
         state = basis.live.state if basis.live else None
-        chosen, circumstances = self._choose(request, basis)
+        _, chosen, circumstances = self._choose(request, basis)
         proposed = [as_ranked(candidate) for candidate in chosen]
         reasons = explain(
             proposed, subject, model, view, locale=locale, in_detail=request.explain, now=now, state=state
         )
         reasons = with_picks(chosen, reasons, locale)
         slate = Slate(
-            slate_id=f"s_{self._new_id()}",
+            slate_id=self._slate_id(),
             customer_id=request.customer_id or None,
             kind=request.kind,
             channel=request.channel,
@@ -108,20 +116,30 @@ class Engine:
                 for position, (candidate, reason) in enumerate(zip(chosen, reasons, strict=True), start=1)
             ),
             source=source_of(chosen),
-            model_version=model.version if model else None,
+            model_version=basis.model_version,
             policy_version=basis.policy.version,
             generated_at=now,
-            expires_at=self._expiry(now, view, subject),
+            expires_at=basis.expires_at,
             experiment=_experiment(request.arm),
-            degraded=_degraded(subject, model_missing=model is None, stale=self._catalogue.is_stale),
+            degraded=basis.degraded,
         )
         log_ruled(slate, circumstances.blocked)
         return slate
 
-    def _choose(self, request: SlateRequest, basis: _Basis) -> tuple[list[Candidate], Circumstances]:
+    def _content_of_page(self, request: SlateRequest, basis: Basis) -> list[Item]:
+        """The articles of a list, and of what comes before it on its page."""
+        made = self._live.made(
+            basis.model, basis.now, lambda live: self._choose(request, replace(basis, live=live))
+        )
+        shown, _, _ = made.value
+        return [candidate.item for candidate in shown]
+
+    def _choose(
+        self, request: SlateRequest, basis: Basis
+    ) -> tuple[list[Candidate], list[Candidate], Circumstances]:
         """The list, without what other placements of its page show first, nor anything of the same series.
 
-        With it comes what it was made in.
+        Before it comes all that the page shows down to it, after it what it was made in.
         """
         shown: list[Candidate] = []
         chosen: list[Candidate] = []
@@ -136,12 +154,12 @@ class Engine:
             chosen = arrange(considered, asked, subject, view, lists)
             chosen = place_pins(chosen, circumstances, model, view, self._policy, elsewhere)
             shown += chosen
-        return chosen, circumstances
+        return shown, chosen, circumstances
 
     def _consider(
         self,
         circumstances: Circumstances,
-        basis: _Basis,
+        basis: Basis,
         lists: ListsPolicy,
         shown: Sequence[Candidate],
     ) -> Sequence[Candidate]:
@@ -156,35 +174,6 @@ class Engine:
                 break
         return pool.candidates
 
-    def _expiry(self, now: datetime, view: CatalogueView, subject: Subject) -> datetime:
-        """No slate outlives the validity of an item or of a suitability assessment."""
-        boundaries = (view.next_change(now), subject.suitability_ends)
-        to_come = [moment for moment in boundaries if moment and moment > now]
-        return min([now + timedelta(seconds=self._policy.serving.slate_ttl_seconds), *to_come])
-
-
-def show_item(candidate: Candidate, position: int, reason: Reason | None, locale: str) -> SlateItem:
-    """The item as it stands on a slate, in the locale."""
-    item = candidate.item
-    shown = SlateItem(
-        item_id=item.item_id,
-        position=position,
-        score=round(candidate.score, 6),
-        title=text_in(item.title, locale),
-        category=item.category,
-        url=item.url,
-        reason=reason,
-        propensity=1.0,  # The list is a pure function of its inputs: no other could have been shown.
-        rules=candidate.rules,
-    )
-    if item.kind is ItemKind.CONTENT:
-        return shown
-    return OfferItem(
-        **{name: getattr(shown, name) for name in SlateItem.__slots__},
-        disclosures=_disclosures(item, locale),
-        valid_to=item.valid_to,
-    )
-
 
 def _eligible(candidates: Iterable[Candidate], circumstances: Circumstances) -> Iterator[Candidate]:
     """The candidates that every gate lets pass, each item once: from the highest rung that names it."""
@@ -196,14 +185,6 @@ def _eligible(candidates: Iterable[Candidate], circumstances: Circumstances) -> 
         seen.add(item_id)
         if may_stand(candidate.item, circumstances):
             yield candidate
-
-
-def _disclosures(item: Item, locale: str) -> tuple[ShownDisclosure, ...]:
-    return tuple(
-        ShownDisclosure(disclosure.id, disclosure.version, text)
-        for disclosure in item.offer_terms.disclosures
-        if (text := text_in(disclosure.text, locale)) is not None
-    )
 
 
 def _policy_for(arm: Arm | None, model: Model | None, policy: Policy) -> Policy:
@@ -219,12 +200,3 @@ def _policy_for(arm: Arm | None, model: Model | None, policy: Policy) -> Policy:
 
 def _experiment(arm: Arm | None) -> Mapping[str, str] | None:
     return None if arm is None else {"key": arm.experiment, "variant": arm.variant}
-
-
-def _degraded(subject: Subject, *, model_missing: bool, stale: bool) -> tuple[str, ...]:
-    parts = [*subject.degraded]
-    if model_missing:
-        parts.append("model")
-    if stale and "store" not in parts:
-        parts.append("store")
-    return tuple(parts)

@@ -111,7 +111,7 @@ def place_pins(
     others = (candidate for candidate in chosen if candidate.item.item_id not in ids)
     # Of a series or of duplicates one is shown, and that is the pinned one.
     rest = first_of_its_kind(others, [one for _, one in placed])
-    return list(islice(_merged(placed, rest), circumstances.request.limit))
+    return list(islice(merged(placed, rest), circumstances.request.limit))
 
 
 def pinned_below(
@@ -212,7 +212,7 @@ def _as_scored(pinned: Candidate, ranked: Candidate | None) -> Candidate:
     return replace(ranked, rules=pinned.rules) if ranked else pinned
 
 
-def _merged(pinned: Sequence[tuple[int, Candidate]], rest: Iterator[Candidate]) -> Iterator[Candidate]:
+def merged(pinned: Sequence[tuple[int, Candidate]], rest: Iterator[Candidate]) -> Iterator[Candidate]:
     """The pinned by position, the rest in the places between."""
     n_placed = 0
     for position, candidate in pinned:

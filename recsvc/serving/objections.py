@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from recsvc.domain.interactions import COMPLAINT, NOT_INTERESTED, UNSUBSCRIBE, Known
 from recsvc.domain.items import Channel, Item
 from recsvc.policy import Policy
+
+
+class Refusal(NamedTuple):
+    """A customer's no to an item: its type, and when it came; None where only the model remembers it."""
+
+    type: str
+    at: datetime | None
+
+
+def refusals_of(suppressed: Collection[str], known: Known, policy: Policy) -> Mapping[str, Refusal]:
+    """The last no to each item whose last word was one, and to each item that a complaint is about."""
+    rules = policy.interaction_types
+    said: dict[str, Refusal] = {}
+    for event in known.interactions:
+        if event.item_id is None or event.type not in rules:
+            continue
+        is_no = event.item_id in suppressed and rules[event.type].strength < 0
+        if is_no or event.type == COMPLAINT:
+            said[event.item_id] = Refusal(event.type, event.occurred_at)
+    unknown = {item_id: Refusal("reject", None) for item_id in suppressed if item_id not in said}
+    return said | unknown
 
 
 def may_still_market(

@@ -22,7 +22,7 @@ from recsvc.policy_lists import ListsPolicy, PagePlacement, PagePolicy
 from recsvc.serving.eligibility import Circumstances, refusal_of
 from recsvc.serving.reason_texts import TEXTS
 
-from ..small_bank import CONTENT, END, OFFER, POLICY, World, categories, ids
+from ..small_bank import CONTENT, END, OFFER, POLICY, World, alike_in_worth, categories, ids
 
 WILLING = Consents(personalisation=True, marketing=tuple(Channel))
 HOUR = timedelta(hours=1)
@@ -53,8 +53,9 @@ def rich(world: World) -> World:
     """Enriched, where nothing but scores and rules orders a list: places can be told beforehand."""
     by_score = ListsPolicy(calibration=0.0, most_of_a_category=1.0, least_relevance=0.0, rotation_hours=0.0)
     items, customers = world.items.items(), [*world.customers.each()]
-    return enriched(
-        World(world.registry.folder, items=items, customers=customers, policy=replace(POLICY, lists=by_score))
+    policy = replace(POLICY, lists=by_score)
+    return alike_in_worth(
+        enriched(World(world.registry.folder, items=items, customers=customers, policy=policy))
     )
 
 

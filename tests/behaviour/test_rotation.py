@@ -15,7 +15,7 @@ from recsvc.policy import Policy
 from recsvc.serving.customers import MAX_RECENT, MAX_SHOWN, SubjectReader
 from recsvc.serving.past import Past
 
-from ..small_bank import CONTENT, OFFER, POLICY, World, ids
+from ..small_bank import CONTENT, OFFER, POLICY, World, alike_in_worth, ids
 
 HOT = "c0001"
 HOURS = timedelta(hours=1)
@@ -43,7 +43,7 @@ def past_of(world: World, customer_id: str) -> Past:
 @pytest.fixture
 def plain(world: World) -> World:
     """Nothing but scores and rotation orders its lists."""
-    return world_like(world, policy_with(calibration=0, most_of_a_category=1))
+    return alike_in_worth(world_like(world, policy_with(calibration=0, most_of_a_category=1)))
 
 
 def test_what_was_shown_and_left_alone_sinks(plain: World) -> None:

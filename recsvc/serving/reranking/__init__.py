@@ -10,7 +10,7 @@ may come before a higher one. Else the concerns say what is on it, and relevance
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -25,9 +25,21 @@ from recsvc.serving.reranking.likeness import Likeness
 from recsvc.serving.reranking.mix import coded, mix_of
 from recsvc.serving.reranking.pages import after, requests_of_page
 from recsvc.serving.reranking.pool import Pool, consider, fitting, most_of_a_category
-from recsvc.serving.reranking.relevance import relevance_of, relevant_enough
+from recsvc.serving.reranking.relevance import by_place, relevance_of, relevant_enough, weariness_of
 
-__all__ = ["Pool", "after", "arrange", "consider", "fitting", "requests_of_page"]
+__all__ = [
+    "Pool",
+    "after",
+    "arrange",
+    "by_place",
+    "consider",
+    "fitting",
+    "ordered",
+    "relevant_enough",
+    "requests_of_page",
+    "wanted_mix",
+    "weariness_of",
+]
 
 _A_RUNG = 1_000.0  # More than all concerns together can cost.
 _OF_MEAN_LIKENESS = 0.2
@@ -50,12 +62,32 @@ def arrange(
     candidates = relevant_enough(considered, lists.least_relevance)
     if not candidates:
         return []
-    keeps_order = request.diversity == 0
-    strength = 0.0 if request.categories else lists.calibration
-    mix = mix_of(subject.past, view, request.kind) if strength > 0 else {}
-    weights = Weights.of(diversity=request.diversity, calibration=strength if mix else 0.0)
-    codes, shares = coded([candidate.item.category for candidate in candidates], mix)
+    mix = wanted_mix(request, subject, view, lists)
     relevance = relevance_of(candidates, request.limit, subject.past, view)
+    return ordered(candidates, relevance, request, lists, mix)
+
+
+def wanted_mix(
+    request: SlateRequest, subject: Subject, view: CatalogueView, lists: ListsPolicy
+) -> Mapping[str, float]:
+    """The share of each category that the list is to keep to; empty where it keeps to none."""
+    is_free = request.categories or lists.calibration == 0
+    return {} if is_free else mix_of(subject.past, view, request.kind)
+
+
+def ordered(
+    candidates: Sequence[Candidate],
+    relevance: Floats,
+    request: SlateRequest,
+    lists: ListsPolicy,
+    mix: Mapping[str, float],
+) -> list[Candidate]:
+    """The list of candidates whose relevance (n_candidates,) is known. It begins with the most relevant."""
+    if not candidates:
+        return []
+    keeps_order = request.diversity == 0
+    weights = Weights.of(diversity=request.diversity, calibration=lists.calibration if mix else 0.0)
+    codes, shares = coded([candidate.item.category for candidate in candidates], mix)
     fall = _A_RUNG * _rungs(candidates) if keeps_order else np.zeros(len(candidates))
     best = int((relevance - fall).argmax())  # No concern is worth a list that does not begin with the best.
     relevance = max(weights.relevance, _BREAKS_TIES) * relevance - fall

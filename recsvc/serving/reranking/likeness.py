@@ -56,15 +56,15 @@ def first_of_its_kind(
     Items are one where they share `attributes["series"]` or the title in one locale; articles also where they
     share the url. That of an offer says little: many lead to the same landing page.
     """
-    seen = {name for one in shown for name in _names(one.item)}
+    seen = {name for one in shown for name in names_of(one.item)}
     for candidate in candidates:
-        names = _names(candidate.item)
+        names = names_of(candidate.item)
         if seen.isdisjoint(names):
             seen.update(names)
             yield candidate
 
 
-def _names(item: Item) -> list[object]:
+def names_of(item: Item) -> list[object]:
     """What no two items of a list may share. The kinds of names cannot be taken for each other."""
     names: list[object] = [(locale, title) for locale, title in item.title.items() if title]
     if item.url and item.kind is ItemKind.CONTENT:

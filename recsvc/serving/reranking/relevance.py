@@ -38,13 +38,23 @@ _PERSONAL = frozenset({Source.PERSONALISED, Source.FOLDED_IN})
 
 def relevance_of(candidates: Sequence[Candidate], limit: int, past: Past, view: CatalogueView) -> Floats:
     """How relevant each candidate is to a list of `limit` items: (n_candidates,)."""
-    relevance: Floats = np.maximum(1 - np.arange(len(candidates)) / n_considered(limit), 0.0)
+    return by_place(len(candidates), limit) * weariness_of(candidates, past, view)
+
+
+def by_place(n: int, limit: int) -> Floats:
+    """The relevance of each place of a ranking to a list of `limit` items: (n,)."""
+    return np.asarray(np.maximum(1 - np.arange(n) / n_considered(limit), 0.0))
+
+
+def weariness_of(candidates: Sequence[Candidate], past: Past, view: CatalogueView) -> Floats:
+    """What is left of each relevance after what was shown lately and turned down, 0 to 1: (n_candidates,)."""
+    left = np.ones(len(candidates))
     if past.shown:
         times = [past.shown.get(candidate.item.item_id, 0) for candidate in candidates]
-        relevance *= SHOWN ** np.minimum(times, MOST_SHOWN)
+        left *= SHOWN ** np.minimum(times, MOST_SHOWN)
     if past.dismissed:
-        relevance[_like(past.dismissed, candidates, view)] *= DISMISSED
-    return relevance
+        left[_like(past.dismissed, candidates, view)] *= DISMISSED
+    return left
 
 
 def relevant_enough(candidates: Sequence[Candidate], least: float) -> Sequence[Candidate]:

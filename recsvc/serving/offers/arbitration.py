@@ -1,0 +1,108 @@
+"""What an offer is worth at a place: priority = P × C × V × L.
+
+In: numbers of offers. Out: the four, and order.
+
+- P, the propensity, is that of the propensity model. Where a bundle has none, the place among the proposals
+  stands in for it, and looks like a rate: `FIRST_RATE` at the first, and it falls as one over the place.
+- C, the context, is 1 + ctx/100. Beside a propensity model the place among the proposals adds up to 100 %.
+  What was shown of late and left alone, or is like what was turned down, loses a share of the whole.
+- V, the value, is what a response is worth in the currency of the policy: at least 1, so that what has no
+  price is ranked too. So counts a value in a currency that the policy has no rate for.
+- L, the lever, is 1 + weights/100: the offer's `priority` in percent, its `weight` above or below 1, and what
+  marketers' boosts and buries multiply to, above or below 1. It is at least `LEAST_LEVER`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsvc.domain.slates import Priority
+from recsvc.policy_offers import OffersPolicy
+from recsvc.serving.offers.facts import Proposal
+from recsvc.serving.offers.table import OfferTable, Rows
+
+Floats = NDArray[np.float64]
+
+FIRST_RATE = 0.1
+LEAST_LEVER = 0.01
+_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Factors:
+    """The four factors of offers, row by row: (n_offers,) each."""
+
+    propensity: Floats
+    context: Floats
+    value: Floats
+    lever: Floats
+
+    @property
+    def priority(self) -> Floats:
+        """The product."""
+        return self.propensity * self.context * self.value * self.lever
+
+    def of(self, row: int) -> Priority:
+        """The factors of one offer."""
+        return Priority(
+            float(self.propensity[row]),
+            float(self.context[row]),
+            float(self.value[row]),
+            float(self.lever[row]),
+        )
+
+
+def context_of(percent: Floats) -> Floats:
+    """C, of what the context adds or takes in percent."""
+    return 1 + percent / 100
+
+
+def lever_of(weights: Floats) -> Floats:
+    """L, of the sum of all weights in percent."""
+    return np.maximum(1 + weights / 100, LEAST_LEVER)
+
+
+def factors_of(
+    proposals: Sequence[Proposal],
+    rows: Rows,
+    table: OfferTable,
+    boosts: Mapping[str, float],
+    policy: OffersPolicy,
+) -> Factors:
+    """The factors of the proposed offers, best proposed first; `rows` are theirs in the table.
+
+    Rounded, so that what an answer says of them multiplies to what they were ordered by.
+    """
+    n = len(proposals)
+    places = np.arange(n)
+    stand_in = FIRST_RATE / (places + 1)
+    modelled = _floats(np.nan if one.propensity is None else one.propensity for one in proposals)
+    weariness = _floats(one.weariness for one in proposals)
+    is_known = ~np.isnan(modelled)
+    relevance = np.where(is_known, 1 - places / max(n, 1), 0.0)
+    weights = table.weights[rows]
+    if boosts:
+        weights = weights + _floats(100 * (boosts.get(one.offer_id, 1.0) - 1) for one in proposals)
+    return Factors(
+        propensity=_rounded(np.where(is_known, modelled, stand_in)),
+        context=_rounded(context_of(100 * ((1 + relevance) * weariness - 1))),
+        value=_rounded(np.maximum(table.value[rows] * _rates(table, policy)[rows], 1.0)),
+        lever=_rounded(lever_of(weights)),
+    )
+
+
+def _rates(table: OfferTable, policy: OffersPolicy) -> Floats:
+    rates = {currency: policy.rate_of(currency) for currency in set(table.currencies)}
+    return _floats(rates[currency] for currency in table.currencies)
+
+
+def _floats(values: Iterable[float]) -> Floats:
+    return np.fromiter(values, dtype=np.float64)
+
+
+def _rounded(values: Floats) -> Floats:
+    return np.asarray(np.round(values, _DIGITS), dtype=np.float64)

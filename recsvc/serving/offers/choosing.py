@@ -1,0 +1,83 @@
+"""Fill the list. In: survivors in order of priority. Out: the list.
+
+One of each exclusive group, of a series and of duplicates; then the concerns of every list: categories, the
+customer's mix, diversity. A pinned offer that survived takes its position after all that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from recsvc.domain.items import Item, ItemKind
+from recsvc.domain.slates import SlateRequest, Source
+from recsvc.serving.candidate import Candidate
+from recsvc.serving.merchandising import merged
+from recsvc.serving.offers.facts import Facts
+from recsvc.serving.offers.table import OfferTable
+from recsvc.serving.reranking import by_place, consider, ordered
+from recsvc.serving.reranking.likeness import first_of_its_kind
+
+
+def choose(rows: Sequence[int], facts: Facts, table: OfferTable) -> list[int]:
+    """The rows of the list, first place first, of survivors that come best first."""
+    survivors = [Candidate(table.items[row], 0.0, Source.EDITORIAL, row) for row in rows]
+    pinned = _pinned(survivors, facts)
+    taken = [one for _, one in pinned]
+    ids = {one.item.item_id for one in taken}
+    others = (one for one in survivors if one.item.item_id not in ids)
+    distinct = one_of_each_group(first_of_its_kind(others, taken), taken)
+    request = _request(facts)
+    pool = consider(distinct, request, facts.lists).candidates
+    arranged = ordered(pool, by_place(len(pool), request.limit), request, facts.lists, facts.mix)
+    chosen = islice(merged(pinned, iter(arranged)), request.limit)
+    return [one.row for one in chosen if one.row is not None]
+
+
+def one_of_each_group(candidates: Iterable[Candidate], shown: Iterable[Candidate]) -> Iterator[Candidate]:
+    """The candidates, of each exclusive group only the first, and none of a group that was `shown`."""
+    seen = {group_of(one.item) for one in shown} - {None}
+    for candidate in candidates:
+        group = group_of(candidate.item)
+        if group is None or group not in seen:
+            seen.add(group)
+            yield candidate
+
+
+def group_of(offer: Item) -> str | None:
+    """The exclusive group of the offer."""
+    return offer.offer_terms.exclusive_group
+
+
+def pinned_on(rows: Sequence[int], facts: Facts, table: OfferTable) -> list[tuple[int, Candidate]]:
+    """The pinned offers among these survivors that have a place on the list, by position."""
+    return _pinned([Candidate(table.items[row], 0.0, Source.EDITORIAL, row) for row in rows], facts)
+
+
+def _pinned(survivors: Sequence[Candidate], facts: Facts) -> list[tuple[int, Candidate]]:
+    """The pinned survivors that have a place on the list, by position; of a group and of a series one."""
+    by_id = {one.item.item_id: one for one in survivors} if facts.marketers.pins else {}
+    positions = {offer_id: position for position, offer_id in reversed(facts.marketers.pins)}
+    standing = (by_id[offer_id] for _, offer_id in facts.marketers.pins if offer_id in by_id)
+    found: list[tuple[int, Candidate]] = []
+    place = 1
+    for candidate in one_of_each_group(first_of_its_kind(standing), ()):
+        position = positions[candidate.item.item_id]
+        place = max(place, position)
+        if place > facts.asked.limit:
+            break
+        found.append((position, candidate))
+        place += 1
+    return found
+
+
+def _request(facts: Facts) -> SlateRequest:
+    """The request, as far as it weighs on the order of a list."""
+    asked = facts.asked
+    return SlateRequest(
+        ItemKind.OFFER,
+        facts.customer.customer_id,
+        limit=asked.limit,
+        categories=asked.categories,
+        diversity=asked.diversity,
+    )

@@ -1,0 +1,238 @@
+"""Make the offer list of a customer.
+
+In: a request, its basis. Out: a slate that was decided, reserved and logged.
+
+The decision itself is `deciding`'s, and pure. Here is what stands around it: what the ladder proposes, what
+the counts of contacts say, the reservation of what was chosen, the log. A store that cannot answer, or a
+log that cannot keep, leaves an empty list: never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from recsvc.domain.decisions import Gate
+from recsvc.domain.items import Item
+from recsvc.domain.slates import Reason, Slate, SlateRequest
+from recsvc.errors import StoreError
+from recsvc.policy import Policy
+from recsvc.serving.basis import Basis
+from recsvc.serving.candidate import Candidate
+from recsvc.serving.live_access import LiveReader
+from recsvc.serving.merchandising import log_ruled, with_picks
+from recsvc.serving.offers.deciding import Decided, decide
+from recsvc.serving.offers.facts import AnswerFacts, Facts
+from recsvc.serving.offers.gathering import gather, propose
+from recsvc.serving.offers.pages import OfferPage, page_of
+from recsvc.serving.offers.pairs import alike, categories_of, content_beside
+from recsvc.serving.offers.protocols import Contacts, DecisionLog, Shortage
+from recsvc.serving.offers.slates import decision_of, slate_of
+from recsvc.serving.offers.table import OfferTable
+from recsvc.serving.offers.tables import OfferTables
+from recsvc.serving.offers.uncounted import NobodyCounts
+from recsvc.serving.reasons import explain
+from recsvc.serving.verification import Model
+
+log = structlog.get_logger()
+
+MAX_ROUNDS = 4
+"""So often a list is chosen anew because somebody else took the last contact of an offer on it."""
+MAX_NOTED = 20
+"""Of so many offers it is noted that a rule kept them from a list."""
+
+ContentOf = Callable[[SlateRequest, Basis], Sequence[Item]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What a list is made from. `candidates` are the proposals by offer id."""
+
+    request: SlateRequest
+    basis: Basis
+    table: OfferTable
+    candidates: Mapping[str, Candidate]
+    contacts: Contacts
+    degraded: tuple[str, ...]
+
+
+class OfferLists:
+    """Makes offer lists."""
+
+    def __init__(
+        self,
+        contacts: Contacts,
+        decisions: DecisionLog,
+        policy: Policy,
+        *,
+        live: LiveReader,
+        champion: Callable[[], Model | None],
+        content: ContentOf,
+    ) -> None:
+        """`content` gives the articles of a content request, with what comes before it on its page."""
+        self._contacts = contacts
+        self._decisions = decisions
+        self._policy = policy
+        self._live = live
+        self._champion = champion
+        self._content = content
+        self._tables = OfferTables(policy)
+
+    def make(self, request: SlateRequest, basis: Basis, slate_id: str) -> Slate:
+        """The slate for the request; an empty one while the store cannot be asked."""
+        table = self._tables.of(basis.view)
+        if "store" in basis.degraded:
+            return self._nothing(request, basis, slate_id, table)
+        try:
+            return self._made(request, basis, slate_id, table)
+        except StoreError as error:
+            log.warning("offers_withheld", reason=str(error))
+            return self._nothing(request, basis, slate_id, table)
+
+    def _made(self, request: SlateRequest, basis: Basis, slate_id: str, table: OfferTable) -> Slate:
+        draft = self._draft(request, basis, table)
+        facts = gather(
+            request,
+            basis,
+            table,
+            tuple(draft.candidates.values()),
+            decision_id=slate_id,
+            champion=self._champion(),
+        )
+        page = page_of(request, self._beside_content(facts, draft), basis, table, self._policy)
+        page = page.with_shortages(self._shortages(page, draft))
+        expires_at = self._expiry(basis)
+        facts, decided = self._reserve(page.left(table, self._policy.offers), draft, expires_at)
+        answer = AnswerFacts(self._reasons(decided, facts, draft), expires_at, draft.degraded)
+        facts = replace(facts, answer=answer)
+        slate = slate_of(facts, answer, decided, table)
+        self._keep(facts, decided, slate, draft)
+        log_ruled(slate, _blocked(decided, facts))
+        return slate
+
+    def _draft(self, request: SlateRequest, basis: Basis, table: OfferTable) -> _Draft:
+        proposed = self._live.made(
+            basis.model, basis.now, lambda live: propose(replace(basis, live=live), table)
+        )
+        return _Draft(
+            request=request,
+            basis=basis,
+            table=table,
+            candidates={one.item.item_id: one for one in proposed.value},
+            # Nobody can count the contacts of a visitor without an id.
+            contacts=self._contacts if request.customer_id else NobodyCounts(),
+            degraded=basis.degraded if proposed.is_whole else (*basis.degraded, "live"),
+        )
+
+    def _beside_content(self, facts: Facts, draft: _Draft) -> Facts:
+        """The facts, with the articles that stand beside the list."""
+        asked = content_beside(draft.request, self._policy)
+        if asked is None:
+            return facts
+        articles = self._content(asked, draft.basis)
+        return replace(facts, beside=categories_of(articles), alike=alike(articles, draft.table))
+
+    def _shortages(self, page: OfferPage, draft: _Draft) -> Mapping[str, Shortage]:
+        """What has no contact left, of the offers that pass every other gate and are counted."""
+        offers = self._counted(page.survivors(draft.table, self._policy.offers), draft.table)
+        if not offers:
+            return {}
+        own = page.own
+        return draft.contacts.shortages(
+            own.customer.customer_id, offers, channel=own.asked.channel, now=own.now
+        )
+
+    def _reserve(self, facts: Facts, draft: _Draft, expires_at: datetime) -> tuple[Facts, Decided]:
+        """The decision, with a contact reserved for every offer on its list that is counted.
+
+        What somebody else took meanwhile is short from then on, and the list is chosen anew. At last, or
+        where a cap over all offers was reached, the list is what was granted.
+        """
+        until = expires_at + timedelta(minutes=self._policy.offers.shown_within_minutes)
+        customer_id, table = facts.customer.customer_id, draft.table
+        for rounds in range(1, MAX_ROUNDS + 1):
+            decided = decide(facts, table, self._policy.offers)
+            listed = [one.offer_id for one in decided.chosen]
+            offers = self._counted(listed, table)
+            if not offers:
+                break
+            reserved = draft.contacts.reserve(
+                customer_id,
+                facts.decision_id,
+                offers,
+                channel=facts.asked.channel,
+                now=facts.now,
+                until=until,
+            )
+            if not reserved.refused:
+                break
+            facts = replace(facts, shortages={**facts.shortages, **reserved.refused})
+            if rounds == MAX_ROUNDS or any(one.what == "contact_cap" for one in reserved.refused.values()):
+                granted = tuple(one for one in listed if one not in reserved.refused)
+                facts = replace(facts, reserved=granted)
+                return facts, decide(facts, table, self._policy.offers)
+            draft.contacts.release(customer_id, facts.decision_id)
+        return facts, decided
+
+    def _counted(self, offer_ids: Iterable[str], table: OfferTable) -> list[Item]:
+        """The offers of which somebody counts the contacts: all, where the policy caps contacts over all."""
+        rows = table.rows_of(offer_ids)
+        if not self._policy.offers.contact_caps:
+            rows = rows[table.with_counts[rows]]
+        return [table.items[row] for row in rows.tolist()]
+
+    def _reasons(self, decided: Decided, facts: Facts, draft: _Draft) -> tuple[Reason, ...]:
+        basis, locale = draft.basis, facts.asked.locale
+        chosen = [draft.candidates[one.offer_id] for one in decided.chosen]
+        ruled = [replace(one, rules=facts.marketers.applied.get(one.item.item_id, ())) for one in chosen]
+        reasons = self._live.made(
+            basis.model,
+            basis.now,
+            lambda live: explain(
+                chosen,
+                basis.subject,
+                basis.model,
+                basis.view,
+                locale=locale,
+                in_detail=facts.asked.explain,
+                now=basis.now,
+                state=live.state if live else None,
+            ),
+        )
+        return tuple(with_picks(ruled, reasons.value, locale))
+
+    def _keep(self, facts: Facts, decided: Decided, slate: Slate, draft: _Draft) -> None:
+        """Keep the decision. Raises StoreError, after what was reserved was given back."""
+        try:
+            self._decisions.append(decision_of(facts, decided, slate))
+        except StoreError:
+            self._release(facts, draft)
+            raise
+
+    def _release(self, facts: Facts, draft: _Draft) -> None:
+        try:
+            draft.contacts.release(facts.customer.customer_id, facts.decision_id)
+        except StoreError as error:
+            log.warning("reservation_left_to_end", reason=str(error))
+
+    def _expiry(self, basis: Basis) -> datetime:
+        """No slate outlives what it stands on; one that was drawn, the day (UTC) of its seed."""
+        if self._policy.offers.exploration == 0:
+            return basis.expires_at
+        tomorrow = (basis.now.astimezone(UTC) + timedelta(days=1)).date()
+        return min(basis.expires_at, datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=UTC))
+
+    def _nothing(self, request: SlateRequest, basis: Basis, slate_id: str, table: OfferTable) -> Slate:
+        """An empty list, because the store could not be asked."""
+        facts = gather(request, basis, table, (), decision_id=slate_id, champion=None)
+        degraded = tuple(dict.fromkeys((*basis.degraded, "store")))
+        return slate_of(facts, AnswerFacts((), basis.expires_at, degraded), Decided((), ()), table)
+
+
+def _blocked(decided: Decided, facts: Facts) -> Mapping[str, str]:
+    """The first offers that only a rule kept away, and the rule."""
+    ids = [one.offer_id for one in decided.judged if one.refused_by is Gate.BLOCK]
+    return {offer_id: facts.marketers.blocked[offer_id] for offer_id in ids[:MAX_NOTED]}

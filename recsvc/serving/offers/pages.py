@@ -1,0 +1,131 @@
+"""Offers on a page. In: the facts of a request. Out: what its other placements leave to it.
+
+What earlier placements show is decided anew, by the same pure steps; nothing is reserved for them here.
+What is pinned further down is left to that placement, unless it is pinned here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from recsvc.domain.items import ItemKind
+from recsvc.domain.slates import SlateRequest
+from recsvc.policy import Policy
+from recsvc.policy_offers import OffersPolicy
+from recsvc.serving.basis import Basis
+from recsvc.serving.offers.choosing import group_of, pinned_on
+from recsvc.serving.offers.deciding import decide, survivors_of
+from recsvc.serving.offers.facts import Facts
+from recsvc.serving.offers.gathering import list_facts, marketers_facts
+from recsvc.serving.offers.protocols import Shortage
+from recsvc.serving.offers.table import OfferTable
+from recsvc.serving.reranking import requests_of_page
+from recsvc.serving.reranking.likeness import names_of
+
+
+@dataclass(frozen=True)
+class OfferPage:
+    """The facts of each placement of a page that shows offers: those before the one asked for, it, those
+    after."""
+
+    earlier: tuple[Facts, ...]
+    own: Facts
+    later: tuple[Facts, ...] = ()
+
+    @property
+    def placements(self) -> tuple[Facts, ...]:
+        """All of them."""
+        return (*self.earlier, self.own, *self.later)
+
+    def with_shortages(self, shortages: Mapping[str, Shortage]) -> OfferPage:
+        """The same page, where these offers have no contact left."""
+        if not shortages:
+            return self
+
+        def short(some: Iterable[Facts]) -> tuple[Facts, ...]:
+            return tuple(replace(one, shortages=shortages) for one in some)
+
+        (own,) = short([self.own])
+        return OfferPage(short(self.earlier), own, short(self.later))
+
+    def survivors(self, table: OfferTable, policy: OffersPolicy) -> list[str]:
+        """The offers that pass every gate in one of the placements, by id."""
+        passing = (offer_id for one in self.placements for offer_id in survivors_of(one, table, policy))
+        return list(dict.fromkeys(passing))
+
+    def left(self, table: OfferTable, policy: OffersPolicy) -> Facts:
+        """The facts of the placement asked for, after what the others of the page show."""
+        if not self.earlier and not self.later:
+            return self.own
+        shown: list[str] = []
+        for place, facts in enumerate(self.earlier):
+            there = _after(facts, shown, self.placements[place + 1 :], table, policy)
+            shown += [one.offer_id for one in decide(there, table, policy).chosen]
+        return _after(self.own, shown, self.later, table, policy)
+
+
+def page_of(
+    request: SlateRequest, facts: Facts, basis: Basis, table: OfferTable, policy: Policy
+) -> OfferPage:
+    """The page of the request. Its own facts come with the limit of its placement."""
+    *earlier, own = requests_of_page(request, policy.pages)
+    return OfferPage(
+        tuple(_in_placement(one, facts, basis, table) for one in earlier),
+        replace(facts, asked=replace(facts.asked, limit=own.limit)),
+        tuple(_in_placement(one, facts, basis, table) for one in _later(request, policy)),
+    )
+
+
+def _later(request: SlateRequest, policy: Policy) -> tuple[SlateRequest, ...]:
+    for page in policy.pages:
+        names = [placement.name for placement in page.placements]
+        if request.placement in names:
+            return tuple(
+                replace(request, placement=one.name, limit=one.items)
+                for one in page.placements[names.index(request.placement) + 1 :]
+                if one.kind in (None, ItemKind.OFFER.value)
+            )
+    return ()
+
+
+def _in_placement(request: SlateRequest, facts: Facts, basis: Basis, table: OfferTable) -> Facts:
+    return replace(
+        facts,
+        asked=list_facts(request, facts.asked.locale),
+        marketers=marketers_facts(basis, request, table),
+    )
+
+
+def _after(
+    facts: Facts, shown: list[str], later: Iterable[Facts], table: OfferTable, policy: OffersPolicy
+) -> Facts:
+    """The facts, where these were shown before and some are pinned further down."""
+    below = [offer_id for there in later for offer_id in pins_standing(there, table, policy)]
+    if below:
+        own = pins_standing(facts, table, policy)
+        below = [offer_id for offer_id in below if offer_id not in own]
+    elsewhere = tuple(dict.fromkeys((*shown, *below)))
+    return replace(facts, elsewhere=elsewhere, alike=(*facts.alike, *_one_with(elsewhere, table)))
+
+
+def pins_standing(facts: Facts, table: OfferTable, policy: OffersPolicy) -> list[str]:
+    """The pinned offers that every gate lets pass and that have a place on the list."""
+    if not facts.marketers.pins:
+        return []
+    survivors = survivors_of(facts, table, policy)
+    return [one.item.item_id for _, one in pinned_on(table.rows_of(survivors).tolist(), facts, table)]
+
+
+def _one_with(offer_ids: tuple[str, ...], table: OfferTable) -> tuple[str, ...]:
+    """The other offers of the series, the title or the exclusive group of one of these."""
+    if not offer_ids:
+        return ()
+    offers = [table.items[table.row_of[offer_id]] for offer_id in offer_ids]
+    names = {name for one in offers for name in names_of(one)}
+    groups = {group_of(one) for one in offers} - {None}
+    return tuple(
+        one.item_id
+        for one in table.items
+        if one.item_id not in offer_ids and (group_of(one) in groups or not names.isdisjoint(names_of(one)))
+    )

@@ -1,0 +1,159 @@
+"""Whom each gate refuses. In: rows of a table of offers, facts. Out: which of the rows: (n_rows,)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from recsvc.domain.items import Item
+from recsvc.policy_offers import OffersPolicy
+from recsvc.serving.offers.facts import Facts
+from recsvc.serving.offers.laws import bans_on_customer
+from recsvc.serving.offers.markets import is_in_market
+from recsvc.serving.offers.refusals import barred_until
+from recsvc.serving.offers.table import Bools, OfferTable, Rows, bit_of, micros_of
+from recsvc.serving.offers.texts import are_told
+
+Shuts = Callable[[OfferTable, Rows, Facts, OffersPolicy], Bools]
+
+
+def _each(table: OfferTable, rows: Rows, is_refused: Callable[[Item], bool]) -> Bools:
+    return np.array([is_refused(table.items[row]) for row in rows.tolist()], dtype=np.bool_)
+
+
+def _few(table: OfferTable, rows: Rows, among: Bools, is_refused: Callable[[Item], bool]) -> Bools:
+    """Which of the rows are refused, where only those `among` can be."""
+    shut = among[rows]
+    if shut.any():
+        shut[shut] = _each(table, rows[shut], is_refused)
+    return shut
+
+
+def no_consent(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+    return np.full(len(rows), not facts.customer.may_market)
+
+
+def banned(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+    shut = np.zeros(len(table), dtype=np.bool_)
+    for ban in bans_on_customer(facts.customer, policy.bans):
+        hit: Bools = np.asarray(table.risk_class >= ban.min_risk_class)
+        if ban.categories:
+            named = np.zeros(len(table), dtype=np.bool_)
+            for category in ban.categories:
+                named |= table.mask_at(table.by_category.get(category))
+            hit &= named
+        shut |= hit
+    return shut[rows]
+
+
+def not_suitable(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+    limit = facts.customer.risk_limit
+    return np.asarray(table.risk_class[rows] > (0 if limit is None else limit))
+
+
+def outside_market(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+    return _few(table, rows, table.with_market, lambda offer: not is_in_market(offer, facts.customer))
+
+
+def not_eligible(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+    known = facts.customer.fields
+    shut = table.with_rule[rows]
+    for place in np.flatnonzero(shut).tolist():
+        rule = table.eligibility[int(rows[place])]
+        shut[place] = rule is None or not rule.holds(known)
+    return shut
+
+
+def not_live(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+    return ~table.is_live[rows]
+
+
+def not_valid(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+    now = micros_of(facts.now)
+    return (table.valid_from[rows] > now) | (table.valid_to[rows] <= now)
+
+
+def wrong_channel(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+    return np.asarray((table.channels[rows] & bit_of(facts.asked.channel)) == 0)
+
+
+def wrong_placement(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+    named = table.mask_at(table.by_placement.get(facts.asked.placement))
+    return ~(table.open_placement | named)[rows]
+
+
+def wrong_jurisdiction(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+    country = facts.customer.country
+    named = table.mask_at(None if country is None else table.by_jurisdiction.get(country))
+    return ~(table.open_jurisdiction | named)[rows]
+
+
+def suppressed(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+    customer = facts.customer
+    if not customer.refusals and not customer.used:
+        return np.zeros(len(rows), dtype=np.bool_)
+    said = table.mask_of(customer.refusals)
+    shut = _few(table, rows, said, lambda offer: _is_barred(offer, facts, policy))
+    return shut | table.mask_of(customer.used)[rows]
+
+
+def _is_barred(offer: Item, facts: Facts, policy: OffersPolicy) -> bool:
+    until = barred_until(offer, facts.customer.refusals[offer.item_id], policy)
+    return until is None or facts.now < until
+
+
+def held_back(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+    return _of_categories(facts.customer.held_back, table)[rows]
+
+
+def _of_categories(categories: Sequence[str], table: OfferTable) -> Bools:
+    shut = np.zeros(len(table), dtype=np.bool_)
+    for category in categories:
+        shut |= table.mask_at(table.by_category.get(category))
+    return shut
+
+
+def short_of(*what: str) -> Shuts:
+    def shuts(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+        short = [one for one, shortage in facts.shortages.items() if shortage.what in what]
+        return table.mask_of(short)[rows]
+
+    return shuts
+
+
+def not_asked_for(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+    asked = facts.asked
+    shut = table.mask_of((*asked.exclude, *facts.elsewhere))
+    if asked.categories:
+        shut |= ~_of_categories(asked.categories, table)
+    return shut[rows]
+
+
+def blocked(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+    return table.mask_of(facts.marketers.blocked)[rows]
+
+
+def beside_content(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+    barred = [
+        category
+        for pair in policy.pairs
+        if not set(pair.content).isdisjoint(facts.beside)
+        for category in pair.offers
+    ]
+    return _of_categories(barred, table)[rows]
+
+
+def not_told(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+    locale = facts.asked.locale
+    return _few(table, rows, table.with_disclosures, lambda offer: not are_told(offer, locale, policy))
+
+
+def taken(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+    return table.mask_of(facts.alike)[rows]
+
+
+def capped(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+    """Short of contacts; or, where the list is only what was granted a contact, without one."""
+    short = short_of("cap", "contact_cap")(table, rows, facts, policy)
+    return short if facts.reserved is None else short | ~table.mask_of(facts.reserved)[rows]

@@ -1,0 +1,169 @@
+"""Offers as columns, so that a gate judges hundreds at once. In: offers. Out: one frozen `OfferTable`.
+
+It is made once for each state of the catalogue.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsvc.domain.conditions import Condition, FieldType
+from recsvc.domain.items import Channel, Item, ItemKind, ItemStatus
+from recsvc.domain.offer_terms import OfferTerms
+from recsvc.serving.offers.eligibility import rule_of
+
+Bools = NDArray[np.bool_]
+Rows = NDArray[np.int64]
+Micros = NDArray[np.int64]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_ALWAYS = np.iinfo(np.int64)
+_BITS = {channel: 1 << number for number, channel in enumerate(Channel)}
+_ALL_CHANNELS = (1 << len(_BITS)) - 1
+
+
+@dataclass(frozen=True)
+class OfferTable:
+    """Offers by id. Every array is (n_offers,); `keys` are 64 bits that are an offer's own.
+
+    `valid_from` and `valid_to` are in microseconds since 1970, `weights` in percent. `by_category`,
+    `by_placement` and `by_jurisdiction` lead to rows; `open_placement` and `open_jurisdiction` are those that
+    name none. `eligibility` leads from rows to rules; None is a rule that cannot be read.
+    """
+
+    items: tuple[Item, ...]
+    ids: tuple[str, ...]
+    row_of: Mapping[str, int]
+    keys: NDArray[np.uint64]
+    risk_class: NDArray[np.int64]
+    is_live: Bools
+    valid_from: Micros
+    valid_to: Micros
+    channels: NDArray[np.int64]
+    value: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    currencies: tuple[str, ...]
+    open_placement: Bools
+    open_jurisdiction: Bools
+    by_category: Mapping[str | None, Rows]
+    by_placement: Mapping[str, Rows]
+    by_jurisdiction: Mapping[str, Rows]
+    with_market: Bools
+    with_rule: Bools
+    with_disclosures: Bools
+    with_counts: Bools
+    eligibility: Mapping[int, Condition | None]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @cached_property
+    def asked_fields(self) -> frozenset[str]:
+        """What the rules ask of customers."""
+        return frozenset().union(*(rule.fields() for rule in self.eligibility.values() if rule is not None))
+
+    @property
+    def all_rows(self) -> Rows:
+        """Every row, in order."""
+        return np.arange(len(self.items))
+
+    def rows_of(self, offer_ids: Iterable[str]) -> Rows:
+        """The rows of those of the offers that there are."""
+        found = [self.row_of[offer_id] for offer_id in offer_ids if offer_id in self.row_of]
+        return np.array(found, dtype=np.int64)
+
+    def mask_of(self, offer_ids: Iterable[str]) -> Bools:
+        """Which rows are of these offers."""
+        return self.mask_at(self.rows_of(offer_ids))
+
+    def mask_at(self, rows: Rows | None) -> Bools:
+        """Which rows are among these."""
+        mask = np.zeros(len(self.items), dtype=np.bool_)
+        if rows is not None and len(rows):
+            mask[rows] = True
+        return mask
+
+
+def make_table(items: Iterable[Item], fields: Mapping[str, FieldType]) -> OfferTable:
+    """The offers among the items, whatever their status. `fields` are those that rules may ask for."""
+    offers = sorted((one for one in items if one.kind is ItemKind.OFFER), key=lambda one: one.item_id)
+    terms = [one.offer_terms for one in offers]
+    ids = tuple(one.item_id for one in offers)
+    return OfferTable(
+        items=tuple(offers),
+        ids=ids,
+        row_of={offer_id: row for row, offer_id in enumerate(ids)},
+        keys=np.array([_key_of(offer_id) for offer_id in ids], dtype=np.uint64),
+        risk_class=np.array([one.risk_class for one in terms], dtype=np.int64),
+        is_live=np.array([one.status is ItemStatus.LIVE for one in offers], dtype=np.bool_),
+        valid_from=np.array([_micros(one.valid_from, _ALWAYS.min) for one in offers], dtype=np.int64),
+        valid_to=np.array([_micros(one.valid_to, _ALWAYS.max) for one in offers], dtype=np.int64),
+        channels=np.array([_bits_of(one.channels) for one in offers], dtype=np.int64),
+        value=np.array([float(one.value) for one in terms]),
+        weights=np.array([one.priority + 100 * (one.weight - 1) for one in terms]),
+        currencies=tuple(one.currency for one in terms),
+        open_placement=np.array([not one.placements for one in terms], dtype=np.bool_),
+        open_jurisdiction=np.array([not one.jurisdictions for one in terms], dtype=np.bool_),
+        by_category=_rows_by([(one.category,) for one in offers]),
+        by_placement=_rows_by([one.placements for one in terms]),
+        by_jurisdiction=_rows_by([tuple(name.upper() for name in one.jurisdictions) for one in terms]),
+        with_market=np.array([_has_market(one) for one in terms], dtype=np.bool_),
+        with_rule=np.array([one.eligibility is not None for one in terms], dtype=np.bool_),
+        with_disclosures=np.array([bool(one.disclosures) for one in terms], dtype=np.bool_),
+        with_counts=np.array([_is_counted(one) for one in terms], dtype=np.bool_),
+        eligibility={
+            row: rule_of(one, fields)
+            for row, one in enumerate(offers)
+            if one.offer_terms.eligibility is not None
+        },
+    )
+
+
+def micros_of(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def bit_of(channel: Channel) -> int:
+    """The bit of a channel in `OfferTable.channels`."""
+    return _BITS[channel]
+
+
+def _micros(moment: datetime | None, otherwise: int) -> int:
+    return otherwise if moment is None else micros_of(moment)
+
+
+def _bits_of(channels: Sequence[Channel]) -> int:
+    return sum(_BITS[channel] for channel in set(channels)) if channels else _ALL_CHANNELS
+
+
+def _has_market(terms: OfferTerms) -> bool:
+    return terms.target_market is not None or terms.negative_target_market is not None
+
+
+def _is_counted(terms: OfferTerms) -> bool:
+    return bool(terms.caps) or terms.budget is not None or terms.inventory is not None
+
+
+T = TypeVar("T")
+
+
+def _rows_by(names: Sequence[Sequence[T]]) -> Mapping[T, Rows]:
+    found: dict[T, list[int]] = {}
+    for row, of_row in enumerate(names):
+        for name in of_row:
+            found.setdefault(name, []).append(row)
+    return {name: np.array(rows, dtype=np.int64) for name, rows in found.items()}
+
+
+def _key_of(offer_id: str) -> int:
+    return int.from_bytes(hashlib.blake2b(offer_id.encode(), digest_size=8).digest(), "big")
