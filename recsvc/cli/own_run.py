@@ -24,6 +24,7 @@ from recsvc.stores.training_runs import SqlTrainingRuns
 from recsvc.training.trials import Progress
 
 ASKED_BY = "command line"
+_CANCELLED = signal.SIGUSR1
 
 
 class OwnRun:
@@ -55,13 +56,23 @@ class OwnRun:
             pulse = self._runs.beat(self._run.run_id, self._at, now=now())
             if pulse is not Pulse.GO_ON and not self._is_to_end:  # Once: to clear up must not be ended.
                 self._is_to_end = True
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), _CANCELLED)
+
+
+@contextmanager
+def _ended_from_outside() -> Iterator[None]:
+    """Let a cancellation end this process as Ctrl-C does, which a shell's background jobs do not hear."""
+    before = signal.signal(_CANCELLED, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(_CANCELLED, before)
 
 
 @contextmanager
 def own_run(settings: Settings, request: TrainingRequest, started: datetime) -> Iterator[OwnRun]:
     """Keep a run open for as long as this lasts. Raises RunOpenError, StoreError."""
-    with closing(open_database(settings.store_url)) as database:
+    with closing(open_database(settings.store_url)) as database, _ended_from_outside():
         runs = SqlTrainingRuns(database)
         run = runs.ask(TrainingRun(new_id(), request, ASKED_BY, started).claimed(started))
         own = OwnRun(run, runs)

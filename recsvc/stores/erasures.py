@@ -19,7 +19,15 @@ from recsvc.stores.compaction import compact
 from recsvc.stores.database import Database
 from recsvc.stores.documents import decode_document, encode_document
 from recsvc.stores.identities import remove_links
-from recsvc.stores.tables import customers, erasures_pending, events, exposures, to_micros, tombstones
+from recsvc.stores.tables import (
+    customers,
+    erasures_pending,
+    events,
+    exposures,
+    reservations,
+    to_micros,
+    tombstones,
+)
 from recsvc.stores.tombstones import SqlTombstones, digest_of, draw_salt
 
 _HELD = {"events": events, "customer": customers, "exposures": exposures}
@@ -58,6 +66,8 @@ class SqlErasures:
                 name: connection.execute(delete(table).where(table.c.customer_id == customer_id)).rowcount
                 for name, table in _HELD.items()
             }
+            # What they were charged stays charged: nobody can tell any more whether they were shown.
+            connection.execute(delete(reservations).where(reservations.c.customer_id == customer_id))
             deleted["identities"] = remove_links(connection, customer_id)
             if any(deleted.values()) or _receipt(connection, digest) is None:
                 counts = dict.fromkeys(PLACES, 0) | dict(removed) | deleted
@@ -133,7 +143,7 @@ class SqlErasures:
         # to light after the deletion, and of two erasures of one customer the second finds the first.
         if self._database.dialect == "postgresql":
             connection.execute(text("LOCK TABLE tombstones IN SHARE ROW EXCLUSIVE MODE"))
-            held = "events, customers, exposures, identities"
+            held = "events, customers, exposures, identities, reservations"
             connection.execute(text(f"LOCK TABLE {held} IN SHARE ROW EXCLUSIVE MODE"))
 
     def _set_tombstone(self, connection: Connection, digest: bytes, receipt: ErasureReceipt) -> None:

@@ -22,7 +22,7 @@ FULL_CUSTOMER = Customer(
     attributes={"city": "Zürich", "age": 44, "income": 1.5, "vip": True, "partner": None},
     locale="de-CH",
     consents=Consents(personalisation=True, marketing=(Channel.EMAIL, Channel.WEB)),
-    suitability=Suitability("retail", 3, "some", "low", 10, datetime(2027, 1, 1, tzinfo=UTC)),
+    suitability=Suitability("retail", 3, "some", "low", ("growth",), 10, datetime(2027, 1, 1, tzinfo=UTC)),
 )
 
 

@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Protocol
 
+from recsvc.domain.contacts import Reserved, Shortage
 from recsvc.domain.decisions import Decision
 from recsvc.domain.items import Channel, Item
 
-
-@dataclass(frozen=True, slots=True)
-class Shortage:
-    """Why an offer has no contact left: `limit` of what is reached by `used`.
-
-    `what` is `cap`, `contact_cap`, `budget` or `inventory`; `name` says which one, for example "2 in 168 h".
-    """
-
-    what: str
-    name: str
-    used: Decimal
-    limit: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Reserved:
-    """What a reservation came to: the offers that have one, and what the others lack."""
-
-    granted: tuple[str, ...]
-    refused: Mapping[str, Shortage]
+__all__ = ["Contacts", "DecisionLog", "Reserved", "Shortage"]
 
 
 class Contacts(Protocol):

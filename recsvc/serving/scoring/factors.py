@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from recsvc.bundles.bundle import Bundle, History
 from recsvc.bundles.manifest import PartFacts
 from recsvc.serving.scoring.parts import FloatArray, PlaceArray, RowArray, Spread
+from recsvc.serving.scoring.products import QuadraticForm, product_of_rows
 
 _FEW = 4
 """Up to one row in so many is faster picked out one by one than got by multiplying the whole."""
@@ -33,7 +34,7 @@ class ItemFactors:
         self._factors = factors  # (n_items, n_factors)
         mean = factors.mean(axis=0, dtype=np.float64)
         self._mean: FloatArray = mean.astype(np.float32)
-        self._covariance: FloatArray = (gram / len(factors) - np.outer(mean, mean)).astype(np.float32)
+        self._variance = QuadraticForm((gram / len(factors) - np.outer(mean, mean)).astype(np.float32))
 
     def of(self, item_rows: RowArray) -> FloatArray:
         """(n_item_rows, n_factors)."""
@@ -51,7 +52,7 @@ class ItemFactors:
         """The same for some items: (n_item_rows,)."""
         if len(item_rows) * _FEW > len(self._factors):
             return self.scores(customer)[item_rows]
-        return np.asarray(self._factors[item_rows] @ customer, dtype=np.float32)
+        return product_of_rows(self._factors, item_rows, customer)
 
     def __len__(self) -> int:
         return len(self._factors)
@@ -72,8 +73,7 @@ class ItemFactors:
 
     def spread(self, customer: FloatArray) -> Spread:
         """Over the scores of all items."""
-        variance = float(customer @ (self._covariance @ customer))
-        return Spread.of_moments(float(self._mean @ customer), variance)
+        return Spread.of_moments(float(self._mean @ customer), self._variance(customer))
 
     @property
     def mean(self) -> FloatArray:

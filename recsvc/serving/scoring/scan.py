@@ -7,9 +7,11 @@ be looked at.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from recsvc.serving.scoring.parts import FloatArray, OpenRows, RowArray
+from recsvc.serving.scoring.parts import FloatArray, OpenRows, PlaceArray, RowArray
 
 _FIRST_BLOCK = 2_048
 _GROWTH = 4
@@ -38,36 +40,56 @@ class BlockScan:
 
         What scores less than the last by no more than rounding may be among them.
         """
-        reach = float(np.sqrt(customer @ customer)) * (1 + _ROUNDING)
-        barred = self._places[open_rows.used]
-        start, need, least = 0, len(self._rows), -np.inf
-        stop = min(max(_FIRST_BLOCK, _GROWTH * n), need)
-        scores, places = np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.intp)
-        while start < need:
-            found = self._scored(customer, start, stop, barred, open_rows)
-            kept = np.flatnonzero(found >= least) if np.isfinite(least) else np.flatnonzero(found > -np.inf)
-            scores = np.concatenate([scores, found[kept]])
-            places = np.concatenate([places, kept + start])
-            if len(scores) >= n:
-                nth = float(np.partition(scores, len(scores) - n)[len(scores) - n])
-                least = nth - _ROUNDING * reach * self._greatest
-                need = self._still_within(least, reach)
+        reach = math.sqrt(float(customer @ customer)) * (1 + _ROUNDING)
+        barred = np.sort(self._places[open_rows.used])
+        stop = min(max(_FIRST_BLOCK, _GROWTH * n), len(self._rows))
+        # Most of the first block is out of the question as soon as its own n-th best score is known.
+        found = self._scored(customer, 0, stop, barred, open_rows)
+        least = self._allowing_for_rounding(_nth_best(found, n), reach)
+        places = _reaching(found, least)
+        scores = found[places]
+        while stop < (need := self._still_within(least, reach)):
             start, stop = stop, min(need, _GROWTH * stop)
-        rows: RowArray = np.sort(self._rows[places[scores >= least]])
+            found = self._scored(customer, start, stop, barred, open_rows)
+            kept = _reaching(found, least)
+            if len(kept):
+                scores = np.concatenate((scores, found[kept]))
+                places = np.concatenate((places, kept + start))
+                least = max(least, self._allowing_for_rounding(_nth_best(scores, n), reach))
+        rows: RowArray = self._rows[places[scores >= least]]
+        rows.sort()
         return rows
 
     def _scored(
         self, customer: FloatArray, start: int, stop: int, barred: RowArray, open_rows: OpenRows
     ) -> FloatArray:
-        """Scores of a block, with -inf for what is not open."""
+        """Scores of a block, with -inf for what is not open. `barred` places stand in ascending order."""
         found: FloatArray = self._factors[start:stop] @ customer
-        found[barred[(barred >= start) & (barred < stop)] - start] = -np.inf
+        first, last = barred.searchsorted((start, stop))
+        if first < last:
+            found[barred[first:last] - start] = -math.inf
         if open_rows.is_of_kind is not None:
-            found[~open_rows.is_of_kind[self._rows[start:stop]]] = -np.inf
+            found[~open_rows.is_of_kind[self._rows[start:stop]]] = -math.inf
         return found
+
+    def _allowing_for_rounding(self, score: float, reach: float) -> float:
+        return score - _ROUNDING * reach * self._greatest
 
     def _still_within(self, least: float, reach: float) -> int:
         """The place from which on no item can reach so high a score."""
         if least <= 0 or reach == 0:
             return len(self._rows)
-        return int(np.searchsorted(self._bounds_negated, -least / reach, side="right"))
+        # A key of another precision would have all bounds converted. What it loses, `reach` allows for.
+        return int(self._bounds_negated.searchsorted(np.float32(-least / reach), side="right"))
+
+
+def _nth_best(scores: FloatArray, n: int) -> float:
+    """-inf where there are fewer."""
+    if len(scores) < n:
+        return -math.inf
+    return float(np.partition(scores, len(scores) - n)[len(scores) - n])
+
+
+def _reaching(scores: FloatArray, least: float) -> PlaceArray:
+    """Where the scores are no less, but for -inf, which is that of what is closed."""
+    return (scores >= least if least > -math.inf else scores > least).nonzero()[0]

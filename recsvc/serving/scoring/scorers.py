@@ -6,6 +6,7 @@ all items for the customer, as in training. Whether all items are scored or some
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
@@ -204,8 +205,9 @@ class Blend:
         folded = list(self._folded(history))
         _, weight = folded.pop(self._wide)
         rough = self._summed((one, other, one.scores_of(item_rows)) for one, other in folded)
-        deviation = float(hints.std()) or 1.0
-        rough += (hints - hints.mean()) * np.float32(_HINTED * weight / deviation)
+        above = hints - hints.mean()
+        deviation = math.sqrt(float(above @ above) / max(len(above), 1)) or 1.0
+        rough += above * np.float32(_HINTED * weight / deviation)
         return rough
 
     def spread(self, history: History) -> Spread:
