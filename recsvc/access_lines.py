@@ -10,6 +10,7 @@ what a killed process had not written yet is lost.
 from __future__ import annotations
 
 import json
+import math
 import sys
 import threading
 from collections import deque
@@ -57,8 +58,7 @@ class AccessLines:
         self._collects = False
         self._lock = threading.Lock()
         self._ends: dict[_Kind, str] = {}
-        self._ahead = 0.0  # How far the clock is ahead of the machine's own seconds.
-        self._second, self._second_text = 0, ""
+        self._second_began, self._second_text = -math.inf, ""  # By the machine's own seconds, and as a text.
 
     def write_to(self, stream: TextIO | None) -> None:
         """Write lines to the stream, each at once; None writes none."""
@@ -131,11 +131,12 @@ class AccessLines:
 
     def _time_of(self, now: float) -> str:
         """The time at a moment of the machine's own seconds, which are set by the clock once a second."""
-        seconds = self._ahead + now
-        if not 0 <= seconds - self._second < 1:
+        into = now - self._second_began
+        if not 0 <= into < 1:
             stamp = structlog.processors.TimeStamper(fmt=None, utc=True)
-            self._ahead = float(stamp(None, "", {})["timestamp"]) - now
-            seconds = self._ahead + now
-            self._second = int(seconds)
-            self._second_text = datetime.fromtimestamp(self._second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
-        return f"{self._second_text}{int((seconds % 1) * 1_000_000):06d}Z"
+            moment = float(stamp(None, "", {})["timestamp"])
+            second = int(moment)
+            into = moment - second
+            self._second_began = now - into
+            self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
+        return f"{self._second_text}{int(into * 1_000_000):06d}Z"

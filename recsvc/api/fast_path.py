@@ -33,6 +33,7 @@ from recsvc.domain.slates import SlateRequest
 from recsvc.errors import RecsvcError
 from recsvc.observability import RequestRecord, log_access
 from recsvc.services import Services
+from recsvc.serving.answers import CacheStatus, ServedSlate
 
 LET_PASS_SECONDS = 1.0  # With what a key ring remembers, a revocation holds within three seconds.
 MAX_TARGET_CHARS = 512  # Longer ones are rare, and would take room from those that come again and again.
@@ -47,11 +48,34 @@ _VARY = ("Vary", "Authorization, X-API-Key")
 
 
 @dataclass(frozen=True, slots=True)
+class _Said:
+    """What is said of a slate for as long as it is the answer, so that it is not put together each time."""
+
+    etag: str
+    tier: CacheStatus
+    source: str
+    cache: str
+    headers: tuple[tuple[str, str], ...]  # Of an answer with a body.
+
+
+@dataclass(slots=True)
 class _Call:
-    """A path and query that were understood."""
+    """A path and query that were understood, and what was said of the last answer to it."""
 
     wanted: SlateRequest
     route: str
+    said: _Said | None = None
+
+    def say(self, served: ServedSlate) -> _Said:
+        """What is to be said of the answer. The same ETag is the same body, whatever made it."""
+        said = self.said
+        if said is None or said.etag != served.etag or said.tier is not served.cache:
+            content = (_JSON, ("Content-Length", str(len(served.body))))
+            headers = (*slate_headers(served), *content, _VARY)
+            said = self.said = _Said(
+                served.etag, served.cache, served.source.value, served.cache.value, headers
+            )
+        return said
 
 
 class FastPath:
@@ -92,23 +116,25 @@ class FastPath:
             return self.application(
                 environ, start_response
             )  # There it fails again, and is told as it should.
+        said = call.say(served)
         given = environ.get("HTTP_X_REQUEST_ID", "")
         record = RequestRecord(
             given if given and REQUEST_ID.fullmatch(given) else self._new_id(),
             "GET",
             started,
             call.route,
-            served.source.value,
-            served.cache.value,
+            said.source,
+            said.cache,
         )
         held = environ.get("HTTP_IF_NONE_MATCH")
         if held and is_known(served.etag, held):
-            status, content, body = 304, [], b""
+            status, body = 304, b""
+            start_response(
+                "304 NOT MODIFIED", [*slate_headers(served), _VARY, *headers_of_every_answer(record)]
+            )
         else:
             status, body = 200, served.body
-            content = [_JSON, ("Content-Length", str(len(body)))]
-        headers = [*slate_headers(served), *content, _VARY, *headers_of_every_answer(record)]
-        start_response("200 OK" if status == 200 else "304 NOT MODIFIED", headers)
+            start_response("200 OK", [*said.headers, *headers_of_every_answer(record)])
         log_access(record, status)
         self._note(record, status)
         return [body]
