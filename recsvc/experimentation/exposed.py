@@ -16,6 +16,7 @@ import structlog
 
 from recsvc.domain.slates import Arm, SlateRequest, Source
 from recsvc.experimentation.exposure_notes import ExposureNotes
+from recsvc.experimentation.remembered_arms import Placed, RememberedArms
 from recsvc.experimentation.running import Dealing, RunningExperiments
 
 log = structlog.get_logger()
@@ -76,6 +77,7 @@ class ExposedEngine(Generic[S]):
         self._running = running
         self._units = units
         self._notes = notes
+        self._arms = RememberedArms()
         self._clock = clock
         self._monotonic = monotonic
         self._mismatches: dict[str, int] = {}  # By experiment, since it was last told.
@@ -87,24 +89,26 @@ class ExposedEngine(Generic[S]):
         if dealing is None:
             return self._recommend(request)
         now = self._clock()  # Before the answer: whatever the customer does with it comes later.
-        held, arm = self._arms_of(request.customer_id, dealing, now)
+        placed = self._place(request, dealing, now)
+        if placed is None:
+            return self._recommend(request)
         begun = self._monotonic()
-        served = self._recommend(request if arm is None else _in_arm(request, arm))
+        served = self._recommend(placed.request)
         micros = int((self._monotonic() - begun) * 1e6)
         try:
-            for one in (held, arm):
+            for one in (placed.held, placed.arm):
                 if one is not None:
                     self._note(one, request, served, now, micros)
         except Exception:  # The customer has an answer, and keeps it.
             log.exception("exposure_not_noted")
         return served
 
-    def _arms_of(self, customer_id: str, dealing: Dealing, now: datetime) -> tuple[Arm | None, Arm | None]:
+    def _place(self, request: SlateRequest, dealing: Dealing, now: datetime) -> Placed | None:
         try:
-            return dealing.arms_of(self._units.unit_of(customer_id), now)
+            return self._arms.of(request, self._units.unit_of(request.customer_id), dealing, now)
         except Exception:  # No fault of ours may cost a customer the answer.
             log.exception("arm_not_found")
-            return None, None
+            return None
 
     def _note(self, arm: Arm, request: SlateRequest, served: S, now: datetime, micros: int) -> None:
         version = served.model_version
@@ -137,20 +141,3 @@ class ExposedEngine(Generic[S]):
             served=version,
             answers=self._mismatches.pop(arm.experiment),
         )
-
-
-def _in_arm(request: SlateRequest, arm: Arm) -> SlateRequest:
-    # Half the price of `replace`, and every answer of an arm pays it.
-    return SlateRequest(
-        request.kind,
-        request.customer_id,
-        request.limit,
-        request.channel,
-        request.placement,
-        request.locale,
-        request.categories,
-        request.exclude,
-        request.diversity,
-        request.explain,
-        arm,
-    )

@@ -57,10 +57,14 @@ class Dealt:
 
 @dataclass(frozen=True, slots=True)
 class Dealing:
-    """Everything that deals customers now. `deciding` are in the order in which they decide."""
+    """Everything that deals customers now. `deciding` are in the order in which they decide.
+
+    `until` is when the first of them ends; None where none does.
+    """
 
     holdout: Dealt | None
     deciding: tuple[Dealt, ...]
+    until: datetime | None = None
 
     def arms_of(self, unit: str, now: datetime) -> tuple[Arm | None, Arm | None]:
         """The arm of the hold-out, and the arm that decides what the unit is served."""
@@ -136,7 +140,9 @@ class RunningExperiments:
             self._opened &= {_phase_of(one) for one in self._open()}
             on = serving_order(self._registered, now=self._clock())
             ready = [one for one in on if _phase_of(one) in self._opened and self._is_usable(one)]
-            self._dealing = _dealing_of(self._holdout, ready)
+            dealing = _dealing_of(self._holdout, ready)
+            if dealing != self._dealing:  # Else it stays the very same, and what is remembered of it holds.
+                self._dealing = dealing
 
     def _is_usable(self, experiment: Experiment) -> bool:
         """Whether its levers are such as this release knows: half of an experiment is none."""
@@ -153,7 +159,8 @@ class RunningExperiments:
 
 def _dealing_of(holdout: Dealt | None, experiments: Iterable[Experiment]) -> Dealing | None:
     deciding = tuple(map(_dealt, experiments))
-    return Dealing(holdout, deciding) if holdout is not None or deciding else None
+    until = min((one.end for one in deciding if one.end is not None), default=None)
+    return Dealing(holdout, deciding, until) if holdout is not None or deciding else None
 
 
 def _dealt(experiment: Experiment) -> Dealt:
