@@ -200,7 +200,7 @@ def build_services(settings: Settings) -> Services:
             monotonic=time.monotonic,
         ),
         visitors=engine,
-        browser=CatalogueBrowser(live, policy.serving.default_locale, clock=now, live=live_reader),
+        browser=CatalogueBrowser(live, policy, clock=now, live=live_reader),
         keys=KeyRing(SqlApiKeys(database), monotonic=time.monotonic),
         health=health,
         intake=EventIntake(writer, cache, clock=now, announce=feed.expect),

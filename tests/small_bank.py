@@ -132,9 +132,7 @@ class World:
         self._ids = count(1)
         self.engine = self.engine_over(SubjectReader(self.customers, self.events, policy))
         self.cached = self.cached_over(self.cache)
-        self.browser = Browser(
-            self.catalogue, policy.serving.default_locale, clock=lambda: self.now, live=self.live
-        )
+        self.browser = Browser(self.catalogue, policy, clock=lambda: self.now, live=self.live)
         self.health = Health(self.bundles, self.catalogue, self.cache, self.feed, self.live)
         self.refresh()
 

@@ -10,28 +10,32 @@ from recsvc.domain.items import Channel, Item, ItemKind
 from recsvc.domain.merchandising import RulesOn
 from recsvc.domain.slates import Source
 from recsvc.errors import NotFoundError
+from recsvc.policy import Policy
 from recsvc.serving.answers import ItemList
 from recsvc.serving.candidates import Candidate, open_to, popular, ranked
 from recsvc.serving.live_access import NO_LIVE, Live, LiveReader
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
+from recsvc.serving.offers.anybody import open_to_anybody
+from recsvc.serving.offers.tables import OfferTables
 from recsvc.serving.past import NO_PAST
 from recsvc.serving.showing import show_item
 from recsvc.serving.verification import Model
 
 
 class Browser:
-    """Answers for items. Offers that carry risk are never on such a list: nobody was assessed."""
+    """Answers for items. Of offers, only those are on such a list that anybody may see."""
 
     def __init__(
         self,
         catalogue: LiveCatalogue,
-        default_locale: str,
+        policy: Policy,
         *,
         clock: Callable[[], datetime],
         live: LiveReader = NO_LIVE,
     ) -> None:
         self._catalogue = catalogue
-        self._default_locale = default_locale
+        self._policy = policy
+        self._tables = OfferTables(policy)
         self._clock = clock
         self._live = live
 
@@ -76,8 +80,11 @@ class Browser:
     ) -> ItemList:
         now = self._clock()
         rules = view.rules.on(now, channel, placement=None)
-        shown = list(islice(_presentable(candidates, channel, now, rules), limit))
-        language = locale or self._default_locale
+        language = locale or self._policy.serving.default_locale
+        offers = open_to_anybody(
+            self._tables.of(view), self._policy, channel=channel, locale=language, now=now
+        )
+        shown = list(islice(_presentable(candidates, channel, now, rules, offers), limit))
         return ItemList(
             items=tuple(show_item(c, position, None, language) for position, c in enumerate(shown, start=1)),
             source=shown[0].source if shown else Source.EDITORIAL,
@@ -87,7 +94,11 @@ class Browser:
 
 
 def _presentable(
-    candidates: Iterator[Candidate], channel: Channel, now: datetime, rules: RulesOn
+    candidates: Iterator[Candidate],
+    channel: Channel,
+    now: datetime,
+    rules: RulesOn,
+    offers: frozenset[str],
 ) -> Iterator[Candidate]:
     seen: set[str] = set()
     for candidate in candidates:
@@ -97,8 +108,7 @@ def _presentable(
             item.item_id not in seen
             and on_channel
             and item.is_valid_at(now)
-            and not item.offer_terms.risk_class
-            and item.offer_terms.is_disclosed
+            and (item.kind is ItemKind.CONTENT or item.item_id in offers)
             and not rules.blocks(item)
         ):
             seen.add(item.item_id)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from recsvc.bundles.registry import Registry
 from recsvc.domain.items import Channel, Item, ItemKind, ItemStatus
-from recsvc.domain.offer_terms import Disclosure, OfferTerms
+from recsvc.domain.offer_terms import Budget, Cap, Disclosure, OfferTerms, TargetMarket
 from recsvc.domain.slates import Source
 from recsvc.errors import NotFoundError
+from recsvc.policy_offers import BanPolicy
 from recsvc.sample_bank import SampleBank
 from recsvc.serving.answers import ItemList
+from recsvc.serving.browsing import Browser
 
 from ..small_bank import CONTENT, OFFER, World, publish_without_live
 
@@ -78,16 +83,40 @@ def test_lists_hold_only_what_anybody_may_see_now(world: World) -> None:
         Item("risky", OFFER, category="saving", terms=OfferTerms(risk_class=1)),
         Item("by-mail", OFFER, category="saving", channels=(Channel.EMAIL,)),
         Item("untold", OFFER, category="saving", terms=OfferTerms(disclosures=(Disclosure("d", 1, {}),))),
+        *(
+            Item(name, OFFER, category="saving", terms=terms)
+            for name, terms in {
+                "chinese": OfferTerms(disclosures=(Disclosure("d", 1, {"zh": "说明"}),)),
+                "targeted": OfferTerms(target_market=TargetMarket(client_types=("retail",))),
+                "not-for-experts": OfferTerms(negative_target_market=TargetMarket(knowledge=("expert",))),
+                "for-adults": OfferTerms(eligibility={"field": "attributes.age", "op": "above", "value": 17}),
+                "capped": OfferTerms(caps=(Cap(3, 24.0),)),
+                "paid-for": OfferTerms(budget=Budget(Decimal(100), Decimal(1))),
+                "few": OfferTerms(inventory=5),
+                "bound": OfferTerms(jurisdictions=("DE",)),
+                "placed": OfferTerms(placements=("home",)),
+            }.items()
+        ),
         Item("open", OFFER, category="saving", valid_from=ago, valid_to=soon),
         Item("asked-about", OFFER, category="saving"),
     )
-    hidden = {"upcoming", "expired", "risky", "by-mail", "untold"}
+    hidden = {"upcoming", "expired", "risky", "by-mail", "untold", "chinese", "targeted", "not-for-experts"}
+    hidden |= {"for-adults", "capped", "paid-for", "few", "bound", "placed"}
     for found in (trending(world, OFFER, limit=100), similar(world, "asked-about", limit=100)):
         assert "open" in shown(found)
         assert hidden.isdisjoint(shown(found))
         kept = (world.catalogue.view.items[item_id] for item_id in shown(found))
         assert {item.offer_terms.risk_class for item in kept} == {0}
     assert "by-mail" in shown(trending(world, OFFER, limit=100, channel=Channel.EMAIL))
+
+
+def test_what_a_ban_could_forbid_somebody_is_on_nobodys_list(world: World) -> None:
+    banned = BanPolicy("no saving in AT", countries=("AT",), categories=("saving",))
+    policy = replace(world.policy, offers=msgspec.structs.replace(world.policy.offers, bans=(banned,)))
+    browser = Browser(world.catalogue, policy, clock=lambda: world.now)
+    asked = {"limit": 100, "channel": Channel.WEB, "locale": None, "categories": ()}
+    assert "saving" in {one.category for one in trending(world, OFFER, limit=100).items}
+    assert "saving" not in {one.category for one in browser.trending(kind=OFFER, **asked).items}
 
 
 def test_without_a_model_lists_are_made_of_the_catalogue(bank_in_small: SampleBank, tmp_path: Path) -> None:

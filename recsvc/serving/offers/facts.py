@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import NamedTuple
 
 from recsvc.domain.conditions import Fact
+from recsvc.domain.contacts import Shortage
 from recsvc.domain.items import Channel
 from recsvc.domain.slates import AppliedRule, Reason, Source
 from recsvc.policy_lists import ListsPolicy
 from recsvc.serving.objections import Refusal
-from recsvc.serving.offers.protocols import Shortage
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,7 @@ GATES: tuple[GateRule, ...] = (
     GateRule(Gate.CAP, shutting.capped, words.shortage_words, "an earlier contact leaves the window"),
     GateRule(
         Gate.BUDGET,
-        shutting.short_of("budget"),
+        shutting.short_of("budget", "daily_budget", "pacing"),
         words.shortage_words,
         "the budget is raised, or its pacing goes on",
     ),

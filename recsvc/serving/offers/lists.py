@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from recsvc.domain.contacts import Shortage
 from recsvc.domain.decisions import Gate
 from recsvc.domain.items import Item
 from recsvc.domain.slates import Reason, Slate, SlateRequest
@@ -29,7 +30,7 @@ from recsvc.serving.offers.facts import AnswerFacts, Facts
 from recsvc.serving.offers.gathering import gather, propose
 from recsvc.serving.offers.pages import OfferPage, page_of
 from recsvc.serving.offers.pairs import alike, categories_of, content_beside
-from recsvc.serving.offers.protocols import Contacts, DecisionLog, Shortage
+from recsvc.serving.offers.protocols import Contacts, DecisionLog
 from recsvc.serving.offers.slates import decision_of, slate_of
 from recsvc.serving.offers.table import OfferTable
 from recsvc.serving.offers.tables import OfferTables

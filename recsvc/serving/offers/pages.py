@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from recsvc.domain.contacts import Shortage
 from recsvc.domain.items import ItemKind
 from recsvc.domain.slates import SlateRequest
 from recsvc.policy import Policy
@@ -18,7 +19,6 @@ from recsvc.serving.offers.choosing import group_of, pinned_on
 from recsvc.serving.offers.deciding import decide, survivors_of
 from recsvc.serving.offers.facts import Facts
 from recsvc.serving.offers.gathering import list_facts, marketers_facts
-from recsvc.serving.offers.protocols import Shortage
 from recsvc.serving.offers.table import OfferTable
 from recsvc.serving.reranking import requests_of_page
 from recsvc.serving.reranking.likeness import names_of

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.domain.conditions import Condition, FieldType
+from recsvc.domain.contacts import is_counted
 from recsvc.domain.items import Channel, Item, ItemKind, ItemStatus
 from recsvc.domain.offer_terms import OfferTerms
 from recsvc.serving.offers.eligibility import rule_of
@@ -119,7 +120,7 @@ def make_table(items: Iterable[Item], fields: Mapping[str, FieldType]) -> OfferT
         with_market=np.array([_has_market(one) for one in terms], dtype=np.bool_),
         with_rule=np.array([one.eligibility is not None for one in terms], dtype=np.bool_),
         with_disclosures=np.array([bool(one.disclosures) for one in terms], dtype=np.bool_),
-        with_counts=np.array([_is_counted(one) for one in terms], dtype=np.bool_),
+        with_counts=np.array([is_counted(one) for one in offers], dtype=np.bool_),
         eligibility={
             row: rule_of(one, fields)
             for row, one in enumerate(offers)
@@ -148,10 +149,6 @@ def _bits_of(channels: Sequence[Channel]) -> int:
 
 def _has_market(terms: OfferTerms) -> bool:
     return terms.target_market is not None or terms.negative_target_market is not None
-
-
-def _is_counted(terms: OfferTerms) -> bool:
-    return bool(terms.caps) or terms.budget is not None or terms.inventory is not None
 
 
 T = TypeVar("T")

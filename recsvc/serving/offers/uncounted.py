@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from recsvc.domain.contacts import Reserved, Shortage, is_counted
 from recsvc.domain.decisions import Decision
 from recsvc.domain.items import Channel, Item
-from recsvc.serving.offers.protocols import Contacts, Reserved, Shortage
+from recsvc.serving.offers.protocols import Contacts
+
+_NOT_COUNTED = Shortage("cap", "not counted", Decimal(0), Decimal(0))
 
 
 class NobodyCounts:
@@ -18,7 +21,7 @@ class NobodyCounts:
         self, customer_id: str, offers: Sequence[Item], *, channel: Channel, now: datetime
     ) -> Mapping[str, Shortage]:
         """Those of the offers that have a cap, a budget or an inventory."""
-        return {one.item_id: short for one in offers if (short := _short_of(one)) is not None}
+        return {one.item_id: _NOT_COUNTED for one in offers if is_counted(one)}
 
     def reserve(
         self,
@@ -72,14 +75,6 @@ class NothingKept:
 
     def append(self, decision: Decision) -> None:
         """The decision is of no list that goes out."""
-
-
-def _short_of(offer: Item) -> Shortage | None:
-    terms = offer.offer_terms
-    for what, limited in (("cap", terms.caps), ("budget", terms.budget), ("inventory", terms.inventory)):
-        if limited or limited == 0:
-            return Shortage(what, "not counted", Decimal(0), Decimal(0))
-    return None
 
 
 NOBODY_COUNTS = NobodyCounts()
