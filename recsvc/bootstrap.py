@@ -34,6 +34,7 @@ from recsvc.serving.desks import CustomerDesk as RecordDesk
 from recsvc.serving.desks import MerchandisingDesk
 from recsvc.serving.engine import Engine as SlateEngine
 from recsvc.serving.epochs import ForgettingTraces, OutdatingCache
+from recsvc.serving.freed_memory import FreedMemory, trim_of_libc
 from recsvc.serving.health import Health as WorkerHealth
 from recsvc.serving.intake import EventIntake
 from recsvc.serving.live_access import LiveReader
@@ -140,6 +141,7 @@ def build_services(settings: Settings) -> Services:
         clock=now,
         new_id=new_id,
     )
+    freed = FreedMemory(lambda: f"{bundles.model and bundles.model.version}", trim_of_libc())
     # A model that comes finds its live state ready: it is built before answers turn to the model.
     refresher = Refresher(
         (
@@ -147,6 +149,7 @@ def build_services(settings: Settings) -> Services:
             live.leave_touched,
             lambda: feed.follow(bundles.model, bundles.beside),
             live.refresh,
+            freed.give_back,
             lambda: running.open_for(live.versions, [one.version for one in bundles.refused]),
             cache.retry,
             copies.refresh,

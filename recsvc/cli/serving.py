@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import gc
+import importlib
 import multiprocessing
 import os
 import shutil
@@ -77,6 +79,7 @@ def serve(models: Path | None, host: str | None, port: int | None, workers: int 
 def run_workers(settings: Settings) -> None:
     """Run the web workers until a signal ends them."""
     os.register_at_fork(after_in_child=_forget_handlers)
+    _share_code()
     Server(
         APPLICATION,
         address=settings.host,
@@ -133,6 +136,13 @@ def _counted(settings: Settings) -> Iterator[None]:
             yield
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _share_code() -> None:
+    """Load what all workers need before they fork, and keep the collector from writing to its pages."""
+    importlib.import_module("recsvc.api.wsgi")
+    gc.collect()
+    gc.freeze()
 
 
 def create_worker() -> WSGIApplication:

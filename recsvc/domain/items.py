@@ -46,6 +46,9 @@ class Channel(StrEnum):
     BRANCH = "branch"
 
 
+_NOTHING: Mapping[str, str] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """Anything that can be recommended.
@@ -71,6 +74,11 @@ class Item:
 
     def __post_init__(self) -> None:
         check_identifier(self.item_id, "item_id")
+        for name in ("title", "summary", "attributes"):
+            if not getattr(
+                self, name
+            ):  # A catalogue is held by every worker, and most of it says nothing here.
+                object.__setattr__(self, name, _NOTHING)
         for name in ("published_at", "valid_from", "valid_to"):
             moment: datetime | None = getattr(self, name)
             if moment is not None and moment.tzinfo is None:

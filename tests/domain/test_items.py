@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recsvc.domain.items import text_in
+from recsvc.domain.items import Item, text_in
 from recsvc.domain.offer_terms import Disclosure, OfferTerms
 
 TEXTS = {"en": "Hello", "zh": "你好", "zh-Hant": "您好", "pt-BR": "Oi"}
@@ -40,3 +40,9 @@ def test_an_offer_is_disclosed_when_no_text_that_must_stand_beside_it_is_missing
     assert OfferTerms().is_disclosed
     assert OfferTerms(disclosures=(told,)).is_disclosed
     assert not OfferTerms(disclosures=(told, untold)).is_disclosed
+
+
+def test_items_that_say_nothing_share_what_they_do_not_say() -> None:
+    one, other = Item("a1"), Item("a2", title={}, attributes={})
+    assert one.title is other.title is other.attributes
+    assert Item("a3", title={"en": "Savings"}).title == {"en": "Savings"}
