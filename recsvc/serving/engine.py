@@ -83,7 +83,7 @@ class Engine:
         now, arm = self._clock(), request.arm
         model, view = self._catalogue.model_and_view(arm.model_version if arm else None)
         policy = _policy_for(arm, model, self._policy)
-        subject = read(channel=request.channel, model=model, items=view.items, now=now, lists=policy.lists)
+        subject = read(channel=request.channel, model=model, items=view.known, now=now, lists=policy.lists)
         basis = Basis(subject, model, view, None, now, policy, self._catalogue.is_stale)
         if request.kind is ItemKind.OFFER:
             return self._offers.make(request, basis, self._slate_id())

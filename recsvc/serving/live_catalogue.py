@@ -34,7 +34,8 @@ class CatalogueView:
 
     `trained_rows` holds, by kind, the bundle's rows of live items in ascending order; `fresh` holds
     live items that the bundle has no row for, newest first; `cold` those of them that the bundle can place,
-    `unplaced` the others. `rows` and `by_row` lead from one to the other.
+    `unplaced` the others. `rows` and `by_row` lead from one to the other. `known` are all items, whatever
+    their status: what a customer said of one holds after it was retired.
     """
 
     revision: int
@@ -47,6 +48,7 @@ class CatalogueView:
     by_row: Mapping[int, Item]
     rows: Mapping[str, int]
     rules: RuleBook
+    known: Mapping[str, Item]
     _moments: tuple[datetime, ...]
 
     @cached_property
@@ -208,6 +210,7 @@ def make_view(
         by_row=by_row,
         rows={item.item_id: row for row, item in by_row.items()},
         rules=rules,
+        known=known,
         _moments=tuple(sorted(moments.union(rules.moments))),
     )
 
