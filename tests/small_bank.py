@@ -17,6 +17,7 @@ from recsvc.bundles.manifest import Manifest
 from recsvc.bundles.opening import read_manifest
 from recsvc.bundles.registry import Registry
 from recsvc.domain.customers import Customer
+from recsvc.domain.decisions import Decision
 from recsvc.domain.interactions import Interaction, Known
 from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.merchandising import MerchandisingRule, RuleAction
@@ -36,6 +37,9 @@ from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.live_feed import LiveFeed
 from recsvc.serving.live_follower import LiveSources
 from recsvc.stores.memory import MemoryCatalogue, MemoryCustomers, MemoryEvents, MemorySlateCache
+from recsvc.stores.memory_contacts import MemoryContacts
+from recsvc.stores.memory_exposures import MemoryExposures
+from recsvc.stores.memory_identities import MemoryIdentities
 from recsvc.stores.memory_merchandising import MemoryMerchandising
 
 Arrays = dict[str, NDArray[Any]]
@@ -130,6 +134,13 @@ class World:
         self.feed = LiveFeed(sources, clock=lambda: self.now, monotonic=lambda: self.seconds)
         self.live = LiveReader(self.feed, monotonic=lambda: self.seconds)
         self._ids = count(1)
+        self.decisions = KeptDecisions()
+        self.contacts = MemoryContacts(
+            self.events,
+            MemoryIdentities(MemoryExposures()),
+            policy.offers,
+            is_content=lambda item_id: self._kind_of(item_id) is CONTENT,
+        )
         self.engine = self.engine_over(SubjectReader(self.customers, self.events, policy))
         self.cached = self.cached_over(self.cache)
         self.browser = Browser(self.catalogue, policy, clock=lambda: self.now, live=self.live)
@@ -144,7 +155,13 @@ class World:
             clock=lambda: self.now,
             new_id=lambda: str(next(self._ids)),
             live=self.live,
+            contacts=self.contacts,
+            decisions=self.decisions,
         )
+
+    def _kind_of(self, item_id: str) -> ItemKind | None:
+        item = self.catalogue.view.known.get(item_id)
+        return item.kind if item else None
 
     def cached_over(self, cache: Any, *, policy_version: str = "p1") -> CachedEngine:
         return CachedEngine(self.engine, cache, self.catalogue, policy_version, clock=lambda: self.now)
@@ -198,6 +215,19 @@ def alike_in_worth(world: World) -> World:
     worth = {"value": Decimal(40), "priority": 0, "weight": 1.0, "exclusive_group": None}
     world.put(*(replace(item, terms=replace(item.offer_terms, **worth)) for item in offers))
     return world
+
+
+class KeptDecisions:
+    """A log in memory, which can be down."""
+
+    def __init__(self) -> None:
+        self.kept: list[Decision] = []
+        self.is_down = False
+
+    def append(self, decision: Decision) -> None:
+        if self.is_down:
+            raise StoreError("the log does not answer")
+        self.kept.append(decision)
 
 
 class DownStore:
