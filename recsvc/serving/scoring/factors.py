@@ -274,18 +274,18 @@ class RidgePart(FactorPart):
 
 
 class FoldedLinearly(FoldedFactors):
-    """`own`, (n_history, n_factors), is what each history item adds to the customer's factors."""
+    """Each history item adds its row of `own`, (n_history, n_factors), times its weight, (n_history,)."""
 
-    def __init__(self, items: ItemFactors, own: FloatArray) -> None:
-        super().__init__(items, own.sum(axis=0))
-        self._own = own
+    def __init__(self, items: ItemFactors, own: FloatArray, weights: FloatArray) -> None:
+        super().__init__(items, weights @ own)
+        self._own, self._weights = own, weights
 
     @property
     def _added(self) -> FloatArray:
-        return self._own
+        return self._own * self._weights[:, None]
 
     def _customer_without(self, places: PlaceArray) -> FloatArray:
-        return np.asarray(self._customer - self._own[places].sum(axis=0), dtype=np.float32)
+        return np.asarray(self._customer - self._weights[places] @ self._own[places], dtype=np.float32)
 
 
 class SpectralPart(FactorPart):
@@ -297,4 +297,4 @@ class SpectralPart(FactorPart):
 
     def fold_in(self, history: History) -> FoldedLinearly:
         weights = history.strengths * self._fold_in[history.item_rows]
-        return FoldedLinearly(self._items, self._items.of(history.item_rows) * weights[:, None])
+        return FoldedLinearly(self._items, self._items.of(history.item_rows), weights)
