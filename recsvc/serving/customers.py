@@ -39,7 +39,7 @@ class Subject:
     suitability is unknown; `segment` None, that only the rule for everybody fits. `live_id` is what the live
     state may be asked by: None without consent, and for one who was erased after the model was trained, since
     that state began with what the model was trained on. `record` and `profile_version`, the version of it,
-    are None where there is none. `refusals` holds the last no to each item that has one, `erased_at` when
+    are None where there is none. `refusals` holds what still may keep each item away, `erased_at` when
     the customer was erased, if ever.
     """
 
@@ -55,7 +55,7 @@ class Subject:
     live_id: str | None = None
     record: Customer | None = None
     profile_version: str | None = None
-    refusals: Mapping[str, Refusal] = field(default_factory=dict)
+    refusals: Mapping[str, tuple[Refusal, ...]] = field(default_factory=dict)
     may_personalise: bool = False
     erased_at: datetime | None = None
 

@@ -18,18 +18,25 @@ class Refusal(NamedTuple):
     at: datetime | None
 
 
-def refusals_of(suppressed: Collection[str], known: Known, policy: Policy) -> Mapping[str, Refusal]:
-    """The last no to each item whose last word was one, and to each item that a complaint is about."""
+def refusals_of(
+    suppressed: Collection[str], known: Known, policy: Policy
+) -> Mapping[str, tuple[Refusal, ...]]:
+    """By item, the last no where that was the last word on it, and the last complaint about it."""
     rules = policy.interaction_types
-    said: dict[str, Refusal] = {}
+    said: dict[tuple[str, bool], Refusal] = {}
     for event in known.interactions:
         if event.item_id is None or event.type not in rules:
             continue
+        is_complaint = event.type == COMPLAINT
         is_no = event.item_id in suppressed and rules[event.type].strength < 0
-        if is_no or event.type == COMPLAINT:
-            said[event.item_id] = Refusal(event.type, event.occurred_at)
-    unknown = {item_id: Refusal("reject", None) for item_id in suppressed if item_id not in said}
-    return said | unknown
+        if is_complaint or is_no:
+            said[event.item_id, is_complaint] = Refusal(event.type, event.occurred_at)
+    for item_id in suppressed:
+        said.setdefault((item_id, False), Refusal("reject", None))
+    found: dict[str, tuple[Refusal, ...]] = {}
+    for (item_id, _), refusal in said.items():
+        found[item_id] = (*found.get(item_id, ()), refusal)
+    return found
 
 
 def may_still_market(

@@ -73,7 +73,9 @@ def test_whatever_tier_answers_holds_only_what_is_allowed_then(world: World, see
     """Random banks beside a trained model; lists of cache and engine, shown or not, as time goes by."""
     draw = Random(f"served/{seed}")
     policy = random_policy(draw)
-    added = random_offers(draw, END, 10)
+    # One that many may have, and that ends while lists with it are kept.
+    ending = replace(offer("ending"), valid_to=END + draw.choice((20, 33, 61)) * SECOND)
+    added = (*random_offers(draw, END, 10), ending)
     there = World(
         world.registry.folder,
         items=[*world.items.items(), *added],
@@ -89,8 +91,9 @@ def test_whatever_tier_answers_holds_only_what_is_allowed_then(world: World, see
     contacts: dict[str, set[tuple[str, str, datetime]]] = defaultdict(set)
     n_cached = n_served = 0
     request: SlateRequest | None = None
-    for _ in range(120):
-        there.now += draw.choice((0, 0, 3, 30, 3_600, 40_000)) * SECOND
+    for step in range(120):
+        # Seconds at first, in which offers and assessments end while lists with them are kept.
+        there.now += draw.choice((0, 3, 7) if step < 40 else (0, 3, 30, 3_600, 40_000)) * SECOND
         there.seconds = (there.now - END).total_seconds()
         if request is None or draw.random() < 0.5:
             request = SlateRequest(

@@ -16,7 +16,7 @@ from recsvc.serving.merchandising import merged
 from recsvc.serving.offers.facts import Facts
 from recsvc.serving.offers.table import OfferTable
 from recsvc.serving.reranking import by_place, consider, ordered
-from recsvc.serving.reranking.likeness import first_of_its_kind
+from recsvc.serving.reranking.likeness import names_of
 
 
 def choose(rows: Sequence[int], facts: Facts, table: OfferTable) -> list[int]:
@@ -26,22 +26,30 @@ def choose(rows: Sequence[int], facts: Facts, table: OfferTable) -> list[int]:
     taken = [one for _, one in pinned]
     ids = {one.item.item_id for one in taken}
     others = (one for one in survivors if one.item.item_id not in ids)
-    distinct = one_of_each_group(first_of_its_kind(others, taken), taken)
     request = _request(facts)
-    pool = consider(distinct, request, facts.lists).candidates
+    pool = consider(distinct(others, taken), request, facts.lists).candidates
     arranged = ordered(pool, by_place(len(pool), request.limit), request, facts.lists, facts.mix)
     chosen = islice(merged(pinned, iter(arranged)), request.limit)
     return [one.row for one in chosen if one.row is not None]
 
 
-def one_of_each_group(candidates: Iterable[Candidate], shown: Iterable[Candidate]) -> Iterator[Candidate]:
-    """The candidates, of each exclusive group only the first, and none of a group that was `shown`."""
-    seen = {group_of(one.item) for one in shown} - {None}
+def distinct(candidates: Iterable[Candidate], shown: Iterable[Candidate] = ()) -> Iterator[Candidate]:
+    """The candidates, of each exclusive group, series and duplicates only the first, and none `shown` before.
+
+    What gave way to another keeps nobody else off the list.
+    """
+    seen = {place for one in shown for place in places_of(one.item)}
     for candidate in candidates:
-        group = group_of(candidate.item)
-        if group is None or group not in seen:
-            seen.add(group)
+        places = places_of(candidate.item)
+        if seen.isdisjoint(places):
+            seen.update(places)
             yield candidate
+
+
+def places_of(offer: Item) -> list[object]:
+    """What no two offers of a list may share."""
+    group = group_of(offer)
+    return [*names_of(offer), *([("exclusive_group", group)] if group is not None else [])]
 
 
 def group_of(offer: Item) -> str | None:
@@ -61,7 +69,7 @@ def _pinned(survivors: Sequence[Candidate], facts: Facts) -> list[tuple[int, Can
     standing = (by_id[offer_id] for _, offer_id in facts.marketers.pins if offer_id in by_id)
     found: list[tuple[int, Candidate]] = []
     place = 1
-    for candidate in one_of_each_group(first_of_its_kind(standing), ()):
+    for candidate in distinct(standing):
         position = positions[candidate.item.item_id]
         place = max(place, position)
         if place > facts.asked.limit:

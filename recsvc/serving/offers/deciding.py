@@ -18,14 +18,13 @@ from recsvc.domain.slates import Priority
 from recsvc.policy_offers import OffersPolicy
 from recsvc.serving.candidate import Candidate
 from recsvc.serving.offers.arbitration import Factors, Floats, factors_of
-from recsvc.serving.offers.choosing import choose, group_of
+from recsvc.serving.offers.choosing import choose, group_of, places_of
 from recsvc.serving.offers.exploring import Draw, draw
 from recsvc.serving.offers.facts import Facts, Proposal
 from recsvc.serving.offers.gates import GATES, OPEN, refused_by
 from recsvc.serving.offers.table import OfferTable, Rows
 from recsvc.serving.offers.texts import disclosures_of
 from recsvc.serving.reranking import relevant_enough
-from recsvc.serving.reranking.likeness import names_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,15 +168,9 @@ def _stand_instead(chosen: Sequence[int], table: OfferTable) -> Callable[[Item],
     groups: dict[object, str] = {}
     for row in chosen:
         offer = table.items[row]
-        groups |= dict.fromkeys(_places_taken(offer), offer.item_id)
+        groups |= dict.fromkeys(places_of(offer), offer.item_id)
 
     def instead(offer: Item) -> str | None:
-        return next((groups[place] for place in _places_taken(offer) if place in groups), None)
+        return next((groups[place] for place in places_of(offer) if place in groups), None)
 
     return instead
-
-
-def _places_taken(offer: Item) -> list[object]:
-    """What no two offers of a list may share."""
-    group = group_of(offer)
-    return [*names_of(offer), *([("exclusive_group", group)] if group is not None else [])]

@@ -38,7 +38,7 @@ class CustomerFacts:
     horizon_years: int | None = None
     fields: Mapping[str, Fact] = field(default_factory=dict)
     held_back: tuple[str, ...] = ()
-    refusals: Mapping[str, Refusal] = field(default_factory=dict)
+    refusals: Mapping[str, tuple[Refusal, ...]] = field(default_factory=dict)
     used: tuple[str, ...] = ()
 
 

@@ -15,13 +15,12 @@ from recsvc.domain.slates import SlateRequest
 from recsvc.policy import Policy
 from recsvc.policy_offers import OffersPolicy
 from recsvc.serving.basis import Basis
-from recsvc.serving.offers.choosing import group_of, pinned_on
+from recsvc.serving.offers.choosing import pinned_on, places_of
 from recsvc.serving.offers.deciding import decide, survivors_of
 from recsvc.serving.offers.facts import Facts
 from recsvc.serving.offers.gathering import list_facts, marketers_facts
 from recsvc.serving.offers.table import OfferTable
 from recsvc.serving.reranking import requests_of_page
-from recsvc.serving.reranking.likeness import names_of
 
 
 @dataclass(frozen=True)
@@ -122,10 +121,6 @@ def _one_with(offer_ids: tuple[str, ...], table: OfferTable) -> tuple[str, ...]:
     if not offer_ids:
         return ()
     offers = [table.items[table.row_of[offer_id]] for offer_id in offer_ids]
-    names = {name for one in offers for name in names_of(one)}
-    groups = {group_of(one) for one in offers} - {None}
-    return tuple(
-        one.item_id
-        for one in table.items
-        if one.item_id not in offer_ids and (group_of(one) in groups or not names.isdisjoint(names_of(one)))
-    )
+    taken = {place for one in offers for place in places_of(one)}
+    others = (one for one in table.items if one.item_id not in offer_ids)
+    return tuple(one.item_id for one in others if not taken.isdisjoint(places_of(one)))

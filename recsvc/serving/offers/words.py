@@ -41,11 +41,11 @@ def suppression_words(
     offer: Item, table: OfferTable, facts: Facts, policy: OffersPolicy
 ) -> Mapping[str, Compared]:
     said = facts.customer.refusals.get(offer.item_id)
-    if said is None:
+    if not said:
         return {"last_no": None, "used": offer.item_id in facts.customer.used}
     return {
-        "last_no": said.type,
-        "said_at": _iso(said.at),
+        "last_no": said[-1].type,
+        "said_at": _iso(said[-1].at),
         "barred_until": _iso(barred_until(offer, said, policy)),
         "now": facts.now.isoformat(),
     }
