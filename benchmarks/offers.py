@@ -6,6 +6,7 @@ contacts are counted, and no log waits for the disk.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -82,6 +83,9 @@ def measure(folder: Path, n_offers: int, n_lists: int) -> Cost:
     )
     whose = [one.customer_id for one in bank.customers if one.consents and one.consents.marketing]
     listed = [len(engine.recommend(SlateRequest(ItemKind.OFFER, one)).items) for one in whose]
+    del bank, material
+    gc.collect()
+    gc.freeze()  # What the training left is no part of a server.
     asked = [whose[place % len(whose)] for place in range(n_lists)]
     requests = [SlateRequest(ItemKind.OFFER, one) for one in asked]
     costs = sorted(_cpu_ms(partial(engine.recommend, request)) for request in requests)

@@ -14,7 +14,7 @@ In: numbers of offers. Out: the four, and order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,14 +46,10 @@ class Factors:
         """The product."""
         return self.propensity * self.context * self.value * self.lever
 
-    def of(self, row: int) -> Priority:
-        """The factors of one offer."""
-        return Priority(
-            float(self.propensity[row]),
-            float(self.context[row]),
-            float(self.value[row]),
-            float(self.lever[row]),
-        )
+    def each(self) -> Iterator[Priority]:
+        """The factors of each offer, in order."""
+        columns = (self.propensity, self.context, self.value, self.lever)
+        return map(Priority, *(column.tolist() for column in columns))
 
 
 def context_of(percent: Floats) -> Floats:

@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from recsvc.domain.items import Item, ItemKind
+from recsvc.domain.items import ItemKind
 from recsvc.domain.slates import SlateRequest, Source
 from recsvc.serving.candidate import Candidate
 from recsvc.serving.merchandising import merged
 from recsvc.serving.offers.facts import Facts
+from recsvc.serving.offers.sameness import places_of
 from recsvc.serving.offers.table import OfferTable
 from recsvc.serving.reranking import by_place, consider, ordered
-from recsvc.serving.reranking.likeness import names_of
 
 
 def choose(rows: Sequence[int], facts: Facts, table: OfferTable) -> list[int]:
     """The rows of the list, first place first, of survivors that come best first."""
-    survivors = [Candidate(table.items[row], 0.0, Source.EDITORIAL, row) for row in rows]
-    pinned = _pinned(survivors, facts)
+    survivors = (Candidate(table.items[row], 0.0, Source.EDITORIAL, row) for row in rows)
+    pinned = pinned_on(rows, facts, table)
     taken = [one for _, one in pinned]
     ids = {one.item.item_id for one in taken}
     others = (one for one in survivors if one.item.item_id not in ids)
@@ -46,25 +46,11 @@ def distinct(candidates: Iterable[Candidate], shown: Iterable[Candidate] = ()) -
             yield candidate
 
 
-def places_of(offer: Item) -> list[object]:
-    """What no two offers of a list may share."""
-    group = group_of(offer)
-    return [*names_of(offer), *([("exclusive_group", group)] if group is not None else [])]
-
-
-def group_of(offer: Item) -> str | None:
-    """The exclusive group of the offer."""
-    return offer.offer_terms.exclusive_group
-
-
 def pinned_on(rows: Sequence[int], facts: Facts, table: OfferTable) -> list[tuple[int, Candidate]]:
     """The pinned offers among these survivors that have a place on the list, by position."""
-    return _pinned([Candidate(table.items[row], 0.0, Source.EDITORIAL, row) for row in rows], facts)
-
-
-def _pinned(survivors: Sequence[Candidate], facts: Facts) -> list[tuple[int, Candidate]]:
-    """The pinned survivors that have a place on the list, by position; of a group and of a series one."""
-    by_id = {one.item.item_id: one for one in survivors} if facts.marketers.pins else {}
+    if not facts.marketers.pins:
+        return []
+    by_id = {table.ids[row]: Candidate(table.items[row], 0.0, Source.EDITORIAL, row) for row in rows}
     positions = {offer_id: position for position, offer_id in reversed(facts.marketers.pins)}
     standing = (by_id[offer_id] for _, offer_id in facts.marketers.pins if offer_id in by_id)
     found: list[tuple[int, Candidate]] = []

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsvc.domain.decisions import ChosenOffer, Compared, Gate, JudgedOffer
-from recsvc.domain.items import Item
 from recsvc.domain.slates import Priority
 from recsvc.policy_offers import OffersPolicy
 from recsvc.serving.candidate import Candidate
 from recsvc.serving.offers.arbitration import Factors, Floats, factors_of
-from recsvc.serving.offers.choosing import choose, group_of, places_of
+from recsvc.serving.offers.choosing import choose
 from recsvc.serving.offers.exploring import Draw, draw
 from recsvc.serving.offers.facts import Facts, Proposal
 from recsvc.serving.offers.gates import GATES, OPEN, refused_by
@@ -53,16 +52,20 @@ def decide(facts: Facts, table: OfferTable, policy: OffersPolicy) -> Decided:
     proposals = _surviving(facts, table, refused)
     ranked = _rank(proposals, facts, table, policy)
     chosen = choose(ranked.rows[ranked.places].tolist(), facts, table)
-    priorities = {row: ranked.factors.of(place) for place, row in enumerate(ranked.rows.tolist())}
+    priorities = dict(zip(ranked.rows.tolist(), ranked.factors.each(), strict=True))
     return Decided(
         _judged(facts, table, policy, refused, chosen, priorities),
         _placed(chosen, ranked, facts, table, policy, priorities),
     )
 
 
-def survivors_of(facts: Facts, table: OfferTable, policy: OffersPolicy) -> list[str]:
-    """The offers that every gate lets pass, by id."""
-    return [table.ids[row] for row in np.flatnonzero(refused_by(table, facts, policy) == OPEN).tolist()]
+def survivors_of(
+    facts: Facts, table: OfferTable, policy: OffersPolicy, among: Rows | None = None
+) -> list[str]:
+    """The offers that every gate lets pass, by id; only those of the rows `among`, where it is given."""
+    rows = table.all_rows if among is None else among
+    is_open = refused_by(table, facts, policy, rows)[rows] == OPEN
+    return [table.ids[row] for row in rows[is_open].tolist()]
 
 
 def _surviving(facts: Facts, table: OfferTable, refused: Rows) -> Sequence[Proposal]:
@@ -148,29 +151,30 @@ def _judged(
     priorities: Mapping[int, Priority],
 ) -> tuple[JudgedOffer, ...]:
     """Every offer with the first gate that shut on it, or with its priority."""
-    instead = _stand_instead(chosen, table)
+    instead, listed = _stand_instead(chosen, table), frozenset(chosen)
     judged = []
+    nothing: Mapping[str, Compared] = {}
     for row, number in enumerate(refused.tolist()):
-        offer = table.items[row]
-        gate: Gate | None = None
-        compared: Mapping[str, Compared] = {}
+        gate, compared = None, nothing
         if number != OPEN:
-            gate, compared = GATES[number].gate, GATES[number].compares(offer, table, facts, policy)
-        elif row not in chosen and (other := instead(offer)) is not None:
-            gate, compared = Gate.GROUP, {"exclusive_group": group_of(offer), "instead": other}
-        version = offer.offer_terms.version
-        judged.append(JudgedOffer(offer.item_id, version, gate, compared, priorities.get(row)))
+            rule = GATES[number]
+            gate, compared = rule.gate, rule.compares(table.items[row], table, facts, policy)
+        elif row not in listed and (other := instead(row)) is not None:
+            group = table.items[row].offer_terms.exclusive_group
+            gate, compared = Gate.GROUP, {"exclusive_group": group, "instead": other}
+        judged.append(JudgedOffer(table.ids[row], table.versions[row], gate, compared, priorities.get(row)))
     return tuple(judged)
 
 
-def _stand_instead(chosen: Sequence[int], table: OfferTable) -> Callable[[Item], str | None]:
-    """Finds for an offer the one on the list that is of its exclusive group, or is one with it."""
-    groups: dict[object, str] = {}
+def _stand_instead(chosen: Sequence[int], table: OfferTable) -> Callable[[int], str | None]:
+    """Finds for a row the offer on the list that is of its exclusive group, or is one with it."""
+    taken: dict[object, str] = {}
     for row in chosen:
-        offer = table.items[row]
-        groups |= dict.fromkeys(places_of(offer), offer.item_id)
+        taken |= dict.fromkeys(table.places[row], table.ids[row])
 
-    def instead(offer: Item) -> str | None:
-        return next((groups[place] for place in places_of(offer) if place in groups), None)
+    def instead(row: int) -> str | None:
+        if taken.keys().isdisjoint(table.places[row]):
+            return None
+        return min(taken[place] for place in table.places[row] if place in taken)
 
     return instead

@@ -38,10 +38,13 @@ OPEN = -1
 """In `refused_by`: no gate shut."""
 
 
-def refused_by(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Rows:
-    """For each offer the number of the first of `GATES` that shuts, or `OPEN`: (n_offers,)."""
+def refused_by(table: OfferTable, facts: Facts, policy: OffersPolicy, among: Rows | None = None) -> Rows:
+    """For each offer the number of the first of `GATES` that shuts, or `OPEN`: (n_offers,).
+
+    Where rows are given, only those are judged.
+    """
     found = np.full(len(table), OPEN, dtype=np.int64)
-    rows = table.all_rows
+    rows = table.all_rows if among is None else among
     for number, rule in enumerate(GATES):
         if not len(rows):
             break

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import structlog
 
 from recsvc.domain.contacts import Shortage
@@ -138,9 +139,15 @@ class OfferLists:
 
     def _shortages(self, page: OfferPage, draft: _Draft) -> Mapping[str, Shortage]:
         """What has no contact left, of the offers that pass every other gate and are counted."""
-        offers = self._counted(page.survivors(draft.table, self._policy.offers), draft.table)
-        if not offers:
+        table = draft.table
+        is_each = bool(self._policy.offers.contact_caps)
+        counted = table.all_rows if is_each else np.flatnonzero(table.with_counts)
+        if not len(counted):
             return {}
+        passing = page.survivors(table, self._policy.offers, counted)
+        if not passing:
+            return {}
+        offers = [table.items[row] for row in table.rows_of(passing).tolist()]
         own = page.own
         return draft.contacts.shortages(
             own.customer.customer_id, offers, channel=own.asked.channel, now=own.now

@@ -15,11 +15,12 @@ from recsvc.domain.slates import SlateRequest
 from recsvc.policy import Policy
 from recsvc.policy_offers import OffersPolicy
 from recsvc.serving.basis import Basis
-from recsvc.serving.offers.choosing import pinned_on, places_of
+from recsvc.serving.offers.choosing import pinned_on
 from recsvc.serving.offers.deciding import decide, survivors_of
 from recsvc.serving.offers.facts import Facts
 from recsvc.serving.offers.gathering import list_facts, marketers_facts
-from recsvc.serving.offers.table import OfferTable
+from recsvc.serving.offers.sameness import places_of
+from recsvc.serving.offers.table import OfferTable, Rows
 from recsvc.serving.reranking import requests_of_page
 
 
@@ -48,9 +49,11 @@ class OfferPage:
         (own,) = short([self.own])
         return OfferPage(short(self.earlier), own, short(self.later))
 
-    def survivors(self, table: OfferTable, policy: OffersPolicy) -> list[str]:
-        """The offers that pass every gate in one of the placements, by id."""
-        passing = (offer_id for one in self.placements for offer_id in survivors_of(one, table, policy))
+    def survivors(self, table: OfferTable, policy: OffersPolicy, among: Rows) -> list[str]:
+        """The offers of these rows that pass every gate in one of the placements, by id."""
+        passing = (
+            offer_id for one in self.placements for offer_id in survivors_of(one, table, policy, among)
+        )
         return list(dict.fromkeys(passing))
 
     def left(self, table: OfferTable, policy: OffersPolicy) -> Facts:

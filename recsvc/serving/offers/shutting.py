@@ -15,6 +15,9 @@ from recsvc.serving.offers.refusals import barred_until
 from recsvc.serving.offers.table import Bools, OfferTable, Rows, bit_of, micros_of
 from recsvc.serving.offers.texts import are_told
 
+MAX_LOCALES = 64
+"""Of so many locales a table remembers which offers have their texts."""
+
 Shuts = Callable[[OfferTable, Rows, Facts, OffersPolicy], Bools]
 
 
@@ -53,16 +56,17 @@ def not_suitable(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPoli
 
 
 def outside_market(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
-    return _few(table, rows, table.with_market, lambda offer: not is_in_market(offer, facts.customer))
+    shut = np.zeros(len(table), dtype=np.bool_)
+    for offer, of_market in table.rows_by_market:
+        shut[of_market] = not is_in_market(offer, facts.customer)
+    return shut[rows]
 
 
 def not_eligible(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
-    known = facts.customer.fields
-    shut = table.with_rule[rows]
-    for place in np.flatnonzero(shut).tolist():
-        rule = table.eligibility[int(rows[place])]
-        shut[place] = rule is None or not rule.holds(known)
-    return shut
+    shut = np.zeros(len(table), dtype=np.bool_)
+    for rule, of_rule in table.rows_by_rule:
+        shut[of_rule] = rule is None or not rule.holds(facts.customer.fields)
+    return shut[rows]
 
 
 def not_live(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
@@ -145,8 +149,13 @@ def beside_content(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPo
 
 
 def not_told(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
-    locale = facts.asked.locale
-    return _few(table, rows, table.with_disclosures, lambda offer: not are_told(offer, locale, policy))
+    key = (facts.asked.locale, policy.disclosure_fallback)
+    told = table.told.get(key)
+    if told is None:
+        if len(table.told) >= MAX_LOCALES:
+            table.told.clear()
+        told = table.told[key] = _each(table, table.all_rows, lambda one: are_told(one, key[0], policy))
+    return ~told[rows]
 
 
 def taken(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +21,7 @@ from recsvc.domain.contacts import is_counted
 from recsvc.domain.items import Channel, Item, ItemKind, ItemStatus
 from recsvc.domain.offer_terms import OfferTerms
 from recsvc.serving.offers.eligibility import rule_of
+from recsvc.serving.offers.sameness import places_of
 
 Bools = NDArray[np.bool_]
 Rows = NDArray[np.int64]
@@ -38,7 +40,9 @@ class OfferTable:
 
     `valid_from` and `valid_to` are in microseconds since 1970, `weights` in percent. `by_category`,
     `by_placement` and `by_jurisdiction` lead to rows; `open_placement` and `open_jurisdiction` are those that
-    name none. `eligibility` leads from rows to rules; None is a rule that cannot be read.
+    name none. `eligibility` leads from rows to rules; None is a rule that cannot be read. Rows of one
+    rule, and those of one market, for which an offer stands, are judged at once. `places` are what no two
+    offers of a list may share.
     """
 
     items: tuple[Item, ...]
@@ -63,9 +67,18 @@ class OfferTable:
     with_disclosures: Bools
     with_counts: Bools
     eligibility: Mapping[int, Condition | None]
+    rows_by_rule: tuple[tuple[Condition | None, Rows], ...]
+    rows_by_market: tuple[tuple[Item, Rows], ...]
+    places: tuple[frozenset[object], ...]
+    versions: tuple[int, ...]
 
     def __len__(self) -> int:
         return len(self.items)
+
+    @cached_property
+    def told(self) -> dict[tuple[str, bool], Bools]:
+        """Which offers have all their texts, by locale and whether another may stand in; filled on asking."""
+        return {}
 
     @cached_property
     def asked_fields(self) -> frozenset[str]:
@@ -94,11 +107,34 @@ class OfferTable:
         return mask
 
 
+def _rows_by_rule(
+    offers: Sequence[Item], eligibility: Mapping[int, Condition | None]
+) -> tuple[tuple[Condition | None, Rows], ...]:
+    """Each distinct rule with the rows that it is on."""
+    found: dict[bytes, list[int]] = {}
+    for row in eligibility:
+        found.setdefault(msgspec.json.encode(offers[row].offer_terms.eligibility), []).append(row)
+    return tuple((eligibility[rows[0]], np.array(rows, dtype=np.int64)) for rows in found.values())
+
+
+def _rows_by_market(offers: Sequence[Item]) -> tuple[tuple[Item, Rows], ...]:
+    """An offer of each distinct pair of target markets, and the rows that have them."""
+    found: dict[object, list[int]] = {}
+    for row, offer in enumerate(offers):
+        terms = offer.offer_terms
+        if _has_market(terms):
+            found.setdefault((terms.target_market, terms.negative_target_market), []).append(row)
+    return tuple((offers[rows[0]], np.array(rows, dtype=np.int64)) for rows in found.values())
+
+
 def make_table(items: Iterable[Item], fields: Mapping[str, FieldType]) -> OfferTable:
     """The offers among the items, whatever their status. `fields` are those that rules may ask for."""
     offers = sorted((one for one in items if one.kind is ItemKind.OFFER), key=lambda one: one.item_id)
     terms = [one.offer_terms for one in offers]
     ids = tuple(one.item_id for one in offers)
+    eligibility = {
+        row: rule_of(one, fields) for row, one in enumerate(offers) if one.offer_terms.eligibility is not None
+    }
     return OfferTable(
         items=tuple(offers),
         ids=ids,
@@ -121,11 +157,11 @@ def make_table(items: Iterable[Item], fields: Mapping[str, FieldType]) -> OfferT
         with_rule=np.array([one.eligibility is not None for one in terms], dtype=np.bool_),
         with_disclosures=np.array([bool(one.disclosures) for one in terms], dtype=np.bool_),
         with_counts=np.array([is_counted(one) for one in offers], dtype=np.bool_),
-        eligibility={
-            row: rule_of(one, fields)
-            for row, one in enumerate(offers)
-            if one.offer_terms.eligibility is not None
-        },
+        eligibility=eligibility,
+        rows_by_rule=_rows_by_rule(offers, eligibility),
+        rows_by_market=_rows_by_market(offers),
+        places=tuple(frozenset(places_of(one)) for one in offers),
+        versions=tuple(one.version for one in terms),
     )
 
 
