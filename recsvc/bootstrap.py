@@ -53,6 +53,7 @@ from recsvc.serving.warming import WARM_SECONDS, WarmUp
 from recsvc.settings import Settings
 from recsvc.stores.api_keys import SqlApiKeys
 from recsvc.stores.catalogue import SqlCatalogue
+from recsvc.stores.contacts import SqlContacts
 from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import open_database
 from recsvc.stores.epoch_table import open_epoch_table
@@ -123,7 +124,10 @@ def build_services(settings: Settings) -> Services:
     feed = LiveFeed(sources, clock=now, monotonic=time.monotonic, rebuild_seconds=rebuild_seconds)
     live_reader = LiveReader(feed, monotonic=time.monotonic)
     subjects = SubjectReader(records, events, policy)
-    engine = SlateEngine(live, subjects, policy, clock=now, new_id=new_id, live=live_reader)
+    contacts = SqlContacts(database, policy.offers, is_content=live.is_content)
+    engine = SlateEngine(
+        live, subjects, policy, clock=now, new_id=new_id, live=live_reader, contacts=contacts
+    )
     portraits = PortraitDrawer(records, events, live, policy, clock=now)
     identities = SqlIdentities(database)
     units = Units(identities, stamps)
@@ -218,7 +222,7 @@ def build_services(settings: Settings) -> Services:
         models=ModelsDesk(
             registry,
             SqlTombstones(database).erased_among,
-            Previewer(items, live, subjects, policy, clock=now),
+            Previewer(items, live, subjects, policy, clock=now, contacts=contacts),
         ),
         telemetry=telemetry,
         experiments=ExperimentDesk(

@@ -132,6 +132,11 @@ class LiveCatalogue:
         """The versions of all models that answer now."""
         return frozenset(self._serving.by_version)
 
+    def is_content(self, item_id: str) -> bool:
+        """Whether the item is an article, as far as is known."""
+        item = self.view.known.get(item_id)
+        return item is not None and item.kind is ItemKind.CONTENT
+
     def view_for(self, version: str | None) -> CatalogueView:
         """The view beside the model of the version, or beside the champion where that does not serve."""
         return self._serving.of(version).view

@@ -23,6 +23,8 @@ from recsvc.policy import Policy
 from recsvc.serving.customers import SubjectReader
 from recsvc.serving.engine import Engine
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue, make_view
+from recsvc.serving.offers.protocols import Contacts
+from recsvc.serving.offers.uncounted import NOBODY_COUNTS, LookOnly
 from recsvc.serving.protocols import Catalogue
 from recsvc.serving.verification import Model
 
@@ -100,12 +102,15 @@ class Previewer:
         policy: Policy,
         *,
         clock: Callable[[], datetime],
+        contacts: Contacts = NOBODY_COUNTS,
     ) -> None:
+        """Counts of contacts are looked at, and nothing is reserved: nobody will be shown the lists."""
         self._catalogue = catalogue
         self._live = live
         self._subjects = subjects
         self._policy = policy
         self._clock = clock
+        self._contacts = LookOnly(contacts)
         self._kept: Preview | None = None
 
     def kept(self, version: str) -> Preview | None:
@@ -140,7 +145,12 @@ class Previewer:
 
     def _lists(self, model: Model, view: CatalogueView, asked: Sequence[str], now: datetime) -> _Lists:
         engine = Engine(
-            _Standing(model, view), self._subjects, self._policy, clock=lambda: now, new_id=lambda: "preview"
+            _Standing(model, view),
+            self._subjects,
+            self._policy,
+            clock=lambda: now,
+            new_id=lambda: "preview",
+            contacts=self._contacts,
         )
         wanted = {one: [SlateRequest(kind, one, limit=FIRST) for kind in ItemKind] for one in asked}
         return {
