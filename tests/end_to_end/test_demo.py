@@ -258,6 +258,26 @@ def test_recommendations_go_on_without_redis(demo: Demo) -> None:
     assert (report.json["ready"], report.json["degraded"], report.json["redis"]) == (True, True, "down")
 
 
+def test_without_redis_no_worker_offers_anybody_anything_once_too_often(demo: Demo) -> None:
+    sample = demo.folder / "sample"
+    titles = {"Holiday Shopping: double reward points"}  # Its terms: three in a day.
+    (capped,) = (
+        item["item_id"]
+        for item in rows_of(sample / "items.jsonl")
+        if item["kind"] == "offer" and item["title"]["en"] in titles
+    )
+
+    def is_offered(customer_id: str, limit: int) -> bool:
+        items = demo.slate(customer_id, "offers", f"?limit={limit}").json["items"]
+        return capped in {item["item_id"] for item in items}
+
+    # From the end: the tests before this one asked for the first.
+    customers = [customer["customer_id"] for customer in rows_of(sample / "customers.jsonl")][::-1]
+    whom = next(customer_id for customer_id in customers[:60] if is_offered(customer_id, 50))
+    again = [is_offered(whom, limit) for limit in range(51, 59)]  # Lists that nobody has ready.
+    assert again == [True] * 2 + [False] * 6
+
+
 def test_ctrl_c_ends_every_process_and_removes_every_folder(demo: Demo) -> None:
     family = demo.command.family()
     assert len(family) >= 4
