@@ -56,6 +56,7 @@ from recsvc.stores.catalogue import SqlCatalogue
 from recsvc.stores.contacts import SqlContacts
 from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import open_database
+from recsvc.stores.decisions import SqlDecisions, at_erasure
 from recsvc.stores.epoch_table import open_epoch_table
 from recsvc.stores.erasures import SqlErasures
 from recsvc.stores.event_tail import SqlEventTail
@@ -126,13 +127,22 @@ def build_services(settings: Settings) -> Services:
     subjects = SubjectReader(records, events, policy)
     contacts = SqlContacts(database, policy.offers, is_content=live.is_content)
     engine = SlateEngine(
-        live, subjects, policy, clock=now, new_id=new_id, live=live_reader, contacts=contacts
+        live,
+        subjects,
+        policy,
+        clock=now,
+        new_id=new_id,
+        live=live_reader,
+        contacts=contacts,
+        decisions=SqlDecisions(database, random_bytes=secrets.token_bytes),
     )
     portraits = PortraitDrawer(records, events, live, policy, clock=now)
     identities = SqlIdentities(database)
     units = Units(identities, stamps)
     privacy = PrivacyDesk(
-        SqlErasures(database, tokens=secrets.token_hex),
+        SqlErasures(
+            database, tokens=secrets.token_hex, of_decisions=at_erasure(policy.offers.decisions_at_erasure)
+        ),
         ForgettingTraces(slates, stamps),
         RejectsFolder(settings.rejects_dir),
         records,

@@ -17,7 +17,7 @@ from recsvc.bundles.manifest import Manifest
 from recsvc.bundles.opening import read_manifest
 from recsvc.bundles.registry import Registry
 from recsvc.domain.customers import Customer
-from recsvc.domain.decisions import Decision
+from recsvc.domain.decisions import Decision, Grounds
 from recsvc.domain.interactions import Interaction, Known
 from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.merchandising import MerchandisingRule, RuleAction
@@ -222,12 +222,14 @@ class KeptDecisions:
 
     def __init__(self) -> None:
         self.kept: list[Decision] = []
+        self.grounds: dict[str, Grounds] = {}
         self.is_down = False
 
-    def append(self, decision: Decision) -> None:
+    def append(self, decision: Decision, grounds: Grounds) -> None:
         if self.is_down:
             raise StoreError("the log does not answer")
         self.kept.append(decision)
+        self.grounds[grounds.digest] = grounds
 
 
 class DownStore:

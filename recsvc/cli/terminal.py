@@ -35,6 +35,8 @@ COMMANDS = {
     "evaluate": "recsvc.cli.evaluating:evaluate",
     "models": "recsvc.cli.models:models",
     "keys": "recsvc.cli.keys:keys",
+    "decisions": "recsvc.cli.decisions:decisions",
+    "replay": "recsvc.cli.decisions:replay_one",
     "doctor": "recsvc.cli.doctor:doctor",
 }
 

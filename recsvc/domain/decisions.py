@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from recsvc.domain.items import Channel
+from recsvc.domain.conditions import FieldType
+from recsvc.domain.items import Channel, Item
 from recsvc.domain.slates import Priority, ShownDisclosure
+from recsvc.policy_offers import OffersPolicy
 
 Compared = str | int | float | bool | None
 
@@ -81,7 +83,7 @@ class Decision:
     """One offer decision. `decision_id` is the slate's id; `facts` is the JSON that it is replayed from.
 
     `profile_version` is the etag of the customer's record, None where there is none. `body_digest` is the
-    SHA-256 of the answer in hexadecimal digits.
+    SHA-256 of the answer in hexadecimal digits, `grounds` the digest of the offers and the policy.
     """
 
     decision_id: str
@@ -100,3 +102,18 @@ class Decision:
     chosen: tuple[ChosenOffer, ...]
     facts: str
     body_digest: str
+    grounds: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What a decision stands on beside its facts: every offer as it was, and the policy.
+
+    `fields` are what eligibility rules could ask for. `digest` is the SHA-256 of all that as JSON, in
+    hexadecimal digits: many decisions share their grounds.
+    """
+
+    digest: str
+    offers: tuple[Item, ...]
+    policy: OffersPolicy
+    fields: Mapping[str, FieldType]

@@ -31,7 +31,8 @@ from recsvc.domain.interactions import IMPRESSION
 from recsvc.domain.items import Channel, Item
 from recsvc.policy_offers import OffersPolicy
 from recsvc.stores.database import Database
-from recsvc.stores.tables import events, from_micros, identities, offer_spend, reservations, to_micros
+from recsvc.stores.offer_tables import offer_spend, reservations
+from recsvc.stores.tables import events, from_micros, identities, to_micros
 
 IN_ALL = -1
 """The day under which all contacts of an offer are counted."""

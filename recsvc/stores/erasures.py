@@ -17,14 +17,15 @@ from recsvc.domain.records import ErasureReceipt, PendingErasure
 from recsvc.stores.api_keys import TokenSource
 from recsvc.stores.compaction import compact
 from recsvc.stores.database import Database
+from recsvc.stores.decisions import forget_customer
 from recsvc.stores.documents import decode_document, encode_document
 from recsvc.stores.identities import remove_links
+from recsvc.stores.offer_tables import reservations
 from recsvc.stores.tables import (
     customers,
     erasures_pending,
     events,
     exposures,
-    reservations,
     to_micros,
     tombstones,
 )
@@ -41,9 +42,17 @@ _DUE = select(erasures_pending).where(erasures_pending.c.claimed_until <= bindpa
 class SqlErasures:
     """Who is to be forgotten, and how far that is. Safe to use from several processes at once."""
 
-    def __init__(self, database: Database, *, tokens: TokenSource) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        tokens: TokenSource,
+        of_decisions: Callable[[Connection, str], int] = forget_customer,
+    ) -> None:
+        """`of_decisions` does with a customer's decisions what the policy says, and counts them."""
         self._database = database
         self._tokens = tokens
+        self._of_decisions = of_decisions
 
     def begin(
         self,
@@ -69,6 +78,7 @@ class SqlErasures:
             # What they were charged stays charged: nobody can tell any more whether they were shown.
             connection.execute(delete(reservations).where(reservations.c.customer_id == customer_id))
             deleted["identities"] = remove_links(connection, customer_id)
+            deleted["decisions"] = self._of_decisions(connection, customer_id)
             if any(deleted.values()) or _receipt(connection, digest) is None:
                 counts = dict.fromkeys(PLACES, 0) | dict(removed) | deleted
                 self._set_tombstone(connection, digest, ErasureReceipt(receipt_id, now, None, counts))
@@ -143,7 +153,7 @@ class SqlErasures:
         # to light after the deletion, and of two erasures of one customer the second finds the first.
         if self._database.dialect == "postgresql":
             connection.execute(text("LOCK TABLE tombstones IN SHARE ROW EXCLUSIVE MODE"))
-            held = "events, customers, exposures, identities, reservations"
+            held = "events, customers, exposures, identities, reservations, decisions"
             connection.execute(text(f"LOCK TABLE {held} IN SHARE ROW EXCLUSIVE MODE"))
 
     def _set_tombstone(self, connection: Connection, digest: bytes, receipt: ErasureReceipt) -> None:

@@ -233,30 +233,6 @@ identities_revision = Table(
     Column("removed_at", BigInteger, nullable=False),
 )
 
-# A place of an offer on a slate that may yet be shown. `is_charged`: it took from what all customers share.
-reservations = Table(
-    "reservations",
-    METADATA,
-    Column("slate_id", BYTEWISE, primary_key=True),
-    Column("offer_id", BYTEWISE, primary_key=True),
-    Column("customer_id", BYTEWISE, nullable=False),
-    Column("channel", Text, nullable=False),
-    Column("made_at", BigInteger, nullable=False),
-    Column("until", BigInteger, nullable=False),
-    Column("is_charged", Integer, nullable=False),
-    Index("reservations_by_customer", "customer_id"),
-    Index("reservations_by_offer", "offer_id", "until"),
-)
-
-# How many contacts with an offer were paid for, by day since 1970 (UTC); under day -1 stand all of them.
-offer_spend = Table(
-    "offer_spend",
-    METADATA,
-    Column("offer_id", BYTEWISE, primary_key=True),
-    Column("day", Integer, primary_key=True, autoincrement=False),
-    Column("n", BigInteger, nullable=False),
-)
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 

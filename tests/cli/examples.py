@@ -5,13 +5,26 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+
+from recsvc.domain.items import Channel, Item, ItemKind
+from recsvc.policy_lists import ListsPolicy
+from recsvc.policy_offers import OffersPolicy
+from recsvc.serving.offers.deciding import decide
+from recsvc.serving.offers.facts import AnswerFacts, CustomerFacts, Facts, ListFacts
+from recsvc.serving.offers.slates import decision_of, slate_of
+from recsvc.serving.offers.table import make_table
+from recsvc.serving.offers.tables import grounds_of
+from recsvc.stores.database import open_database
+from recsvc.stores.decisions import SqlDecisions
 
 Row = Mapping[str, object]
 MAPPINGS = Path(__file__).parents[2] / "scripts" / "mappings"
@@ -79,3 +92,25 @@ def contents(folder: Path) -> dict[str, str]:
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         for path in folder.rglob("*")
     }
+
+
+def keep_a_decision(home: Path) -> str:
+    """Keep one decision, of no offers at all, in the store of the home; its id."""
+    now = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
+    facts = Facts(
+        "s_1",
+        now,
+        CustomerFacts("c1", may_market=True),
+        ListFacts(10, Channel.WEB, "home", "en"),
+        ListsPolicy(),
+        "p1",
+        answer=AnswerFacts((), now, ()),
+    )
+    table, policy = make_table([Item("loan", ItemKind.OFFER)], {}), OffersPolicy()
+    decided = decide(facts, table, policy)
+    grounds = grounds_of(table, policy, {})
+    assert facts.answer is not None
+    decision = decision_of(facts, decided, slate_of(facts, facts.answer, decided, table), grounds)
+    with closing(open_database(f"sqlite:///{home / 'data' / 'recsvc.sqlite3'}")) as database:
+        SqlDecisions(database, random_bytes=os.urandom).append(decision, grounds)
+    return decision.decision_id

@@ -16,7 +16,7 @@ import pytest
 
 from recsvc.cli import main
 from recsvc.cli.terminal import COMMANDS
-from tests.cli.examples import Run
+from tests.cli.examples import Run, keep_a_decision
 
 
 def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -38,6 +38,7 @@ def test_these_are_the_commands() -> None:
         *("demo", "serve", "worker", "train", "import", "evaluate", "doctor"),
         *("models list", "models show", "models promote", "models rollback"),
         *("keys create", "keys list", "keys revoke"),
+        *("decisions verify", "decisions show", "replay"),
     }
 
 
@@ -56,7 +57,7 @@ def test_the_example_uses_options_that_exist(command: str, recsvc: Run) -> None:
     assert [word for word in example.split() if word.startswith("--") and word not in text] == []
 
 
-@pytest.mark.parametrize("command", ["", "models", "keys"])
+@pytest.mark.parametrize("command", ["", "models", "keys", "decisions"])
 def test_the_help_of_a_group_tells_what_each_command_does_in_one_line(command: str, recsvc: Run) -> None:
     outcome = recsvc(*command.split(), "--help")
     assert outcome.code == 0
@@ -91,6 +92,9 @@ def test_every_report_is_one_json_object_and_nothing_else(
         "models show": recsvc("models", "show", "champion", "--verify", "--json").report,
         "models rollback": recsvc("models", "rollback", "--json").report,
         "models promote": recsvc("models", "promote", sorted(shelf.glob("2*"))[0].name, "--json").report,
+        "decisions verify": recsvc("decisions", "verify", "--json").report,
+        "decisions show": recsvc("decisions", "show", keep_a_decision(home), "--json").report,
+        "replay": recsvc("replay", "--decision", "s_1", "--json").report,
         "doctor": json.loads(recsvc("doctor", "--json").out),
     }
     assert set(reports) == set(ALL) - {"demo", "serve", "worker"}  # These do not report: they serve.

@@ -40,6 +40,7 @@ from recsvc.stores.memory_erasures import MemoryErasures
 from recsvc.stores.memory_experiments import MemoryExperiments
 from recsvc.stores.memory_exposures import MemoryExposures
 from recsvc.stores.memory_identities import MemoryIdentities
+from recsvc.stores.offer_tables import decisions_head
 from recsvc.stores.redis_client import RestingRedis
 from recsvc.stores.redis_server import EmbeddedRedis, find_server_binary
 from recsvc.stores.slate_cache import RedisSlateCache
@@ -113,6 +114,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
             for table in METADATA.tables.values():
                 if table in (catalogue_revision, customers_revision, experiments_revision):
                     connection.execute(table.update().values(revision=0))
+                elif table is decisions_head:
+                    connection.execute(table.update().values(n=0, hash=bytes(32)))
                 elif table is identities_revision:
                     connection.execute(table.update().values(revision=0, removed_at=0))
                 else:

@@ -342,5 +342,6 @@ def test_ids_compare_byte_by_byte_in_postgresql_whatever_its_language(empty_sche
         found = connection.exec_driver_sql(columns).all()
     database.close()
     ids = {"item_id", "customer_id", "event_id", "key_id", "rule_id", "run_id", "identity_id"}
+    ids |= {"slate_id", "offer_id", "decision_id"}
     assert {name for name, _ in found} == ids
     assert {collation for _, collation in found} == {"C"}

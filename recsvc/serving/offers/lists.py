@@ -215,7 +215,8 @@ class OfferLists:
     def _keep(self, facts: Facts, decided: Decided, slate: Slate, draft: _Draft) -> None:
         """Keep the decision. Raises StoreError, after what was reserved was given back."""
         try:
-            self._decisions.append(decision_of(facts, decided, slate))
+            grounds = self._tables.grounds_of(draft.basis.view)
+            self._decisions.append(decision_of(facts, decided, slate, grounds), grounds)
         except StoreError:
             self._release(facts, draft)
             raise

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from recsvc.domain.contacts import Reserved, Shortage
-from recsvc.domain.decisions import Decision
+from recsvc.domain.decisions import Decision, Grounds
 from recsvc.domain.items import Channel, Item
 
 __all__ = ["Contacts", "DecisionLog", "Reserved", "Shortage"]
@@ -47,6 +47,9 @@ class Contacts(Protocol):
 class DecisionLog(Protocol):
     """Keeps every decision for good, in a chain that shows when anything in it was changed."""
 
-    def append(self, decision: Decision) -> None:
-        """Keep the decision; durable once this returns. Raises StoreError: then the list must not go out."""
+    def append(self, decision: Decision, grounds: Grounds) -> None:
+        """Keep the decision and what it stands on; durable once this returns.
+
+        Raises StoreError: then the list must not go out.
+        """
         ...

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from recsvc.domain.decisions import ChosenOffer, Decision
+from recsvc.domain.decisions import ChosenOffer, Decision, Grounds
 from recsvc.domain.items import Item, ItemKind, text_in
 from recsvc.domain.slates import OfferItem, Reason, Slate, Source
 from recsvc.serving.answers import render_slate
@@ -45,7 +45,7 @@ def slate_of(facts: Facts, answer: AnswerFacts, decided: Decided, table: OfferTa
     )
 
 
-def decision_of(facts: Facts, decided: Decided, slate: Slate) -> Decision:
+def decision_of(facts: Facts, decided: Decided, slate: Slate, grounds: Grounds) -> Decision:
     """What the log keeps of a decision and its slate. Its facts hold the answer."""
     return Decision(
         decision_id=facts.decision_id,
@@ -64,6 +64,7 @@ def decision_of(facts: Facts, decided: Decided, slate: Slate) -> Decision:
         chosen=decided.chosen,
         facts=msgspec.json.encode(facts).decode(),
         body_digest=hashlib.sha256(render_slate(slate)).hexdigest(),
+        grounds=grounds.digest,
     )
 
 

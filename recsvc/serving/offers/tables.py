@@ -1,9 +1,21 @@
-"""Keep the tables of offers. In: a view of the catalogue. Out: its offers as columns, made once."""
+"""Keep the tables of offers. In: a view of the catalogue. Out: its offers as columns, and for the log.
+
+Both are made once for each view.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
 from recsvc.domain.condition_facts import known_fields
+from recsvc.domain.conditions import FieldType
+from recsvc.domain.decisions import Grounds
 from recsvc.policy import Policy
+from recsvc.policy_offers import OffersPolicy
 from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.offers.table import OfferTable, make_table
 
@@ -11,20 +23,43 @@ MAX_KEPT = 8
 """A view for each model that answers, and those that were just replaced."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A view is kept with what was made of it, so that nothing else gets its id."""
+
+    view: CatalogueView
+    table: OfferTable
+    grounds: Grounds
+
+
 class OfferTables:
     """Makes tables, and keeps those of the latest views."""
 
     def __init__(self, policy: Policy) -> None:
+        self._policy = policy.offers
         self._fields = known_fields(policy)
-        self._kept: dict[int, tuple[CatalogueView, OfferTable]] = {}
+        self._kept: dict[int, _Kept] = {}
 
     def of(self, view: CatalogueView) -> OfferTable:
         """The live offers of the view."""
+        return self._of(view).table
+
+    def grounds_of(self, view: CatalogueView) -> Grounds:
+        """The same offers and the policy, as the log keeps them."""
+        return self._of(view).grounds
+
+    def _of(self, view: CatalogueView) -> _Kept:
         kept = self._kept.get(id(view))
-        if kept is not None:
-            return kept[1]
-        table = make_table(view.items.values(), self._fields)
-        while len(self._kept) >= MAX_KEPT:
-            self._kept.pop(next(iter(self._kept)), None)
-        self._kept[id(view)] = (view, table)  # The view is kept too, so that nothing else gets its id.
-        return table
+        if kept is None:
+            table = make_table(view.items.values(), self._fields)
+            kept = _Kept(view, table, grounds_of(table, self._policy, self._fields))
+            while len(self._kept) >= MAX_KEPT:
+                self._kept.pop(next(iter(self._kept)), None)
+            self._kept[id(view)] = kept
+        return kept
+
+
+def grounds_of(table: OfferTable, policy: OffersPolicy, fields: Mapping[str, FieldType]) -> Grounds:
+    """What decisions by this table and policy stand on."""
+    told = msgspec.json.encode((table.items, policy, fields), order="sorted")
+    return Grounds(hashlib.sha256(told).hexdigest(), table.items, policy, fields)

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from recsvc.domain.contacts import Reserved, Shortage, is_counted
-from recsvc.domain.decisions import Decision
+from recsvc.domain.decisions import Decision, Grounds
 from recsvc.domain.items import Channel, Item
 from recsvc.serving.offers.protocols import Contacts
 
@@ -73,7 +73,7 @@ class LookOnly:
 class NothingKept:
     """A log for lists that nobody will be shown."""
 
-    def append(self, decision: Decision) -> None:
+    def append(self, decision: Decision, grounds: Grounds) -> None:
         """The decision is of no list that goes out."""
 
 

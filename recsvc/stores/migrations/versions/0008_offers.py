@@ -1,4 +1,4 @@
-"""Keep what offers need: reservations of contacts, and what was paid for."""
+"""Keep what offers need: reservations of contacts, what was paid for, and every decision."""
 
 from __future__ import annotations
 
@@ -32,4 +32,29 @@ def upgrade() -> None:
         sa.Column("offer_id", _BYTEWISE, primary_key=True),
         sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("n", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "decisions",
+        sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("decision_id", _BYTEWISE, nullable=False),
+        sa.Column("customer_id", _BYTEWISE),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("personal", sa.LargeBinary),
+        sa.Column("salt", sa.LargeBinary),
+        sa.Column("commitment", sa.LargeBinary, nullable=False),
+        sa.Column("hash", sa.LargeBinary, nullable=False),
+        sa.UniqueConstraint("decision_id", name="decisions_have_ids_of_their_own"),
+    )
+    op.create_index("decisions_by_customer", "decisions", ["customer_id", "sequence"])
+    head = op.create_table(
+        "decisions_head",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("n", sa.BigInteger, nullable=False),
+        sa.Column("hash", sa.LargeBinary, nullable=False),
+    )
+    op.bulk_insert(head, [{"id": 1, "n": 0, "hash": bytes(32)}])
+    op.create_table(
+        "decision_grounds",
+        sa.Column("digest", _BYTEWISE, primary_key=True),
+        sa.Column("document", sa.LargeBinary, nullable=False),
     )

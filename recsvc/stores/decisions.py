@@ -1,0 +1,213 @@
+"""The decision log in SQL. In: offer decisions. Out: the same, in a chain that shows what was changed.
+
+Entries are only ever added, in one order for all processes; an erasure takes away what is personal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import Connection, bindparam, select, update
+
+from recsvc.domain.conditions import FieldType
+from recsvc.domain.decision_chain import Break, Entry, Head, checked, head_after, opened, seal
+from recsvc.domain.decisions import Decision, Grounds
+from recsvc.domain.items import Item
+from recsvc.errors import NotFoundError, StoreError
+from recsvc.policy_offers import OffersPolicy
+from recsvc.stores.database import Database
+from recsvc.stores.offer_tables import decision_grounds, decisions, decisions_head
+
+_SALT_BYTES = 16
+_PAGE = 500
+
+_HEAD = select(decisions_head.c.n, decisions_head.c.hash).where(decisions_head.c.id == 1)
+_NEXT_PAGE = (
+    select(decisions)
+    .where(decisions.c.sequence > bindparam("after"))
+    .order_by(decisions.c.sequence)
+    .limit(_PAGE)
+)
+_ONE = select(decisions).where(decisions.c.decision_id == bindparam("wanted"))
+_OF_CUSTOMER = (
+    select(decisions)
+    .where(decisions.c.customer_id == bindparam("wanted"), decisions.c.sequence < bindparam("before"))
+    .order_by(decisions.c.sequence.desc())
+    .limit(bindparam("limit"))
+)
+_GROUNDS = select(decision_grounds.c.document).where(decision_grounds.c.digest == bindparam("wanted"))
+_END = 2**62
+
+_Told = tuple[tuple[Item, ...], OffersPolicy, dict[str, FieldType]]
+
+
+class SqlDecisions:
+    """Keeps every decision for good. Safe to use from several processes at once."""
+
+    def __init__(self, database: Database, *, random_bytes: Callable[[int], bytes]) -> None:
+        self._database = database
+        self._random_bytes = random_bytes
+        self._known: set[str] = set()  # Grounds that are kept already.
+
+    def append(self, decision: Decision, grounds: Grounds) -> None:
+        """Keep the decision and what it stands on; durable once this returns. Raises StoreError."""
+        salt = self._random_bytes(_SALT_BYTES)
+        document = None if grounds.digest in self._known else _pack(grounds)
+        with self._database.writing() as connection:
+            head = _head(connection, locked=True)
+            entry = seal(decision, head, salt)
+            if document is not None:
+                self._database.insert_new(connection, decision_grounds, [(grounds.digest, document)])
+            if not self._database.insert_new(connection, decisions, [_row(entry)]):
+                raise StoreError(f"there is a decision {entry.decision_id} already: none is kept twice")
+            last = head_after(entry)
+            connection.execute(update(decisions_head).values(n=last.n, hash=last.hash))
+        self._known.add(grounds.digest)
+
+    def get(self, decision_id: str) -> Decision:
+        """One decision. Raises NotFoundError, StoreError."""
+        with self._database.reading() as connection:
+            row = connection.execute(_ONE, {"wanted": decision_id}).one_or_none()
+        if row is None:
+            raise NotFoundError(f"there is no decision {decision_id}")
+        return _opened(_entry(row))
+
+    def grounds(self, digest: str) -> Grounds:
+        """What decisions of this digest stand on. Raises NotFoundError; StoreError where it was changed."""
+        with self._database.reading() as connection:
+            document = connection.execute(_GROUNDS, {"wanted": digest}).scalar_one_or_none()
+        if document is None:
+            raise NotFoundError(f"the offers and the policy {digest} of the decision were not kept")
+        grounds = _unpack(digest, _bytes(document))
+        if grounds is None:
+            raise StoreError(f"the offers and the policy {digest} of a decision were changed in the store")
+        return grounds
+
+    def of_customer(
+        self, customer_id: str, *, before: int | None = None, limit: int = 100
+    ) -> Sequence[tuple[int, Decision]]:
+        """The customer's latest decisions with their numbers, before a number, latest first.
+
+        Raises StoreError.
+        """
+        place = {"wanted": customer_id, "before": _END if before is None else before, "limit": limit}
+        with self._database.reading() as connection:
+            rows = connection.execute(_OF_CUSTOMER, place).all()
+        return [(row.sequence, _opened(_entry(row))) for row in rows]
+
+    def verified(self) -> Iterator[tuple[Entry | Break, float]]:
+        """Every entry in its order, once it proved sound, and at last the first that is broken, if one is.
+
+        With each comes what share of all it is the end of. Raises StoreError.
+        """
+        with self._database.reading() as connection:
+            head = _head(connection, locked=False)
+        sound: dict[str, bool] = {}
+        for found in checked(self._entries(head.n), head):
+            if isinstance(found, Entry):
+                digest = _opened(found).grounds
+                if digest not in sound:
+                    sound[digest] = self._is_sound(digest)
+                if not sound[digest]:
+                    what = "the offers and the policy that it stands on are missing or changed"
+                    yield Break(found.sequence, found.decision_id, what), 1.0
+                    return
+            yield found, found.sequence / max(head.n, 1)
+
+    def _is_sound(self, digest: str) -> bool:
+        try:
+            self.grounds(digest)
+        except (NotFoundError, StoreError):
+            return False
+        return True
+
+    def _entries(self, until: int) -> Iterator[Entry]:
+        """All entries up to a number; what stands below the first number is told too."""
+        after = -_END
+        while True:
+            with self._database.reading() as connection:
+                rows = connection.execute(_NEXT_PAGE, {"after": after}).all()
+            yield from (_entry(row) for row in rows if row.sequence <= until)
+            if len(rows) < _PAGE or rows[-1].sequence > until:
+                return
+            after = rows[-1].sequence
+
+
+def forget_customer(connection: Connection, customer_id: str) -> int:
+    """Take away what is personal of the customer's decisions; how many there were."""
+    personal = {"customer_id": None, "personal": None, "salt": None}
+    changed = update(decisions).where(decisions.c.customer_id == customer_id).values(personal)
+    return connection.execute(changed).rowcount
+
+
+def at_erasure(rule: Literal["keep", "pseudonymise"]) -> Callable[[Connection, str], int]:
+    """What is done with a customer's decisions: the law may ask to keep them as they are."""
+    return forget_customer if rule == "pseudonymise" else lambda connection, customer_id: 0
+
+
+def _head(connection: Connection, *, locked: bool) -> Head:
+    statement = _HEAD.with_for_update() if locked else _HEAD
+    row = connection.execute(statement).one()
+    return Head(int(row.n), _bytes(row.hash))
+
+
+def _row(entry: Entry) -> tuple[Any, ...]:
+    return (
+        entry.sequence,
+        entry.decision_id,
+        entry.customer_id,
+        entry.body,
+        entry.personal,
+        entry.salt,
+        entry.commitment,
+        entry.hash,
+    )
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(
+        row.sequence,
+        row.decision_id,
+        row.customer_id,
+        _bytes(row.body),
+        None if row.personal is None else _bytes(row.personal),
+        None if row.salt is None else _bytes(row.salt),
+        _bytes(row.commitment),
+        _bytes(row.hash),
+    )
+
+
+def _bytes(part: Any) -> bytes:
+    """What stands in a column, even where somebody wrote text there: then it is not what was sealed."""
+    return part.encode() if isinstance(part, str) else bytes(part)
+
+
+def _opened(entry: Entry) -> Decision:
+    try:
+        return opened(entry)
+    except ValueError as error:
+        raise StoreError(f"{error}: see recsvc decisions verify") from error
+
+
+def _told(offers: Sequence[Item], policy: OffersPolicy, fields: Mapping[str, FieldType]) -> bytes:
+    return msgspec.json.encode((offers, policy, fields), order="sorted")
+
+
+def _pack(grounds: Grounds) -> bytes:
+    return zlib.compress(_told(grounds.offers, grounds.policy, grounds.fields))
+
+
+def _unpack(digest: str, document: bytes) -> Grounds | None:
+    """The grounds, where they are those of the digest."""
+    try:
+        told = zlib.decompress(document)
+        if hashlib.sha256(told).hexdigest() != digest:
+            return None
+        offers, policy, fields = msgspec.json.decode(told, type=_Told)
+    except (zlib.error, msgspec.MsgspecError):
+        return None
+    return Grounds(digest, offers, policy, fields)

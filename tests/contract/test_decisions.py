@@ -1,0 +1,206 @@
+"""The decision log: what was kept is whole, and whatever is changed in it is found and named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import delete, select, update
+
+from recsvc.domain.conditions import FieldKind, FieldType
+from recsvc.domain.decision_chain import Break
+from recsvc.domain.decisions import Decision, Gate, Grounds, JudgedOffer
+from recsvc.domain.items import Channel, Item, ItemKind
+from recsvc.errors import NotFoundError, StoreError
+from recsvc.policy_offers import OffersPolicy
+from recsvc.serving.offers.table import make_table
+from recsvc.serving.offers.tables import grounds_of
+from recsvc.stores.database import Database
+from recsvc.stores.decisions import SqlDecisions, at_erasure
+from recsvc.stores.erasures import SqlErasures
+from recsvc.stores.offer_tables import decision_grounds, decisions, decisions_head
+
+NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
+FIELDS = {"attributes.age": FieldType(FieldKind.NUMBER)}
+N = 12
+
+
+def some_grounds(policy: OffersPolicy) -> Grounds:
+    return grounds_of(make_table([Item("loan", ItemKind.OFFER)], FIELDS), policy, FIELDS)
+
+
+GROUNDS = some_grounds(OffersPolicy())
+
+
+def a_decision(number: int, customer_id: str = "c1", grounds: Grounds = GROUNDS) -> Decision:
+    return Decision(
+        decision_id=f"s{number}",
+        customer_id=customer_id,
+        decided_at=NOW + timedelta(seconds=number),
+        channel=Channel.WEB,
+        placement="home",
+        locale="en",
+        profile_version=None,
+        policy_version="p1",
+        model_version=None,
+        experiment=None,
+        variant=None,
+        seed=7,
+        judged=(JudgedOffer("loan", 1, Gate.SUITABILITY, {"risk_class": 5, "max_risk_class": None}),),
+        chosen=(),
+        facts='{"now":"then"}',
+        body_digest="00",
+        grounds=grounds.digest,
+    )
+
+
+@pytest.fixture
+def store(database: Database | None) -> Database:
+    if database is None:
+        pytest.skip("only a real store keeps decisions")
+    return database
+
+
+@pytest.fixture
+def log(store: Database) -> SqlDecisions:
+    return SqlDecisions(store, random_bytes=os.urandom)
+
+
+@pytest.fixture
+def full(log: SqlDecisions) -> SqlDecisions:
+    for number in range(1, N + 1):
+        log.append(a_decision(number, f"c{number % 3}"), GROUNDS)
+    return log
+
+
+def broken(log: SqlDecisions) -> Break | None:
+    return next((one for one, _ in log.verified() if isinstance(one, Break)), None)
+
+
+def test_a_decision_comes_out_as_it_went_in_with_what_it_stood_on(log: SqlDecisions) -> None:
+    log.append(a_decision(1), GROUNDS)
+    assert log.get("s1") == a_decision(1)
+    assert log.grounds(GROUNDS.digest) == GROUNDS
+    assert broken(log) is None
+
+
+def test_what_was_never_decided_is_not_found(log: SqlDecisions) -> None:
+    with pytest.raises(NotFoundError, match="s9"):
+        log.get("s9")
+    assert broken(log) is None, "an empty log is whole"
+
+
+def test_no_decision_is_kept_twice(full: SqlDecisions) -> None:
+    with pytest.raises(StoreError, match="s3"):
+        full.append(a_decision(3), GROUNDS)
+    assert broken(full) is None
+
+
+def test_a_customers_decisions_come_latest_first_and_page_by_page(full: SqlDecisions) -> None:
+    first = full.of_customer("c1", limit=2)
+    assert [decision.decision_id for _, decision in first] == ["s10", "s7"]
+    rest = full.of_customer("c1", before=first[-1][0], limit=10)
+    assert [decision.decision_id for _, decision in rest] == ["s4", "s1"]
+
+
+def test_many_writers_make_one_chain(store: Database, log: SqlDecisions) -> None:
+    others = [log, SqlDecisions(store, random_bytes=os.urandom)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: others[n % 2].append(a_decision(n), GROUNDS), range(1, 41)))
+    assert broken(log) is None
+    assert [entry.sequence for entry, _ in log.verified() if not isinstance(entry, Break)] == [*range(1, 41)]
+
+
+Change = Callable[[Database], None]
+
+
+def flipped(column: str) -> Change:
+    def change(store: Database) -> None:
+        place = decisions.c.sequence == 6
+        with store.writing() as connection:
+            was = connection.execute(select(decisions.c[column]).where(place)).scalar_one()
+            if isinstance(was, int):
+                now: object = 60
+            elif isinstance(was, str):
+                now = was + "x"
+            else:
+                now = bytes(was[:-1]) + bytes([was[-1] ^ 1])
+            connection.execute(update(decisions).where(place).values({column: now}))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "column", ["decision_id", "customer_id", "body", "personal", "salt", "commitment", "hash"]
+)
+def test_a_byte_that_is_changed_in_any_column_is_found_where_it_is(
+    store: Database, full: SqlDecisions, column: str
+) -> None:
+    flipped(column)(store)
+    found = broken(full)
+    assert found is not None and found.sequence == 6 and "changed" in found.what
+
+
+@pytest.mark.parametrize("gone", [1, 6])
+def test_an_entry_that_was_taken_out_is_missed(store: Database, full: SqlDecisions, gone: int) -> None:
+    with store.writing() as connection:
+        connection.execute(delete(decisions).where(decisions.c.sequence == gone))
+    assert broken(full) == Break(gone, None, "missing")
+
+
+def test_an_end_that_was_cut_off_is_missed(store: Database, full: SqlDecisions) -> None:
+    with store.writing() as connection:
+        connection.execute(delete(decisions).where(decisions.c.sequence >= 11))
+    found = broken(full)
+    assert found is not None and found.sequence == 11 and "cut off" in found.what
+
+
+def test_entries_that_changed_places_are_found(store: Database, full: SqlDecisions) -> None:
+    with store.writing() as connection:
+        for was, now in ((6, 99), (7, 6), (99, 7)):
+            connection.execute(update(decisions).where(decisions.c.sequence == was).values(sequence=now))
+    found = broken(full)
+    assert found is not None and (found.sequence, found.decision_id) == (6, "s7")
+
+
+def test_a_head_that_was_put_back_does_not_hide_an_end(store: Database, full: SqlDecisions) -> None:
+    with store.writing() as connection:
+        connection.execute(update(decisions_head).values(hash=bytes(32)))
+    found = broken(full)
+    assert found is not None and found.sequence == N
+
+
+def test_offers_that_were_changed_afterwards_are_found(store: Database, full: SqlDecisions) -> None:
+    other = some_grounds(OffersPolicy(exploration=0.1))
+    full.append(a_decision(N + 1, grounds=other), other)
+    assert broken(full) is None
+    with store.writing() as connection:
+        place = decision_grounds.c.digest == other.digest
+        was = connection.execute(select(decision_grounds.c.document).where(place)).scalar_one()
+        connection.execute(update(decision_grounds).where(place).values(document=bytes(was[:-1]) + b"\x00"))
+    found = broken(full)
+    assert found is not None and (found.sequence, found.decision_id) == (N + 1, f"s{N + 1}")
+
+
+def test_an_erasure_takes_the_customer_out_of_the_log_and_leaves_it_whole(
+    store: Database, full: SqlDecisions
+) -> None:
+    erasures = SqlErasures(store, tokens=lambda n: "ab" * n)
+    receipt = erasures.begin("c1", receipt_id="r1", now=NOW, claimed_until=NOW, removed={})
+    assert erasures.receipt(receipt.digest).removed["decisions"] == 4
+    assert broken(full) is None
+    assert full.of_customer("c1") == []
+    assert full.get("s4") == replace(a_decision(4), customer_id="", facts="")
+    assert full.get("s5").customer_id == "c2"
+
+
+def test_where_the_law_asks_for_it_an_erasure_leaves_decisions_alone(
+    store: Database, full: SqlDecisions
+) -> None:
+    erasures = SqlErasures(store, tokens=lambda n: "ab" * n, of_decisions=at_erasure("keep"))
+    erasures.begin("c1", receipt_id="r1", now=NOW, claimed_until=NOW, removed={})
+    assert len(full.of_customer("c1")) == 4
