@@ -44,6 +44,7 @@ from recsvc.serving.live_feed import FOLLOW_SECONDS, REBUILD_SECONDS, LiveFeed
 from recsvc.serving.live_follower import LiveSources
 from recsvc.serving.local_copies import LocalCopies
 from recsvc.serving.models_desk import ModelsDesk
+from recsvc.serving.offers.desk import OfferDesk
 from recsvc.serving.portraits import Portraits as PortraitDrawer
 from recsvc.serving.preview import Previewer
 from recsvc.serving.privacy import PrivacyDesk
@@ -69,6 +70,7 @@ from recsvc.stores.job_queue import JobQueue
 from recsvc.stores.key_ring import KeyRing
 from recsvc.stores.machine_watch import MachineWatch
 from recsvc.stores.merchandising import SqlMerchandising
+from recsvc.stores.offer_versions import SqlOfferVersions
 from recsvc.stores.outcomes import SqlOutcomes
 from recsvc.stores.redis_client import COOL_DOWN_SECONDS, RestingRedis
 from recsvc.stores.redis_server import open_redis
@@ -179,6 +181,12 @@ def build_services(settings: Settings) -> Services:
     experimenter.start()
     refresher.start()
     noter.start()
+    offers = OfferDesk(
+        SqlOfferVersions(database),
+        standing=lambda item_id: live.view.items.get(item_id),
+        approval=policy.offers.approval,
+        clock=now,
+    )
     jobs = JobQueue(redis_url)
     runs = TrainingDesk(SqlTrainingRuns(database), jobs, policy.training, clock=now, new_id=new_id)
     watcher = Refresher((runs.mark_silent,), SILENT_LOOK_SECONDS)
@@ -222,7 +230,8 @@ def build_services(settings: Settings) -> Services:
         health=health,
         intake=EventIntake(writer, cache, clock=now, announce=feed.expect),
         customers=RecordDesk(records, outdate=cache.move_epochs, clock=now),
-        catalogue=ItemDesk(items, live),
+        catalogue=ItemDesk(items, live, offers),
+        offers=offers,
         merchandising=MerchandisingDesk(rules, items=lambda: live.view.items, clock=now),
         training_runs=runs,
         portraits=portraits,

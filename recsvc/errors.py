@@ -25,6 +25,7 @@
         ├── InvalidRequestError   parsed, but fields break rules; carries each field's place
         ├── UnauthenticatedError
         ├── ForbiddenError
+        ├── OwnApprovalError      whoever wrote a version of an offer would approve it
         ├── NotFoundError
         ├── TooManyRunsError      as many training runs were asked for as an hour may see
         └── ConflictError         what is stored already says otherwise
@@ -207,6 +208,10 @@ class ForbiddenError(RequestError):
     def __init__(self, scope: str) -> None:
         self.scope = scope
         super().__init__(f"this call needs the scope {scope}, which the key does not carry")
+
+
+class OwnApprovalError(RequestError):
+    """Whoever wrote a version of an offer would approve it. The API says what to do instead."""
 
 
 class PreconditionRequiredError(RequestError):

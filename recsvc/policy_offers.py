@@ -57,6 +57,8 @@ class PairPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class OffersPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How offers are decided on. `serving.offers` says how."""
 
+    approval: Literal["required", "none"] = "required"
+    """Whether somebody else than its writer must approve an offer that compliance answers for."""
     country_attribute: str = "country"
     attributes: dict[str, Literal["text", "number", "boolean"]] = {}
     """The attributes of customers that eligibility rules may ask for, and what they hold."""

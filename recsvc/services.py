@@ -15,6 +15,7 @@ from recsvc.domain.access import ApiKey
 from recsvc.domain.customers import Customer
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import Channel, Item, ItemKind
+from recsvc.domain.offer_life import PutMany, PutOffer
 from recsvc.domain.profiles import Portrait
 from recsvc.domain.records import ErasureReceipt, Taken, Versioned, Written
 from recsvc.domain.slates import Slate, SlateRequest
@@ -25,6 +26,7 @@ from recsvc.policy import Policy
 from recsvc.serving.answers import HealthReport, ItemList, ServedSlate
 from recsvc.serving.desks import MerchandisingDesk
 from recsvc.serving.models_desk import ModelFacts, ModelShelf
+from recsvc.serving.offers.desk import OfferDesk
 from recsvc.serving.preview import Preview
 from recsvc.serving.training_desk import TrainingDesk
 from recsvc.settings import Settings
@@ -107,15 +109,18 @@ class CatalogueDesk(Protocol):
         """The item, whatever its status. Raises StoreError."""
         ...
 
-    def put(self, item: Item, *, expected: str | None) -> Written:
-        """Create the item, or replace the version `expected`. Raises as `CustomerDesk.put` does."""
+    def put(self, item: Item, *, expected: str | None, by: str) -> PutOffer:
+        """Create the item, or replace the version `expected`. Raises as `CustomerDesk.put` does.
+
+        `by` is the id of the key that asks for it. An offer may come to wait for approval instead.
+        """
         ...
 
-    def put_many(self, items: Sequence[Item]) -> int:
-        """Create or replace all items or none; how many. Raises StoreError."""
+    def put_many(self, items: Sequence[Item], *, by: str) -> PutMany:
+        """Create or replace all items or none. Raises StoreError."""
         ...
 
-    def retire(self, item_id: str, *, expected: str | None) -> bool:
+    def retire(self, item_id: str, *, expected: str | None, by: str) -> bool:
         """Take the item out of service for good; whether there was one. Raises as `put` does."""
         ...
 
@@ -178,6 +183,7 @@ class Services:
     intake: Intake
     customers: CustomerDesk
     catalogue: CatalogueDesk
+    offers: OfferDesk
     merchandising: MerchandisingDesk
     training_runs: TrainingDesk
     portraits: Portraits

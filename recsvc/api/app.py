@@ -25,6 +25,7 @@ from recsvc.api.identities import identities
 from recsvc.api.limits import MAX_BODY_BYTES
 from recsvc.api.merchandising import merchandising
 from recsvc.api.models import models
+from recsvc.api.offer_versions import offer_versions
 from recsvc.api.posted_recommendations import posted_recommendations
 from recsvc.api.problems import answer_error
 from recsvc.api.recommendations import recommendations
@@ -41,6 +42,7 @@ AUDIENCES = (
     customers,
     identities,
     catalogue,
+    offer_versions,
     merchandising,
     experiments,
     models,

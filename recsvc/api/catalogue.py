@@ -9,7 +9,7 @@ from flask import Response
 
 from recsvc.api.bodies import JSON, JsonBody
 from recsvc.api.documents import CHANGE_HEADERS, ITEM_EXAMPLE, RECORD_HEADERS
-from recsvc.api.endpoints import Answered, BodyForm, Endpoints, services
+from recsvc.api.endpoints import Answered, BodyForm, Endpoints, acting_key, services
 from recsvc.api.problems import NOT_FOUND, PRECONDITION_FAILED, PRECONDITION_REQUIRED
 from recsvc.api.record_schemas import ItemBatchSchema, ItemSchema, StoredSchema
 from recsvc.api.records import (
@@ -17,6 +17,7 @@ from recsvc.api.records import (
     expected_version,
     item_of,
     load_body,
+    show_draft,
     show_gone,
     show_record,
     show_written,
@@ -50,17 +51,23 @@ def get_item(item_id: str) -> Response:
     requires=Scope.CATALOGUE_WRITE,
     takes=(BodyForm(JSON, ItemSchema, ITEM_EXAMPLE),),
     answer=Answered(200, ItemSchema, RECORD_HEADERS, ITEM_EXAMPLE),
-    more_answers={201: "There was no such item; Location says where it is now."},
+    more_answers={
+        201: "There was no such item; Location says where it is now.",
+        202: "A new version waits for approval, at Location; what was served still is.",
+    },
     problems=(PRECONDITION_FAILED, PRECONDITION_REQUIRED),
 )
 def put_item(item_id: str, body: JsonBody) -> Response:
     """Create the item, or replace it whole. Lists know it within a second.
 
-    To replace one, send its ETag as If-Match.
+    To replace one, send its ETag as If-Match. An offer of a risk class, or with a target market or
+    disclosures, begins as a draft whatever its status says: somebody else has to approve it. A change of
+    these makes a new version in draft, and what is live goes on being served.
     """
     item = item_of(load_body(ItemSchema(), body.value), item_id, _fields())
     desk = services().catalogue
-    return show_written(item, desk.put(item, expected=expected_version(desk.get, item_id)))
+    put = desk.put(item, expected=expected_version(desk.get, item_id), by=acting_key())
+    return show_written(put.item, put.written) if put.draft is None else show_draft(put.item, put.draft)
 
 
 @catalogue.change(
@@ -73,7 +80,7 @@ def put_item(item_id: str, body: JsonBody) -> Response:
 def delete_item(item_id: str) -> Response:
     """Take the item out of service for good. Send its ETag as If-Match."""
     desk = services().catalogue
-    if not desk.retire(item_id, expected=expected_version(desk.get, item_id)):
+    if not desk.retire(item_id, expected=expected_version(desk.get, item_id), by=acting_key()):
         raise NotFoundError("there is no such item")
     return show_gone()
 
@@ -86,14 +93,18 @@ def delete_item(item_id: str) -> Response:
     answer=Answered(200, StoredSchema, CHANGE_HEADERS, {"stored": 1}),
 )
 def put_items(body: JsonBody) -> Response:
-    """Create or replace 1 to 1,000 items, all or none, whatever their versions."""
+    """Create or replace 1 to 1,000 items, all or none, whatever their versions.
+
+    Of offers, `drafts` counts those of which a new version waits for approval while the old is served.
+    """
     loaded = load_body(ItemBatchSchema(), body.value)["items"]
     fields = _fields()
     items = [item_of(one, one["item_id"], fields, f"/items/{place}") for place, one in enumerate(loaded)]
     check_each_once(items)
-    stored = services().catalogue.put_many(items)
+    put = services().catalogue.put_many(items, by=acting_key())
+    answer = {"stored": put.n_stored} | ({"drafts": put.n_drafts} if put.n_drafts else {})
     headers = {"Cache-Control": "no-store"}
-    return Response(msgspec.json.encode({"stored": stored}), mimetype=JSON, headers=headers)
+    return Response(msgspec.json.encode(answer), mimetype=JSON, headers=headers)
 
 
 def _fields() -> Mapping[str, FieldType]:

@@ -35,6 +35,7 @@ from recsvc.api.rates import Rate, RateKeeper
 from recsvc.api.schemas import QuerySchema
 from recsvc.domain.access import Scope
 from recsvc.domain.identifiers import ID_PATTERN, ID_RULE
+from recsvc.domain.offer_versions import NOBODY
 from recsvc.observability import RECORD_KEY, RequestRecord
 from recsvc.services import Services
 
@@ -43,6 +44,12 @@ Shape = type[Schema] | dict[str, Any]
 
 _EXTENSION = "recsvc"
 _RATES = "recsvc.rates"
+
+_COUNTED = {
+    "description": "Which one, counted from 1.",
+    "schema": {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"},
+    "example": "1",
+}
 
 
 def attach_services(app: Flask, services: Services) -> None:
@@ -61,6 +68,11 @@ def request_record() -> RequestRecord:
     """What will be told of the present request."""
     record: RequestRecord = request.environ[RECORD_KEY]
     return record
+
+
+def acting_key() -> str:
+    """The id of the key that the request came with, which says who acts; a name of its own without keys."""
+    return request_record().key_id or NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,16 +232,17 @@ def _request_body(forms: tuple[BodyForm, ...]) -> dict[str, Any]:
 
 def _path_parameters(rule: str) -> list[dict[str, Any]]:
     return [
-        {
-            "in": "path",
-            "name": name,
-            "required": True,
-            "description": f"{name.removesuffix('_id').capitalize()} id: {ID_RULE}.",
-            "schema": {"type": "string", "pattern": f"^{ID_PATTERN}$"},
-            "example": f"{name[0]}1",
-        }
+        {"in": "path", "name": name, "required": True, **(_COUNTED if name == "number" else _id_of(name))}
         for name in re.findall(r"<(\w+)>", rule)
     ]
+
+
+def _id_of(name: str) -> dict[str, Any]:
+    return {
+        "description": f"{name.removesuffix('_id').capitalize()} id: {ID_RULE}.",
+        "schema": {"type": "string", "pattern": f"^{ID_PATTERN}$"},
+        "example": f"{name[0]}1",
+    }
 
 
 def _problems_of(needs: Needs, more: tuple[ProblemType, ...]) -> tuple[ProblemType, ...]:

@@ -57,6 +57,12 @@ UNAUTHENTICATED = ProblemType(
 FORBIDDEN = ProblemType(
     "forbidden", 403, "The API key may not do this", "the API key lacks the scope that is needed"
 )
+OWN_APPROVAL = ProblemType(
+    "own-approval",
+    403,
+    "Nobody approves what they wrote",
+    "whoever wrote this version cannot approve it: another key must",
+)
 NOT_FOUND = ProblemType("not-found", 404, "There is nothing here", "nothing is served at this path")
 METHOD_NOT_ALLOWED = ProblemType(
     "method-not-allowed", 405, "The method is not allowed", "use a method that the Allow header names"
@@ -114,6 +120,7 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
     errors.InvalidRequestError: VALIDATION_ERROR,
     errors.UnauthenticatedError: UNAUTHENTICATED,
     errors.ForbiddenError: FORBIDDEN,
+    errors.OwnApprovalError: OWN_APPROVAL,
     errors.NotFoundError: NOT_FOUND,
     errors.ConflictError: CONFLICT,
     errors.BundleRefusedError: BUNDLE_REFUSED,

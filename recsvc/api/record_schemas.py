@@ -93,6 +93,7 @@ class StoredSchema(AnswerSchema):
     """How many items were stored."""
 
     stored = fields.Integer(required=True)
+    drafts = fields.Integer(metadata=said("Offers of which a new version waits for approval, if any."))
 
 
 class MerchandisingRuleSchema(AnswerSchema):

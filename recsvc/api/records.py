@@ -131,6 +131,13 @@ def show_written(record: Any, written: Written) -> Response:
     return _record_response(record, written.etag, 200, {})
 
 
+def show_draft(item: Item, version: int) -> Response:
+    """The version of an offer that waits for approval, while what is stored of it is as it was."""
+    place = f"/v1/offers/{item.item_id}/versions/{version}"
+    headers = {"Location": place, "Cache-Control": "private, no-cache"}
+    return Response(msgspec.json.encode(item), 202, mimetype=JSON, headers=headers)
+
+
 def show_gone() -> Response:
     """That the record is gone: an answer without a body, and so of no media type."""
     response = Response(status=204, headers={"Cache-Control": "no-store"})

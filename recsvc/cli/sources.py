@@ -26,12 +26,13 @@ from recsvc.history.readers import read_interactions
 from recsvc.history.rejects import RejectionReport
 from recsvc.policy import Policy
 from recsvc.retraining.reading import read_source
+from recsvc.serving.offers.desk import bring_items_in
 from recsvc.settings import Settings
-from recsvc.stores.catalogue import SqlCatalogue
 from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import open_database
 from recsvc.stores.events import SqlEvents
 from recsvc.stores.experiments import SqlExperiments
+from recsvc.stores.offer_versions import SqlOfferVersions
 from recsvc.training.material import Source
 
 Progress = Callable[[str, float], None]
@@ -193,7 +194,7 @@ def write_to_store(parts: Parts, settings: Settings, *, at: datetime, progress: 
     database = open_database(settings.store_url)
     try:
         if parts.items:
-            SqlCatalogue(database).put_many(parts.items)
+            bring_items_in(SqlOfferVersions(database), parts.items, at=at)
         if parts.customers:
             SqlCustomers(database).put_many(parts.customers, now=at)
         accepted = duplicates = 0

@@ -20,6 +20,8 @@ class Scope(StrEnum):
     MODELS_PROMOTE = "models:promote"
     EXPERIMENTS_WRITE = "experiments:write"
     AUDIT_READ = "audit:read"
+    OFFERS_READ = "offers:read"
+    OFFERS_APPROVE = "offers:approve"
 
 
 class Role(StrEnum):
@@ -30,6 +32,7 @@ class Role(StrEnum):
     ANALYST = "analyst"
     PRIVACY = "privacy"
     ADMIN = "admin"
+    COMPLIANCE = "compliance"
 
 
 ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
@@ -38,6 +41,7 @@ ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
         {
             Scope.RECS_READ,
             Scope.CATALOGUE_WRITE,
+            Scope.OFFERS_READ,
             Scope.CUSTOMERS_READ,
             Scope.TRAIN_RUN,
             Scope.MODELS_PROMOTE,
@@ -49,6 +53,7 @@ ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
         {Scope.CUSTOMERS_READ, Scope.CUSTOMERS_WRITE, Scope.PRIVACY_ERASE, Scope.AUDIT_READ}
     ),
     Role.ADMIN: frozenset(Scope),
+    Role.COMPLIANCE: frozenset({Scope.OFFERS_READ, Scope.OFFERS_APPROVE, Scope.AUDIT_READ}),
 }
 
 

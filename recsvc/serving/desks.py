@@ -15,8 +15,10 @@ from typing import Protocol
 from recsvc.domain.customers import Customer
 from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.merchandising import MerchandisingRule
+from recsvc.domain.offer_life import PutMany, PutOffer
 from recsvc.domain.records import Versioned, Written
 from recsvc.serving.live_catalogue import LiveCatalogue
+from recsvc.serving.offers.desk import OfferDesk
 
 
 class CustomerStore(Protocol):
@@ -103,27 +105,37 @@ class CustomerDesk:
 
 
 class CatalogueDesk:
-    """Keeps the items. One that only the served bundle knows can be read, replaced and retired too."""
+    """Keeps the items. One that only the served bundle knows can be read, replaced and retired too.
 
-    def __init__(self, store: ItemStore, live: LiveCatalogue) -> None:
+    Offers are kept in versions, by the desk for them.
+    """
+
+    def __init__(self, store: ItemStore, live: LiveCatalogue, offers: OfferDesk) -> None:
         self._store = store
         self._live = live
+        self._offers = offers
 
     def get(self, item_id: str) -> Versioned[Item] | None:
         """The item; None when there is none, or it was retired. Raises StoreError."""
         return self._store.get(item_id, standing=self._served(item_id))
 
-    def put(self, item: Item, *, expected: str | None) -> Written:
+    def put(self, item: Item, *, expected: str | None, by: str) -> PutOffer:
         """Create the item, or replace the version `expected`. Raises as `CustomerDesk.put` does."""
-        return self._store.put(item, expected=expected, standing=self._served(item.item_id))
+        if item.kind is ItemKind.OFFER:
+            return self._offers.put(item, expected=expected, by=by)
+        standing = self._served(item.item_id)
+        return PutOffer(item, self._store.put(item, expected=expected, standing=standing))
 
-    def put_many(self, items: Sequence[Item]) -> int:
-        """Create or replace all items or none; how many. Raises StoreError."""
-        self._store.put_many(items)
-        return len({item.item_id for item in items})
+    def put_many(self, items: Sequence[Item], *, by: str) -> PutMany:
+        """Create or replace all items or none. Raises StoreError."""
+        return self._offers.put_many(items, by=by)
 
-    def retire(self, item_id: str, *, expected: str | None) -> bool:
+    def retire(self, item_id: str, *, expected: str | None, by: str) -> bool:
         """Take the item out of service for good; False when there is none. Raises as `put` does."""
+        found = self.get(item_id)
+        if found is not None and found.value.kind is ItemKind.OFFER:
+            self._offers.retire(item_id, expected=expected, by=by)
+            return True
         return self._store.retire(item_id, expected=expected, standing=self._served(item_id))
 
     def _served(self, item_id: str) -> Item | None:

@@ -6,7 +6,7 @@ it is gone. Where the store has no row, the item that a bundle brought stands in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -37,7 +37,7 @@ class SqlCatalogue:
         """Every item, the retired ones included, by id. Raises StoreError."""
         with self._database.reading() as connection:
             documents = connection.execute(_ALL).scalars().all()
-        return tuple(_decode(document) for document in documents)
+        return tuple(decode_item(document) for document in documents)
 
     def put_many(self, changed: Sequence[Item]) -> int:
         """Insert or replace items, all or none; of two with one id the later holds. The revision after it.
@@ -49,14 +49,14 @@ class SqlCatalogue:
             revision = lock_revision(connection)
             if not changed:
                 return revision
-            self._write(connection, {item.item_id: item for item in changed}, revision + 1)
+            write_items(self._database, connection, {item.item_id: item for item in changed}, revision + 1)
         return revision + 1
 
     def get(self, item_id: str, *, standing: Item | None = None) -> Versioned[Item] | None:
         """The item and its version; None when there is none, or it was retired. Raises StoreError."""
         with self._database.reading() as connection:
-            document = _standing_document(connection, item_id, standing)
-        return None if document is None else Versioned(_decode(document), etag_of(document))
+            document = standing_document(connection, item_id, standing)
+        return None if document is None else Versioned(decode_item(document), etag_of(document))
 
     def put(self, item: Item, *, expected: str | None, standing: Item | None = None) -> Written:
         """Create the item, or replace the version `expected` ("*" is any version there is).
@@ -68,10 +68,10 @@ class SqlCatalogue:
         """
         with self._database.writing() as connection:
             revision = lock_revision(connection)
-            stored = _standing_document(connection, item.item_id, standing)
+            stored = standing_document(connection, item.item_id, standing)
             check_expected(stored, expected)
-            self._write(connection, {item.item_id: item}, revision + 1)
-        return Written(etag_of(_encode(item)), created=stored is None)
+            write_items(self._database, connection, {item.item_id: item}, revision + 1)
+        return Written(etag_of(encode_item(item)), created=stored is None)
 
     def retire(self, item_id: str, *, expected: str | None, standing: Item | None = None) -> bool:
         """Take the item out of service; False when there is none, or it was retired before.
@@ -83,32 +83,36 @@ class SqlCatalogue:
         """
         with self._database.writing() as connection:
             revision = lock_revision(connection)
-            stored = _standing_document(connection, item_id, standing)
+            stored = standing_document(connection, item_id, standing)
             if stored is None:
                 return False
             check_expected(stored, expected)
-            retired = replace(_decode(stored), status=ItemStatus.RETIRED)
-            self._write(connection, {item_id: retired}, revision + 1)
+            retired = replace(decode_item(stored), status=ItemStatus.RETIRED)
+            write_items(self._database, connection, {item_id: retired}, revision + 1)
         return True
 
-    def _write(self, connection: Connection, changed: dict[str, Item], revision: int) -> None:
-        statement = self._database.insert(items)
-        statement = statement.on_conflict_do_update(
-            index_elements=["item_id"],
-            set_={name: statement.excluded[name] for name in ("kind", "status", "document", "revision")},
-        )
-        rows = [
-            {
-                "item_id": item.item_id,
-                "kind": item.kind.value,
-                "status": item.status.value,
-                "document": _encode(item),
-                "revision": revision,
-            }
-            for item in changed.values()
-        ]
-        connection.execute(statement, rows)
-        move_revision(connection, revision)
+
+def write_items(
+    database: Database, connection: Connection, changed: Mapping[str, Item], revision: int
+) -> None:
+    """Insert or replace the items, of which there is one at least, and move the revision."""
+    statement = database.insert(items)
+    statement = statement.on_conflict_do_update(
+        index_elements=["item_id"],
+        set_={name: statement.excluded[name] for name in ("kind", "status", "document", "revision")},
+    )
+    rows = [
+        {
+            "item_id": item.item_id,
+            "kind": item.kind.value,
+            "status": item.status.value,
+            "document": encode_item(item),
+            "revision": revision,
+        }
+        for item in changed.values()
+    ]
+    connection.execute(statement, rows)
+    move_revision(connection, revision)
 
 
 def lock_revision(connection: Connection) -> int:
@@ -124,17 +128,19 @@ def move_revision(connection: Connection, revision: int) -> None:
     connection.execute(update(catalogue_revision).values(revision=revision))
 
 
-def _standing_document(connection: Connection, item_id: str, standing: Item | None) -> str | None:
+def standing_document(connection: Connection, item_id: str, standing: Item | None) -> str | None:
     """The document that a writer must know; None where there is no item, or a retired one."""
     stored = connection.execute(_ONE, {"wanted": item_id}).scalar_one_or_none()
     if stored is None:
-        return None if standing is None else _encode(standing)
-    return None if _decode(stored).status is ItemStatus.RETIRED else str(stored)
+        return None if standing is None else encode_item(standing)
+    return None if decode_item(stored).status is ItemStatus.RETIRED else str(stored)
 
 
-def _encode(item: Item) -> str:
+def encode_item(item: Item) -> str:
+    """The item as it is stored. Raises StoreError."""
     return encode_document(item, f"item {item.item_id}")
 
 
-def _decode(document: str) -> Item:
+def decode_item(document: str) -> Item:
+    """The item of a document. Raises StoreError."""
     return decode_document(document, Item, "an item")

@@ -22,6 +22,7 @@ from recsvc.domain.experiments import Experiment, ExperimentVariant
 from recsvc.domain.exposures import Exposure
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import Channel, Item, ItemKind
+from recsvc.domain.offer_life import PutMany, PutOffer
 from recsvc.domain.profiles import Figure, Portrait
 from recsvc.domain.records import ErasureReceipt, Taken, Versioned, Written
 from recsvc.domain.slates import OfferItem, Reason, ShownDisclosure, Slate, SlateItem, SlateRequest, Source
@@ -42,6 +43,7 @@ from recsvc.serving.answers import CacheStatus, HealthReport, ItemList, LiveRepo
 from recsvc.serving.caching import render_slate
 from recsvc.serving.desks import MerchandisingDesk
 from recsvc.serving.models_desk import ModelFacts, ModelShelf, ShelvedModel
+from recsvc.serving.offers.desk import OfferDesk
 from recsvc.serving.preview import PersonaLists, Preview, Reach, ShownItem
 from recsvc.serving.training_desk import TrainingDesk
 from recsvc.settings import Settings
@@ -50,6 +52,7 @@ from recsvc.stores.memory_experiments import MemoryExperiments
 from recsvc.stores.memory_exposures import MemoryExposures
 from recsvc.stores.memory_identities import MemoryIdentities
 from recsvc.stores.memory_merchandising import MemoryMerchandising
+from recsvc.stores.memory_offer_versions import MemoryOfferVersions
 from recsvc.stores.memory_satisfaction import MemorySatisfaction
 from recsvc.stores.memory_training_runs import MemoryTrainingRuns
 from recsvc.telemetry import Telemetry, WorkerState
@@ -259,6 +262,20 @@ class FakeDesk(Generic[T]):
 
 
 @dataclass
+class FakeItemDesk(FakeDesk[Item]):
+    """Keeps items, whoever sends them, and makes no versions of them."""
+
+    def put(self, record: Item, *, expected: str | None, by: str = "") -> PutOffer:  # type: ignore[override]
+        return PutOffer(record, super().put(record, expected=expected))
+
+    def put_many(self, records: Sequence[Item], *, by: str = "") -> PutMany:  # type: ignore[override]
+        return PutMany(super().put_many(records))
+
+    def retire(self, record_id: str, *, expected: str | None, by: str = "") -> bool:
+        return super().retire(record_id, expected=expected)
+
+
+@dataclass
 class FakePortraits:
     """Knows the customers c1 and c2."""
 
@@ -414,7 +431,13 @@ def fake_services(*, experiments_policy: ExperimentsPolicy | None = None, **sett
         health=FakeHealth(),
         intake=FakeIntake(),
         customers=FakeDesk[Customer](lambda customer: customer.customer_id),
-        catalogue=FakeDesk[Item](lambda item: item.item_id),
+        catalogue=FakeItemDesk(lambda item: item.item_id),
+        offers=OfferDesk(
+            MemoryOfferVersions(MemoryCatalogue()),
+            standing=lambda _: None,
+            approval="required",
+            clock=lambda: NOW,
+        ),
         merchandising=MerchandisingDesk(
             MemoryMerchandising(MemoryCatalogue()), items=lambda: RULED_ITEMS, clock=lambda: NOW
         ),

@@ -28,6 +28,13 @@ CALLS = {
     ("GET", "/v1/items/a7"): Scope.CATALOGUE_WRITE,
     ("PUT", "/v1/items/a7"): Scope.CATALOGUE_WRITE,
     ("DELETE", "/v1/items/a7"): Scope.CATALOGUE_WRITE,
+    ("GET", "/v1/offers/o3/versions"): Scope.OFFERS_READ,
+    ("GET", "/v1/offers/o3/versions/1"): Scope.OFFERS_READ,
+    ("POST", "/v1/offers/o3/versions/1/approve"): Scope.OFFERS_APPROVE,
+    ("POST", "/v1/offers/o3/versions/1/publish"): Scope.CATALOGUE_WRITE,
+    ("POST", "/v1/offers/o3/versions/1/pause"): Scope.CATALOGUE_WRITE,
+    ("POST", "/v1/offers/o3/versions/1/resume"): Scope.CATALOGUE_WRITE,
+    ("POST", "/v1/offers/o3/versions/1/retire"): Scope.CATALOGUE_WRITE,
     ("GET", "/v1/merchandising-rules"): Scope.CATALOGUE_WRITE,
     ("GET", "/v1/merchandising-rules/r1"): Scope.CATALOGUE_WRITE,
     ("PUT", "/v1/merchandising-rules/r1"): Scope.CATALOGUE_WRITE,
@@ -68,7 +75,8 @@ def keys(services: Services) -> FakeKeys:
 
 def rule_of(path: str) -> str:
     names = {"a7": "item_id", "c1": "customer_id", "r1": "rule_id", "k1": "key", "n1": "identity_id"}
-    for example, name in {**names, "m1": "version", "t1": "run_id"}.items():
+    more = {"m1": "version", "t1": "run_id", "o3": "offer_id", "1": "number"}
+    for example, name in {**names, **more}.items():
         path = re.sub(rf"/{example}(?=/|$)", f"/<{name}>", path)
     return path
 

@@ -92,6 +92,8 @@ EXAMPLES_OF_IDS = {
     "key": "k1",
     "identity_id": "n1",
     "version": "m1",
+    "offer_id": "o3",
+    "number": "1",
 }
 
 

@@ -40,7 +40,9 @@ from recsvc.stores.memory_erasures import MemoryErasures
 from recsvc.stores.memory_experiments import MemoryExperiments
 from recsvc.stores.memory_exposures import MemoryExposures
 from recsvc.stores.memory_identities import MemoryIdentities
+from recsvc.stores.memory_offer_versions import MemoryOfferVersions
 from recsvc.stores.offer_tables import decisions_head
+from recsvc.stores.offer_versions import SqlOfferVersions
 from recsvc.stores.redis_client import RestingRedis
 from recsvc.stores.redis_server import EmbeddedRedis, find_server_binary
 from recsvc.stores.slate_cache import RedisSlateCache
@@ -125,6 +127,16 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 @pytest.fixture
 def catalogue(database: Database | None) -> MemoryCatalogue | SqlCatalogue:
     return SqlCatalogue(database) if database else MemoryCatalogue()
+
+
+@pytest.fixture
+def offers(
+    database: Database | None, catalogue: MemoryCatalogue | SqlCatalogue
+) -> MemoryOfferVersions | SqlOfferVersions:
+    if database:
+        return SqlOfferVersions(database)
+    assert isinstance(catalogue, MemoryCatalogue)
+    return MemoryOfferVersions(catalogue)
 
 
 @pytest.fixture

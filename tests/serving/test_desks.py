@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,13 +11,17 @@ import pytest
 
 from recsvc.bundles.registry import Registry
 from recsvc.domain.customers import Customer
-from recsvc.domain.items import Item, ItemStatus
+from recsvc.domain.items import Item, ItemKind, ItemStatus
+from recsvc.domain.offer_life import PutMany
+from recsvc.domain.offer_terms import OfferTerms
 from recsvc.domain.records import Versioned
 from recsvc.errors import PreconditionFailedError
 from recsvc.serving.desks import CatalogueDesk, CustomerDesk
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
+from recsvc.serving.offers.desk import OfferDesk
 from recsvc.stores.memory import MemoryCatalogue, MemoryCustomers
+from recsvc.stores.memory_offer_versions import MemoryOfferVersions
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 
@@ -54,14 +59,22 @@ def live(store: MemoryCatalogue, tmp_path: Path) -> LiveCatalogue:
     return catalogue
 
 
+def desk_over(store: MemoryCatalogue, live: LiveCatalogue) -> CatalogueDesk:
+    offers = OfferDesk(
+        MemoryOfferVersions(store), standing=live.view.items.get, approval="required", clock=lambda: NOW
+    )
+    return CatalogueDesk(store, live, offers)
+
+
 def test_a_change_is_served_once_a_worker_has_looked_again(
     store: MemoryCatalogue, live: LiveCatalogue
 ) -> None:
-    desk = CatalogueDesk(store, live)
+    desk = desk_over(store, live)
     found = desk.get("a")
     assert found is not None
-    assert desk.retire("a", expected=found.etag)
-    assert desk.put_many([Item("b"), Item("c"), Item("c", category="saving")]) == 2
+    assert desk.retire("a", expected=found.etag, by="k1")
+    many = desk.put_many([Item("b"), Item("c"), Item("c", category="saving")], by="k1")
+    assert many == PutMany(2)
     live.refresh()
     assert sorted(live.view.items) == ["b", "c"]
 
@@ -69,25 +82,39 @@ def test_a_change_is_served_once_a_worker_has_looked_again(
 def test_a_deleted_item_is_gone_for_this_worker_even_before_it_has_looked_again(
     store: MemoryCatalogue, live: LiveCatalogue
 ) -> None:
-    desk = CatalogueDesk(store, live)
-    assert desk.retire("a", expected="*")
+    desk = desk_over(store, live)
+    assert desk.retire("a", expected="*", by="k1")
     assert "a" in live.view.items
     assert desk.get("a") is None
-    assert not desk.retire("a", expected="*")
-    assert desk.put(Item("a"), expected=None).created
+    assert not desk.retire("a", expected="*", by="k1")
+    assert desk.put(Item("a"), expected=None, by="k1").written.created
 
 
 def test_an_item_that_is_served_and_not_stored_can_be_read_and_retired(live: LiveCatalogue) -> None:
     empty = MemoryCatalogue()
-    desk = CatalogueDesk(empty, live)
+    desk = desk_over(empty, live)
     found = desk.get("a")
     assert found is not None and found.value == Item("a")
-    assert desk.retire("a", expected=found.etag)
+    assert desk.retire("a", expected=found.etag, by="k1")
     assert empty.items() == (Item("a", status=ItemStatus.RETIRED),)
     assert desk.get("a") is None
 
 
 def test_what_is_neither_served_nor_stored_is_not_there(live: LiveCatalogue) -> None:
-    desk = CatalogueDesk(MemoryCatalogue(), live)
+    desk = desk_over(MemoryCatalogue(), live)
     assert desk.get("z") is None
-    assert not desk.retire("z", expected=None)
+    assert not desk.retire("z", expected=None, by="k1")
+
+
+def test_an_offer_that_only_the_bundle_knows_gets_its_versions_when_it_is_changed(tmp_path: Path) -> None:
+    fund = Item("o", ItemKind.OFFER, terms=OfferTerms(risk_class=3))
+    live = LiveCatalogue(MemoryCatalogue([fund]), LiveBundles(Registry(tmp_path)))
+    live.refresh()
+    store = MemoryCatalogue()
+    desk = desk_over(store, live)
+    put = desk.put(replace(fund, terms=OfferTerms(risk_class=2)), expected="*", by="k1")
+    assert (put.draft, store.items()) == (2, ())
+    assert desk.get("o") == Versioned(fund, put.written.etag)
+    assert desk.retire("o", expected="*", by="k1")
+    assert [item.status for item in store.items()] == [ItemStatus.RETIRED]
+    assert not desk.retire("o", expected="*", by="k1")

@@ -1,4 +1,4 @@
-"""Keep what offers need: reservations of contacts, what was paid for, and every decision."""
+"""Keep what offers need: their versions, reservations of contacts, what was paid for, every decision."""
 
 from __future__ import annotations
 
@@ -57,4 +57,14 @@ def upgrade() -> None:
         "decision_grounds",
         sa.Column("digest", _BYTEWISE, primary_key=True),
         sa.Column("document", sa.LargeBinary, nullable=False),
+    )
+    op.create_table(
+        "offer_steps",
+        sa.Column("offer_id", _BYTEWISE, primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("acted_by", sa.Text, nullable=False),
+        sa.Column("acted_at", sa.BigInteger),
+        sa.Column("document", sa.Text, nullable=False),
     )
