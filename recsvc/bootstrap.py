@@ -44,6 +44,7 @@ from recsvc.serving.live_feed import FOLLOW_SECONDS, REBUILD_SECONDS, LiveFeed
 from recsvc.serving.live_follower import LiveSources
 from recsvc.serving.local_copies import LocalCopies
 from recsvc.serving.models_desk import ModelsDesk
+from recsvc.serving.offers.auditing import AuditDesk
 from recsvc.serving.offers.desk import OfferDesk
 from recsvc.serving.portraits import Portraits as PortraitDrawer
 from recsvc.serving.preview import Previewer
@@ -127,6 +128,7 @@ def build_services(settings: Settings) -> Services:
     feed = LiveFeed(sources, clock=now, monotonic=time.monotonic, rebuild_seconds=rebuild_seconds)
     live_reader = LiveReader(feed, monotonic=time.monotonic)
     subjects = SubjectReader(records, events, policy)
+    decisions = SqlDecisions(database, random_bytes=secrets.token_bytes)
     contacts = SqlContacts(database, policy.offers, is_content=live.is_content)
     engine = SlateEngine(
         live,
@@ -136,7 +138,7 @@ def build_services(settings: Settings) -> Services:
         new_id=new_id,
         live=live_reader,
         contacts=contacts,
-        decisions=SqlDecisions(database, random_bytes=secrets.token_bytes),
+        decisions=decisions,
     )
     portraits = PortraitDrawer(records, events, live, policy, clock=now)
     identities = SqlIdentities(database)
@@ -151,6 +153,7 @@ def build_services(settings: Settings) -> Services:
         events,
         exposures,
         identities,
+        decisions,
         rows_in_model=bundles.rows_of,
         portrait=portraits.portrait,
         forget_live=feed.forget,
@@ -232,6 +235,7 @@ def build_services(settings: Settings) -> Services:
         customers=RecordDesk(records, outdate=cache.move_epochs, clock=now),
         catalogue=ItemDesk(items, live, offers),
         offers=offers,
+        audit=AuditDesk(decisions, engine.explain_offer),
         merchandising=MerchandisingDesk(rules, items=lambda: live.view.items, clock=now),
         training_runs=runs,
         portraits=portraits,

@@ -26,6 +26,7 @@ from recsvc.policy import Policy
 from recsvc.serving.answers import HealthReport, ItemList, ServedSlate
 from recsvc.serving.desks import MerchandisingDesk
 from recsvc.serving.models_desk import ModelFacts, ModelShelf
+from recsvc.serving.offers.auditing import AuditDesk
 from recsvc.serving.offers.desk import OfferDesk
 from recsvc.serving.preview import Preview
 from recsvc.serving.training_desk import TrainingDesk
@@ -184,6 +185,7 @@ class Services:
     customers: CustomerDesk
     catalogue: CatalogueDesk
     offers: OfferDesk
+    audit: AuditDesk
     merchandising: MerchandisingDesk
     training_runs: TrainingDesk
     portraits: Portraits

@@ -9,6 +9,7 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException
 
 from recsvc import __version__
+from recsvc.api.audit import audit
 from recsvc.api.boundary import Boundary
 from recsvc.api.browsing import browsing
 from recsvc.api.catalogue import catalogue
@@ -43,6 +44,7 @@ AUDIENCES = (
     identities,
     catalogue,
     offer_versions,
+    audit,
     merchandising,
     experiments,
     models,

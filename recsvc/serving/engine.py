@@ -31,6 +31,7 @@ from recsvc.serving.merchandising import (
     source_of,
     with_picks,
 )
+from recsvc.serving.offers.auditing import Explanation
 from recsvc.serving.offers.lists import OfferLists
 from recsvc.serving.offers.protocols import Contacts, DecisionLog
 from recsvc.serving.offers.uncounted import NOBODY_COUNTS, NOTHING_KEPT
@@ -79,17 +80,27 @@ class Engine:
         """The slate for somebody of whom nothing is known but what they `did` in this session."""
         return self._recommend(request, partial(self._subjects.read_visitor, did))
 
+    def explain_offer(self, request: SlateRequest, offer_id: str) -> Explanation:
+        """Why the offer is on the list that is asked for now, or is not. Raises NotFoundError, StoreError."""
+        basis = self._basis(request, partial(self._subjects.read, request.customer_id))
+        return self._offers.explain(request, basis, offer_id)
+
     def _recommend(self, request: SlateRequest, read: Callable[..., Subject]) -> Slate:
-        now, arm = self._clock(), request.arm
-        model, view = self._catalogue.model_and_view(arm.model_version if arm else None)
-        policy = _policy_for(arm, model, self._policy)
-        subject = read(channel=request.channel, model=model, items=view.known, now=now, lists=policy.lists)
-        basis = Basis(subject, model, view, None, now, policy, self._catalogue.is_stale)
+        basis = self._basis(request, read)
+        model, now = basis.model, basis.now
         if request.kind is ItemKind.OFFER:
             return self._offers.make(request, basis, self._slate_id())
         made = self._live.made(model, now, lambda live: self._slate(request, replace(basis, live=live)))
         slate = made.value
         return slate if made.is_whole else replace(slate, degraded=(*slate.degraded, "live"))
+
+    def _basis(self, request: SlateRequest, read: Callable[..., Subject]) -> Basis:
+        """What the slate is made from, all of one moment."""
+        now, arm = self._clock(), request.arm
+        model, view = self._catalogue.model_and_view(arm.model_version if arm else None)
+        policy = _policy_for(arm, model, self._policy)
+        subject = read(channel=request.channel, model=model, items=view.known, now=now, lists=policy.lists)
+        return Basis(subject, model, view, None, now, policy, self._catalogue.is_stale)
 
     def _slate_id(self) -> str:
         return f"s_{self._new_id()}"

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from recsvc.domain.customers import Customer
+from recsvc.domain.decisions import Decision
 from recsvc.domain.exposures import Exposure
 from recsvc.domain.identities import IdentityLink
 from recsvc.domain.interactions import Interaction
@@ -132,6 +133,14 @@ class Identities(Protocol):
         ...
 
 
+class Decisions(Protocol):
+    """Remembers what offers were decided on."""
+
+    def every_of(self, customer_id: str) -> Iterator[Decision]:
+        """Every decision for the customer, latest first. Raises StoreError."""
+        ...
+
+
 class PrivacyDesk:
     """Erases and exports.
 
@@ -149,6 +158,7 @@ class PrivacyDesk:
         events: Events,
         exposures: Exposures,
         identities: Identities,
+        decisions: Decisions,
         *,
         rows_in_model: Callable[[str], int],
         portrait: Callable[[str], object | None],
@@ -163,6 +173,7 @@ class PrivacyDesk:
         self._events = events
         self._exposures = exposures
         self._identities = identities
+        self._decisions = decisions
         self._rows_in_model = rows_in_model
         self._portrait = portrait
         self._forget_live = forget_live
@@ -225,9 +236,9 @@ class PrivacyDesk:
             "portrait": self._portrait(customer_id),
             "identities": self._identities.of_customer(customer_id),
             "exposures": self._exposures.of_customer(customer_id),
-            "decisions": [],
         }
-        return _document(head, self._events.of_customer(customer_id))
+        events, decisions = self._events.of_customer(customer_id), self._decisions.every_of(customer_id)
+        return _document(head, {"events": events, "decisions": decisions})
 
     def _go_on(self, pending: PendingErasure, *, unhurried: bool) -> None:
         """Do what is left, as far as it can be done now."""
@@ -264,10 +275,14 @@ class PrivacyDesk:
         return True
 
 
-def _document(head: Mapping[str, object], events: Iterator[Interaction]) -> Iterator[bytes]:
-    yield msgspec.json.encode(head)[:-1] + b',"events":['
-    before = b""
-    while batch := list(islice(events, _PIECE)):
-        yield before + b",".join(map(msgspec.json.encode, batch))
-        before = b","
-    yield b"]}"
+def _document(head: Mapping[str, object], lists: Mapping[str, Iterator[object]]) -> Iterator[bytes]:
+    yield msgspec.json.encode(head)[:-1]
+    for name, values in lists.items():
+        before = b',"' + name.encode() + b'":['
+        yield before
+        before = b""
+        while batch := list(islice(values, _PIECE)):
+            yield before + b",".join(map(msgspec.json.encode, batch))
+            before = b","
+        yield b"]"
+    yield b"}"

@@ -99,6 +99,13 @@ class SqlDecisions:
             rows = connection.execute(_OF_CUSTOMER, place).all()
         return [(row.sequence, _opened(_entry(row))) for row in rows]
 
+    def every_of(self, customer_id: str) -> Iterator[Decision]:
+        """Every decision for the customer, latest first. Raises StoreError."""
+        before: int | None = None
+        while found := self.of_customer(customer_id, before=before):
+            yield from (decision for _, decision in found)
+            before = found[-1][0]
+
     def verified(self) -> Iterator[tuple[Entry | Break, float]]:
         """Every entry in its order, once it proved sound, and at last the first that is broken, if one is.
 

@@ -18,6 +18,8 @@ from recsvc.bundles.manifest import DataWindow, Manifest, Measured, PartFacts, R
 from recsvc.bundles.registry import Aliases
 from recsvc.domain.access import ROLE_SCOPES, ApiKey, Role, Scope
 from recsvc.domain.customers import Customer
+from recsvc.domain.decisions import Decision as OfferDecision
+from recsvc.domain.decisions import Finding, Gate, JudgedOffer
 from recsvc.domain.experiments import Experiment, ExperimentVariant
 from recsvc.domain.exposures import Exposure
 from recsvc.domain.interactions import Interaction
@@ -43,6 +45,7 @@ from recsvc.serving.answers import CacheStatus, HealthReport, ItemList, LiveRepo
 from recsvc.serving.caching import render_slate
 from recsvc.serving.desks import MerchandisingDesk
 from recsvc.serving.models_desk import ModelFacts, ModelShelf, ShelvedModel
+from recsvc.serving.offers.auditing import DecisionPage, Explanation
 from recsvc.serving.offers.desk import OfferDesk
 from recsvc.serving.preview import PersonaLists, Preview, Reach, ShownItem
 from recsvc.serving.training_desk import TrainingDesk
@@ -415,6 +418,44 @@ class FakeModels:
             raise self.failure
 
 
+class FakeAudit:
+    """Knows one decision of everybody, and one offer."""
+
+    def decisions(self, customer_id: str, *, before: int | None, limit: int) -> DecisionPage:
+        return DecisionPage((a_decision(customer_id),), 7 if limit == 1 else None)
+
+    def explanation(self, request: SlateRequest, offer_id: str) -> Explanation:
+        if offer_id != "o3":
+            raise NotFoundError("there is no such offer")
+        shut = Finding(Gate.SUITABILITY, False, {"risk_class": 5, "max_risk_class": None}, "Ask them.")
+        return Explanation(
+            offer_id, 1, NOW, request.channel, request.placement, None, shut.gate, (), None, (shut,), "No."
+        )
+
+
+def a_decision(customer_id: str) -> OfferDecision:
+    """A decision as the log keeps it."""
+    return OfferDecision(
+        decision_id="s_1",
+        customer_id=customer_id,
+        decided_at=NOW,
+        channel=Channel.WEB,
+        placement="home",
+        locale="en",
+        profile_version=None,
+        policy_version="p1",
+        model_version=None,
+        experiment=None,
+        variant=None,
+        seed=7,
+        judged=(JudgedOffer("o3", 1, Gate.SUITABILITY, {"risk_class": 5, "max_risk_class": None}),),
+        chosen=(),
+        facts='{"secret": true}',
+        body_digest="00",
+        grounds="11",
+    )
+
+
 def fake_services(*, experiments_policy: ExperimentsPolicy | None = None, **settings: Any) -> Services:
     """Services made of fakes; `settings` are those that differ from the defaults."""
     identities = MemoryIdentities(MemoryExposures())
@@ -438,6 +479,7 @@ def fake_services(*, experiments_policy: ExperimentsPolicy | None = None, **sett
             approval="required",
             clock=lambda: NOW,
         ),
+        audit=FakeAudit(),
         merchandising=MerchandisingDesk(
             MemoryMerchandising(MemoryCatalogue()), items=lambda: RULED_ITEMS, clock=lambda: NOW
         ),

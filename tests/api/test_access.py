@@ -29,6 +29,8 @@ CALLS = {
     ("PUT", "/v1/items/a7"): Scope.CATALOGUE_WRITE,
     ("DELETE", "/v1/items/a7"): Scope.CATALOGUE_WRITE,
     ("GET", "/v1/offers/o3/versions"): Scope.OFFERS_READ,
+    ("GET", "/v1/customers/c1/decisions"): Scope.AUDIT_READ,
+    ("GET", "/v1/customers/c1/offers/o3/explanation"): Scope.AUDIT_READ,
     ("GET", "/v1/offers/o3/versions/1"): Scope.OFFERS_READ,
     ("POST", "/v1/offers/o3/versions/1/approve"): Scope.OFFERS_APPROVE,
     ("POST", "/v1/offers/o3/versions/1/publish"): Scope.CATALOGUE_WRITE,

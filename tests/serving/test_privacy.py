@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from recsvc.domain.slates import SlateKey
 from recsvc.serving.privacy import PrivacyDesk
 from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import open_database
+from recsvc.stores.decisions import SqlDecisions
 from recsvc.stores.erasures import SqlErasures
 from recsvc.stores.events import SqlEvents
 from recsvc.stores.exposures import SqlExposures
@@ -37,6 +38,7 @@ from recsvc.stores.redis_client import RestingRedis
 from recsvc.stores.redis_server import EmbeddedRedis, find_server_binary
 from recsvc.stores.rejects_folder import RejectsFolder
 from recsvc.stores.slate_cache import RedisSlateCache
+from tests.contract.test_decisions import GROUNDS, a_decision
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 ERASED, OTHER = "customer-to-erase-7f3a", "customer-to-keep-91bc"
@@ -62,6 +64,7 @@ class Branch:
         self.customers, self.events = SqlCustomers(database), SqlEvents(database)
         self.exposures = SqlExposures(database)
         self.identities = SqlIdentities(database)
+        self.decisions = SqlDecisions(database, random_bytes=secrets.token_bytes)
         self.cache = RedisSlateCache(self.redis, rng=random.SystemRandom())
         self.desk = PrivacyDesk(
             SqlErasures(database, tokens=secrets.token_hex),
@@ -71,6 +74,7 @@ class Branch:
             self.events,
             self.exposures,
             self.identities,
+            self.decisions,
             rows_in_model=lambda customer_id: int(customer_id == ERASED),
             portrait=lambda customer_id: None,
             forget_live=self.forgotten_live.append,
@@ -85,6 +89,8 @@ class Branch:
             self.customers.put(a_record(name), expected=None, now=NOW - timedelta(days=1))
             self.events.append([a_click(name, number) for number in range(N_EVENTS)], received_at=NOW)
             self.exposures.record([an_exposure(name)])
+            decision = replace(a_decision(1, name), decision_id=f"s-{name == ERASED}")
+            self.decisions.append(decision, GROUNDS)
             for page in ("home", "basket"):
                 key = SlateKey(name, page)
                 self.cache.keep(key, self.cache.fetch(key).epoch, name.encode() * 3, 60.0)
@@ -154,7 +160,7 @@ def test_after_the_receipt_the_customer_is_nowhere_and_the_other_is_whole(branch
         "customer": 1,
         "exposures": 1,
         "identities": 0,
-        "decisions": 0,
+        "decisions": 1,
         "slates": 2,
         "rejects": 1,
         "bundles": 1,
@@ -405,7 +411,8 @@ def test_an_export_holds_everything_about_the_customer_and_nobody_else(branch: B
     assert [event["event_id"] for event in export["events"]] == [
         a_click(ERASED, number).event_id for number in reversed(range(N_EVENTS))
     ]
-    assert (export["decisions"], export["portrait"]) == ([], None)
+    (decided,) = export["decisions"]
+    assert (decided["decision_id"], decided["customer_id"], export["portrait"]) == ("s-True", ERASED, None)
     (met,) = export["exposures"]
     assert (met["experiment"], met["variant"], met["n_answers"]) == ("reading", "b", 3)
     assert OTHER.encode() not in b"".join(pieces)

@@ -26,6 +26,7 @@ from recsvc.serving.basis import Basis
 from recsvc.serving.candidate import Candidate
 from recsvc.serving.live_access import LiveReader
 from recsvc.serving.merchandising import log_ruled, with_picks
+from recsvc.serving.offers.auditing import Explanation, explanation_of
 from recsvc.serving.offers.deciding import Decided, decide
 from recsvc.serving.offers.facts import AnswerFacts, Facts
 from recsvc.serving.offers.gathering import gather, propose
@@ -94,18 +95,30 @@ class OfferLists:
             log.warning("offers_withheld", reason=str(error))
             return self._nothing(request, basis, slate_id, table)
 
+    def explain(self, request: SlateRequest, basis: Basis, offer_id: str) -> Explanation:
+        """Why the offer is on the list, or is not. Nothing is reserved and nothing kept.
+
+        Raises:
+            NotFoundError: there is no such offer.
+            StoreError: the store cannot be asked, and then no offers are made to anybody.
+        """
+        if "store" in basis.degraded:
+            raise StoreError("the store cannot be asked, so no offers are made: ask again later")
+        table = self._tables.with_offer(basis.view, offer_id)
+        draft = self._draft(request, basis, table)
+        facts = self._page(draft, "").left(table, self._policy.offers)
+        counted = self._counted([offer_id], table)
+        if counted:
+            who, channel = facts.customer.customer_id, facts.asked.channel
+            short = draft.contacts.shortages(who, counted, channel=channel, now=facts.now)
+            facts = replace(facts, shortages={**facts.shortages, **short})
+        decided = decide(facts, table, self._policy.offers)
+        offer = table.items[table.row_of[offer_id]]
+        return explanation_of(offer, table, facts, decided, self._policy.offers)
+
     def _made(self, request: SlateRequest, basis: Basis, slate_id: str, table: OfferTable) -> Slate:
         draft = self._draft(request, basis, table)
-        facts = gather(
-            request,
-            basis,
-            table,
-            tuple(draft.candidates.values()),
-            decision_id=slate_id,
-            champion=self._champion(),
-        )
-        page = page_of(request, self._beside_content(facts, draft), basis, table, self._policy)
-        page = page.with_shortages(self._shortages(page, draft))
+        page = self._page(draft, slate_id)
         expires_at = self._expiry(basis)
         facts, decided = self._reserve(page.left(table, self._policy.offers), draft, expires_at)
         answer = AnswerFacts(self._reasons(decided, facts, draft), expires_at, draft.degraded)
@@ -128,6 +141,20 @@ class OfferLists:
             contacts=self._contacts if request.customer_id else NobodyCounts(),
             degraded=basis.degraded if proposed.is_whole else (*basis.degraded, "live"),
         )
+
+    def _page(self, draft: _Draft, slate_id: str) -> OfferPage:
+        """The facts of every placement of the page, with what has no contact left."""
+        facts = gather(
+            draft.request,
+            draft.basis,
+            draft.table,
+            tuple(draft.candidates.values()),
+            decision_id=slate_id,
+            champion=self._champion(),
+        )
+        facts = self._beside_content(facts, draft)
+        page = page_of(draft.request, facts, draft.basis, draft.table, self._policy)
+        return page.with_shortages(self._shortages(page, draft))
 
     def _beside_content(self, facts: Facts, draft: _Draft) -> Facts:
         """The facts, with the articles that stand beside the list."""

@@ -14,6 +14,8 @@ import msgspec
 from recsvc.domain.condition_facts import known_fields
 from recsvc.domain.conditions import FieldType
 from recsvc.domain.decisions import Grounds
+from recsvc.domain.items import ItemKind
+from recsvc.errors import NotFoundError
 from recsvc.policy import Policy
 from recsvc.policy_offers import OffersPolicy
 from recsvc.serving.live_catalogue import CatalogueView
@@ -43,6 +45,16 @@ class OfferTables:
     def of(self, view: CatalogueView) -> OfferTable:
         """The live offers of the view."""
         return self._of(view).table
+
+    def with_offer(self, view: CatalogueView, offer_id: str) -> OfferTable:
+        """The live offers and this one, whatever its status. Raises NotFoundError."""
+        table = self._of(view).table
+        if offer_id in table.row_of:
+            return table
+        offer = view.known.get(offer_id)
+        if offer is None or offer.kind is not ItemKind.OFFER:
+            raise NotFoundError("there is no such offer")
+        return make_table([*table.items, offer], self._fields)
 
     def grounds_of(self, view: CatalogueView) -> Grounds:
         """The same offers and the policy, as the log keeps them."""
