@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from recsvc.domain.decisions import Decision
+from recsvc.domain.decisions import Decision, JudgedOffer
 
 _LEVEL = 1  # Facts of hundreds of offers shrink to a tenth; more effort gains little.
 
@@ -61,14 +61,23 @@ class Break:
 
 
 class _Personal(msgspec.Struct, frozen=True):
+    """What leads to the customer, were it only by trying all there are."""
+
     customer_id: str
     facts: str
+    profile_version: str | None
+    seed: int | None
+    judged: tuple[JudgedOffer, ...]
+    body_digest: str
+
+
+_NAMES = _Personal.__struct_fields__
 
 
 def seal(decision: Decision, head: Head, salt: bytes) -> Entry:
     """The entry that follows the head. `salt` is 16 random bytes."""
-    personal = _pack(_Personal(decision.customer_id, decision.facts))
-    body = _pack(replace(decision, customer_id="", facts=""))
+    personal = _pack(_Personal(*(getattr(decision, name) for name in _NAMES)))
+    body = _pack(_without_customer(decision))
     entry = Entry(
         head.n + 1,
         decision.decision_id,
@@ -100,7 +109,15 @@ def opened(entry: Entry) -> Decision:
         personal = msgspec.json.decode(zlib.decompress(entry.personal), type=_Personal)
     except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ValueError(f"the decision {entry.decision_id} cannot be read ({error})") from error
-    return replace(decision, customer_id=personal.customer_id, facts=personal.facts)
+    return replace(decision, **{name: getattr(personal, name) for name in _NAMES})
+
+
+def _without_customer(decision: Decision) -> Decision:
+    """What an erasure leaves: which offers were refused by which gate, and not what was compared."""
+    judged = tuple(replace(one, compared={}) for one in decision.judged)
+    return replace(
+        decision, customer_id="", facts="", profile_version=None, seed=None, judged=judged, body_digest=""
+    )
 
 
 def checked(entries: Iterable[Entry], head: Head) -> Iterator[Entry | Break]:

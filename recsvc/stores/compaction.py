@@ -22,7 +22,7 @@ _SURELY_NO_CHANCE = 6  # A text of so many bytes is not found in other data by c
 _QUICK_BYTES = 64 * 2**20  # A file of so many bytes is written anew within about a second.
 _SEARCH_SECONDS = 60
 _HURRY_MS = 200  # How long a caller in a hurry waits for readers and writers.
-_CLEANED = ("events", "customers", "exposures", "identities", "erasures_pending")
+_CLEANED = ("events", "customers", "exposures", "identities", "reservations", "decisions", "erasures_pending")
 
 # In a process of its own: to close a file that SQLite has open would drop the locks that this process
 # holds on it (https://www.sqlite.org/howtocorrupt.html, 2.2). The text comes on standard input, for

@@ -20,10 +20,14 @@ from recsvc.domain.items import Item
 from recsvc.errors import NotFoundError, StoreError
 from recsvc.policy_offers import OffersPolicy
 from recsvc.stores.database import Database
+from recsvc.stores.events import in_turn
 from recsvc.stores.offer_tables import decision_grounds, decisions, decisions_head
+from recsvc.stores.tables import to_micros
+from recsvc.stores.tombstones import SqlTombstones
 
 _SALT_BYTES = 16
 _PAGE = 500
+_DIGEST_BYTES = 32
 
 _HEAD = select(decisions_head.c.n, decisions_head.c.hash).where(decisions_head.c.id == 1)
 _NEXT_PAGE = (
@@ -51,13 +55,19 @@ class SqlDecisions:
     def __init__(self, database: Database, *, random_bytes: Callable[[int], bytes]) -> None:
         self._database = database
         self._random_bytes = random_bytes
+        self._tombstones = SqlTombstones(database)
         self._known: set[str] = set()  # Grounds that are kept already.
 
     def append(self, decision: Decision, grounds: Grounds) -> None:
-        """Keep the decision and what it stands on; durable once this returns. Raises StoreError."""
+        """Keep the decision and what it stands on; durable once this returns.
+
+        Raises:
+            StoreError: nothing was kept. One for a customer who was erased since it was made is refused too.
+        """
         salt = self._random_bytes(_SALT_BYTES)
         document = None if grounds.digest in self._known else _pack(grounds)
-        with self._database.writing() as connection:
+        with in_turn(self._database), self._database.writing() as connection:
+            self._refuse_erased(connection, decision)
             head = _head(connection, locked=True)
             entry = seal(decision, head, salt)
             if document is not None:
@@ -67,6 +77,11 @@ class SqlDecisions:
             last = head_after(entry)
             connection.execute(update(decisions_head).values(n=last.n, hash=last.hash))
         self._known.add(grounds.digest)
+
+    def _refuse_erased(self, connection: Connection, decision: Decision) -> None:
+        erased = self._tombstones.erased_before(connection, decisions, [decision.customer_id])
+        if to_micros(decision.decided_at) <= erased.get(decision.customer_id, -_END):
+            raise StoreError("the customer was erased while the decision was made: ask again")
 
     def get(self, decision_id: str) -> Decision:
         """One decision. Raises NotFoundError, StoreError."""
@@ -82,7 +97,7 @@ class SqlDecisions:
             document = connection.execute(_GROUNDS, {"wanted": digest}).scalar_one_or_none()
         if document is None:
             raise NotFoundError(f"the offers and the policy {digest} of the decision were not kept")
-        grounds = _unpack(digest, _bytes(document))
+        grounds = unpack_grounds(digest, _bytes(document))
         if grounds is None:
             raise StoreError(f"the offers and the policy {digest} of a decision were changed in the store")
         return grounds
@@ -205,13 +220,19 @@ def _told(offers: Sequence[Item], policy: OffersPolicy, fields: Mapping[str, Fie
 
 
 def _pack(grounds: Grounds) -> bytes:
-    return zlib.compress(_told(grounds.offers, grounds.policy, grounds.fields))
+    packed = zlib.compress(_told(grounds.offers, grounds.policy, grounds.fields))
+    return (
+        hashlib.sha256(packed).digest() + packed
+    )  # Some bits of what is packed change nothing that is read.
 
 
-def _unpack(digest: str, document: bytes) -> Grounds | None:
+def unpack_grounds(digest: str, document: bytes) -> Grounds | None:
     """The grounds, where they are those of the digest."""
     try:
-        told = zlib.decompress(document)
+        sealed, packed = document[:_DIGEST_BYTES], document[_DIGEST_BYTES:]
+        if hashlib.sha256(packed).digest() != sealed:
+            return None
+        told = zlib.decompress(packed)
         if hashlib.sha256(told).hexdigest() != digest:
             return None
         offers, policy, fields = msgspec.json.decode(told, type=_Told)

@@ -20,7 +20,7 @@ from recsvc.policy_offers import OffersPolicy
 from recsvc.serving.offers.table import make_table
 from recsvc.serving.offers.tables import grounds_of
 from recsvc.stores.database import Database
-from recsvc.stores.decisions import SqlDecisions, at_erasure
+from recsvc.stores.decisions import SqlDecisions, at_erasure, unpack_grounds
 from recsvc.stores.erasures import SqlErasures
 from recsvc.stores.offer_tables import decision_grounds, decisions, decisions_head
 
@@ -194,7 +194,9 @@ def test_an_erasure_takes_the_customer_out_of_the_log_and_leaves_it_whole(
     assert erasures.receipt(receipt.digest).removed["decisions"] == 4
     assert broken(full) is None
     assert full.of_customer("c1") == []
-    assert full.get("s4") == replace(a_decision(4), customer_id="", facts="")
+    (judged,) = a_decision(4).judged
+    left = {"customer_id": "", "facts": "", "seed": None, "body_digest": ""}
+    assert full.get("s4") == replace(a_decision(4), judged=(replace(judged, compared={}),), **left)
     assert full.get("s5").customer_id == "c2"
 
 
@@ -204,3 +206,30 @@ def test_where_the_law_asks_for_it_an_erasure_leaves_decisions_alone(
     erasures = SqlErasures(store, tokens=lambda n: "ab" * n, of_decisions=at_erasure("keep"))
     erasures.begin("c1", receipt_id="r1", now=NOW, claimed_until=NOW, removed={})
     assert len(full.of_customer("c1")) == 4
+
+
+def test_a_decision_that_comes_after_its_customer_was_erased_is_not_kept(
+    store: Database, full: SqlDecisions
+) -> None:
+    erasures = SqlErasures(store, tokens=lambda n: "ab" * n)
+    erasures.begin("c1", receipt_id="r1", now=NOW + timedelta(hours=1), claimed_until=NOW, removed={})
+    with pytest.raises(StoreError, match="erased"):
+        full.append(a_decision(50), GROUNDS)
+    assert full.of_customer("c1") == [] and broken(full) is None
+    later = replace(a_decision(51), decided_at=NOW + timedelta(hours=2))
+    full.append(later, GROUNDS)
+    assert [decision for _, decision in full.of_customer("c1")] == [later]
+
+
+def test_no_bit_of_the_offers_can_be_changed_unseen(store: Database, log: SqlDecisions) -> None:
+    log.append(a_decision(1), GROUNDS)
+    place = decision_grounds.c.digest == GROUNDS.digest
+    with store.reading() as connection:
+        was = bytes(connection.execute(select(decision_grounds.c.document).where(place)).scalar_one())
+    unseen = []
+    for number in range(8 * len(was)):
+        changed = bytearray(was)
+        changed[number // 8] ^= 1 << number % 8
+        if unpack_grounds(GROUNDS.digest, bytes(changed)) is not None:
+            unseen.append(number)
+    assert unseen == []
