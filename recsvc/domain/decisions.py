@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+import msgspec
 
 from recsvc.domain.conditions import FieldType
 from recsvc.domain.items import Channel, Item
@@ -117,3 +120,34 @@ class Grounds:
     offers: tuple[Item, ...]
     policy: OffersPolicy
     fields: Mapping[str, FieldType]
+
+    @property
+    def document(self) -> bytes:
+        """All but the digest as JSON, the same bytes for the same grounds."""
+        return _document(self.offers, self.policy, self.fields)
+
+
+def make_grounds(offers: tuple[Item, ...], policy: OffersPolicy, fields: Mapping[str, FieldType]) -> Grounds:
+    """The grounds, under their digest."""
+    digest = hashlib.sha256(_document(offers, policy, fields)).hexdigest()
+    return Grounds(digest, offers, policy, fields)
+
+
+def read_grounds(document: bytes) -> Grounds:
+    """The grounds of a document, under the digest of its very bytes.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    try:
+        offers, policy, fields = msgspec.json.decode(document, type=_Document)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"the grounds of a decision cannot be read ({error})") from error
+    return Grounds(hashlib.sha256(document).hexdigest(), offers, policy, fields)
+
+
+_Document = tuple[tuple[Item, ...], OffersPolicy, dict[str, FieldType]]
+
+
+def _document(offers: tuple[Item, ...], policy: OffersPolicy, fields: Mapping[str, FieldType]) -> bytes:
+    return msgspec.json.encode((offers, policy, fields), order="sorted")

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
-import msgspec
 from sqlalchemy import Connection, bindparam, select, update
 
-from recsvc.domain.conditions import FieldType
 from recsvc.domain.decision_chain import Break, Entry, Head, checked, head_after, opened, seal
-from recsvc.domain.decisions import Decision, Grounds
-from recsvc.domain.items import Item
+from recsvc.domain.decisions import Decision, Grounds, read_grounds
 from recsvc.errors import NotFoundError, StoreError
-from recsvc.policy_offers import OffersPolicy
 from recsvc.stores.database import Database
 from recsvc.stores.events import in_turn
 from recsvc.stores.offer_tables import decision_grounds, decisions, decisions_head
@@ -45,8 +41,6 @@ _OF_CUSTOMER = (
 )
 _GROUNDS = select(decision_grounds.c.document).where(decision_grounds.c.digest == bindparam("wanted"))
 _END = 2**62
-
-_Told = tuple[tuple[Item, ...], OffersPolicy, dict[str, FieldType]]
 
 
 class SqlDecisions:
@@ -215,27 +209,20 @@ def _opened(entry: Entry) -> Decision:
         raise StoreError(f"{error}: see recsvc decisions verify") from error
 
 
-def _told(offers: Sequence[Item], policy: OffersPolicy, fields: Mapping[str, FieldType]) -> bytes:
-    return msgspec.json.encode((offers, policy, fields), order="sorted")
-
-
 def _pack(grounds: Grounds) -> bytes:
-    packed = zlib.compress(_told(grounds.offers, grounds.policy, grounds.fields))
+    packed = zlib.compress(grounds.document)
     return (
         hashlib.sha256(packed).digest() + packed
     )  # Some bits of what is packed change nothing that is read.
 
 
-def unpack_grounds(digest: str, document: bytes) -> Grounds | None:
-    """The grounds, where they are those of the digest."""
-    try:
-        sealed, packed = document[:_DIGEST_BYTES], document[_DIGEST_BYTES:]
-        if hashlib.sha256(packed).digest() != sealed:
-            return None
-        told = zlib.decompress(packed)
-        if hashlib.sha256(told).hexdigest() != digest:
-            return None
-        offers, policy, fields = msgspec.json.decode(told, type=_Told)
-    except (zlib.error, msgspec.MsgspecError):
+def unpack_grounds(digest: str, packed: bytes) -> Grounds | None:
+    """The grounds, where they are those of the digest and no bit of them was changed."""
+    sealed, packed = packed[:_DIGEST_BYTES], packed[_DIGEST_BYTES:]
+    if hashlib.sha256(packed).digest() != sealed:
         return None
-    return Grounds(digest, offers, policy, fields)
+    try:
+        grounds = read_grounds(zlib.decompress(packed))
+    except (zlib.error, ValueError):
+        return None
+    return grounds if grounds.digest == digest else None

@@ -6,6 +6,20 @@ from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, T
 
 from recsvc.stores.tables import BYTEWISE, METADATA
 
+# Every step in the life of every version of an offer: rows are added and never changed. `acted_at` is null
+# where it was before steps were kept.
+offer_steps = Table(
+    "offer_steps",
+    METADATA,
+    Column("offer_id", BYTEWISE, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("acted_by", Text, nullable=False),
+    Column("acted_at", BigInteger),
+    Column("document", Text, nullable=False),
+)
+
 # A place of an offer on a slate that may yet be shown. `is_charged`: it took from what all customers share.
 reservations = Table(
     "reservations",

@@ -24,7 +24,8 @@ from recsvc.stores.catalogue import (
 )
 from recsvc.stores.database import Database
 from recsvc.stores.documents import check_expected, encode_document, etag_of
-from recsvc.stores.tables import from_micros, offer_steps, to_micros
+from recsvc.stores.offer_tables import offer_steps
+from recsvc.stores.tables import from_micros, to_micros
 
 Decide = Callable[[OfferRecord], Change]
 

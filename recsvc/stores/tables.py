@@ -50,20 +50,6 @@ catalogue_revision = Table(
     Column("revision", BigInteger, nullable=False),
 )
 
-# Every step in the life of every version of an offer: rows are added and never changed. `acted_at` is null
-# where it was before steps were kept.
-offer_steps = Table(
-    "offer_steps",
-    METADATA,
-    Column("offer_id", BYTEWISE, primary_key=True),
-    Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("version", Integer, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("acted_by", Text, nullable=False),
-    Column("acted_at", BigInteger),
-    Column("document", Text, nullable=False),
-)
-
 # A change of a rule moves the catalogue's revision too.
 merchandising_rules = Table(
     "merchandising_rules",

@@ -15,6 +15,7 @@ from typing import Any
 
 import polars as pl
 
+from recsvc.domain.decisions import make_grounds
 from recsvc.domain.items import Channel, Item, ItemKind
 from recsvc.policy_lists import ListsPolicy
 from recsvc.policy_offers import OffersPolicy
@@ -22,7 +23,6 @@ from recsvc.serving.offers.deciding import decide
 from recsvc.serving.offers.facts import AnswerFacts, CustomerFacts, Facts, ListFacts
 from recsvc.serving.offers.slates import decision_of, slate_of
 from recsvc.serving.offers.table import make_table
-from recsvc.serving.offers.tables import grounds_of
 from recsvc.stores.database import open_database
 from recsvc.stores.decisions import SqlDecisions
 
@@ -108,7 +108,7 @@ def keep_a_decision(home: Path) -> str:
     )
     table, policy = make_table([Item("loan", ItemKind.OFFER)], {}), OffersPolicy()
     decided = decide(facts, table, policy)
-    grounds = grounds_of(table, policy, {})
+    grounds = make_grounds(table.items, policy, {})
     assert facts.answer is not None
     decision = decision_of(facts, decided, slate_of(facts, facts.answer, decided, table), grounds)
     with closing(open_database(f"sqlite:///{home / 'data' / 'recsvc.sqlite3'}")) as database:

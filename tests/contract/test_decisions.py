@@ -13,12 +13,10 @@ from sqlalchemy import delete, select, update
 
 from recsvc.domain.conditions import FieldKind, FieldType
 from recsvc.domain.decision_chain import Break
-from recsvc.domain.decisions import Decision, Gate, Grounds, JudgedOffer
+from recsvc.domain.decisions import Decision, Gate, Grounds, JudgedOffer, make_grounds
 from recsvc.domain.items import Channel, Item, ItemKind
 from recsvc.errors import NotFoundError, StoreError
 from recsvc.policy_offers import OffersPolicy
-from recsvc.serving.offers.table import make_table
-from recsvc.serving.offers.tables import grounds_of
 from recsvc.stores.database import Database
 from recsvc.stores.decisions import SqlDecisions, at_erasure, unpack_grounds
 from recsvc.stores.erasures import SqlErasures
@@ -30,7 +28,7 @@ N = 12
 
 
 def some_grounds(policy: OffersPolicy) -> Grounds:
-    return grounds_of(make_table([Item("loan", ItemKind.OFFER)], FIELDS), policy, FIELDS)
+    return make_grounds((Item("loan", ItemKind.OFFER),), policy, FIELDS)
 
 
 GROUNDS = some_grounds(OffersPolicy())

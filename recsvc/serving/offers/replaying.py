@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import msgspec
@@ -13,7 +12,6 @@ from recsvc.serving.offers.deciding import decide
 from recsvc.serving.offers.facts import Facts
 from recsvc.serving.offers.slates import decision_of, slate_of
 from recsvc.serving.offers.table import make_table
-from recsvc.serving.offers.tables import grounds_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +34,9 @@ def replay(decision: Decision, grounds: Grounds) -> Replayed:
     if facts.answer is None:
         raise ValueError("the facts hold no answer")
     slate = slate_of(facts, facts.answer, decided, table)
-    body = render_slate(slate)
-    kept_grounds = grounds_of(table, grounds.policy, grounds.fields)
-    again = decision_of(facts, decided, slate, kept_grounds)
-    names = [name for name in Decision.__slots__ if getattr(again, name) != getattr(decision, name)]
-    if hashlib.sha256(body).hexdigest() != decision.body_digest and "body_digest" not in names:
-        names.append("body_digest")
-    return Replayed(body, tuple(names))
+    again = decision_of(facts, decided, slate, grounds)
+    differs = (name for name in Decision.__slots__ if getattr(again, name) != getattr(decision, name))
+    return Replayed(render_slate(slate), tuple(differs))
 
 
 def _facts_of(decision: Decision) -> Facts:

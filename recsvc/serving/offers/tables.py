@@ -5,19 +5,13 @@ Both are made once for each view.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import msgspec
-
 from recsvc.domain.condition_facts import known_fields
-from recsvc.domain.conditions import FieldType
-from recsvc.domain.decisions import Grounds
+from recsvc.domain.decisions import Grounds, make_grounds
 from recsvc.domain.items import ItemKind
 from recsvc.errors import NotFoundError
 from recsvc.policy import Policy
-from recsvc.policy_offers import OffersPolicy
 from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.offers.table import OfferTable, make_table
 
@@ -64,14 +58,8 @@ class OfferTables:
         kept = self._kept.get(id(view))
         if kept is None:
             table = make_table(view.items.values(), self._fields)
-            kept = _Kept(view, table, grounds_of(table, self._policy, self._fields))
+            kept = _Kept(view, table, make_grounds(table.items, self._policy, self._fields))
             while len(self._kept) >= MAX_KEPT:
                 self._kept.pop(next(iter(self._kept)), None)
             self._kept[id(view)] = kept
         return kept
-
-
-def grounds_of(table: OfferTable, policy: OffersPolicy, fields: Mapping[str, FieldType]) -> Grounds:
-    """What decisions by this table and policy stand on."""
-    told = msgspec.json.encode((table.items, policy, fields), order="sorted")
-    return Grounds(hashlib.sha256(told).hexdigest(), table.items, policy, fields)
