@@ -219,6 +219,8 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         unknown = sorted(named - self.interaction_types.keys())
         if unknown:
             raise ValueError(f"portraits names {unknown[0]}, which is none of interaction_types")
+        if unknown := sorted(self.offers.propensity.types - self.interaction_types.keys()):
+            raise ValueError(f"propensity names {unknown[0]}, which is none of interaction_types")
         for name, metric in self.experiments.metrics.items():
             if unknown := sorted({*metric.of, *metric.per} - self.interaction_types.keys()):
                 raise ValueError(f"metric {name} names {unknown[0]}, which is none of interaction_types")

@@ -54,6 +54,45 @@ class PairPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     offers: tuple[str, ...]
 
 
+class PropensityPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the propensity model learns from. `domain.propensity` says how.
+
+    A sending is an interaction of a `sent` type with an offer; further ones of the same offer within
+    `same_sending_hours` are part of it. It is responded to by the first interaction of a `responded` type
+    with the offer within the days that its `duration_attribute` names, else `within_days`. The
+    `threshold_attribute` of an offer is the money that a customer must spend to earn it, where it has one.
+    Nothing older than `history_days` counts. With fewer than `least_sendings`, or fewer than
+    `least_responses` of either outcome, no model is made.
+    """
+
+    sent: tuple[str, ...] = ("impression",)
+    viewed: tuple[str, ...] = ("view", "dwell", "click")
+    responded: tuple[str, ...] = ("accept", "redeem", "convert", "purchase")
+    within_days: float = 30.0
+    same_sending_hours: float = 24.0
+    history_days: float = 365.0
+    duration_attribute: str = "duration_days"
+    threshold_attribute: str = "difficulty"
+    least_sendings: int = 1_000
+    least_responses: int = 100
+
+    def __post_init__(self) -> None:
+        if not (self.sent and self.responded):
+            raise ValueError("sent and responded of propensity must each name an interaction type")
+        for name in ("within_days", "history_days"):
+            if not 0 < getattr(self, name) <= 3_660:
+                raise ValueError(f"{name} of propensity must be above 0 and at most 3660")
+        if not 0 <= self.same_sending_hours <= 24 * 366:
+            raise ValueError("same_sending_hours must be 0 to 8784")
+        if self.least_sendings < 100 or self.least_responses < 10:
+            raise ValueError("least_sendings must be at least 100, least_responses at least 10")
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The interaction types that say anything here, but for purchases."""
+        return frozenset((*self.sent, *self.viewed, *self.responded))
+
+
 class OffersPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How offers are decided on. `serving.offers` says how."""
 
@@ -79,6 +118,7 @@ class OffersPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether a disclosure may stand in another locale than the slate's."""
     pairs: tuple[PairPolicy, ...] = ()
     decisions_at_erasure: Literal["keep", "pseudonymise"] = "pseudonymise"
+    propensity: PropensityPolicy = PropensityPolicy()
 
     def __post_init__(self) -> None:
         for name in ("dismissed_days", "rejected_days", "shown_within_minutes"):

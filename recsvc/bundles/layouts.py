@@ -110,6 +110,21 @@ LIVE_NEVER_NEGATIVE = frozenset({"popularity", "long_popularity", "recency", "ne
 """Those that a meeting raises: weighed below 0 they would lower an item for being met."""
 
 
+PROPENSITY: Layout = {
+    "propensity_trees": ("<i8", ("propensity trees + 1",)),
+    "propensity_feature": ("<i4", ("propensity nodes",)),
+    "propensity_threshold": ("<f8", ("propensity nodes",)),
+    "propensity_left": ("<i4", ("propensity nodes",)),
+    "propensity_right": ("<i4", ("propensity nodes",)),
+    "propensity_missing_left": ("|u1", ("propensity nodes",)),
+    "propensity_value": ("<f8", ("propensity nodes",)),
+    "propensity_calibration": ("<f8", ("calibration facts",)),
+}
+"""Boosted trees. `propensity_trees` divides the nodes; `left` and `right` count within all nodes, and a leaf
+has -1 for both and for its feature. A number goes left if it is no more than the threshold, a missing one as
+`missing_left` says. The calibration is a slope and an intercept for the sum of values."""
+
+
 def layout_of(families: Sequence[str]) -> Layout:
     """The arrays that a model of these families must have. Raises KeyError for an unknown family."""
     return {**COMMON, **{name: facts for one in families for name, facts in OF_FAMILY[one].items()}}
@@ -125,4 +140,5 @@ def optional_layouts(families: Sequence[str]) -> tuple[Layout, ...]:
         *([_scanned(families[0])] if len(families) == 1 and families[0] in FACTOR_FAMILIES else []),
         {**FEATURES, **of_factors},
         LIVE,
+        PROPENSITY,
     )

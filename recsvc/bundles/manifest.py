@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from recsvc.bundles.measured import Measured as Measured
+from recsvc.bundles.propensity import PropensityModel
 from recsvc.domain.items import ItemKind
 from recsvc.domain.profiles import Population
 
@@ -36,15 +38,6 @@ class ArrayFact:
     dtype: str
     shape: tuple[int, ...]
     sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A metric's mean over customers with its 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +125,7 @@ class Manifest:
     live: LiveFacts | None = None
     lists: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     name: str = ""
+    propensity: PropensityModel | None = None
     format: int = FORMAT
 
     @property
@@ -150,8 +144,14 @@ class Manifest:
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """The manifest as indented JSON with sorted keys."""
-    return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=1) + b"\n"
+    """The manifest as indented JSON with sorted keys.
+
+    A propensity model that is not there is not named: a bundle from before there were any stays as it was.
+    """
+    facts = msgspec.to_builtins(manifest)
+    if manifest.propensity is None:
+        del facts["propensity"]
+    return msgspec.json.format(msgspec.json.encode(facts, order="sorted"), indent=1) + b"\n"
 
 
 def decode_manifest(raw: bytes) -> Manifest:

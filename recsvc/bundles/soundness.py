@@ -27,6 +27,7 @@ from recsvc.bundles.layouts import (
 )
 from recsvc.bundles.manifest import Manifest
 from recsvc.bundles.profiles import ABSENT, JOURNEYS, LIFECYCLES
+from recsvc.bundles.propensity_soundness import check_propensity
 from recsvc.domain.rfm import N_SCORES
 from recsvc.errors import BundleCorruptError
 
@@ -66,6 +67,7 @@ def check_soundness(bundle: Bundle) -> None:
     if bundle.manifest.live is not None:
         _check_live_arrays(bundle)
     _check_catalogue(bundle)
+    check_propensity(bundle)
 
 
 def _check_parts(manifest: Manifest) -> None:
@@ -124,6 +126,7 @@ def _check_layout(bundle: Bundle) -> None:
         "channels": len(manifest.channels),
         "purchase facts": 3,
         "live half-lives": 2,
+        "calibration facts": 2,
     }
     families = [part.family for part in manifest.parts]
     groups = [group for group in optional_layouts(families) if group.keys() & bundle.arrays.keys()]

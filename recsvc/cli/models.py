@@ -14,6 +14,7 @@ from recsvc.bundles.opening import read_manifest
 from recsvc.bundles.registry import Aliases, Registry
 from recsvc.cli.gate_report import gate_rows
 from recsvc.cli.live_report import live_rows
+from recsvc.cli.propensity_report import propensity_rows, write_plot
 from recsvc.cli.sources import tombstones
 from recsvc.cli.terminal import (
     json_option,
@@ -74,9 +75,15 @@ def list_(models: Path | None, as_json: bool) -> None:
 @models.command(epilog="\b\nExample:\n  recsvc models show champion --verify\n")
 @click.argument("version")
 @click.option("--verify", is_flag=True, help="Do the full check that a server does before it serves.")
+@click.option(
+    "--reliability-plot",
+    "plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw what came of predicted propensities to this file (SVG).",
+)
 @models_option
 @json_option
-def show(version: str, verify: bool, models: Path | None, as_json: bool) -> None:
+def show(version: str, verify: bool, plot: Path | None, models: Path | None, as_json: bool) -> None:
     """Show the manifest of a version, or of an alias.
 
     With it comes what the promotion gate found.
@@ -85,6 +92,8 @@ def show(version: str, verify: bool, models: Path | None, as_json: bool) -> None
     path = registry.path_of(_resolve(version, registry.aliases()))
     manifest = load_model(path).bundle.manifest if verify else read_manifest(path)
     gate = registry.report_of(manifest.version)
+    if plot is not None:
+        write_plot(manifest, plot)
     if as_json:
         print_json({**msgspec.to_builtins(manifest), "gate": gate})
         return
@@ -187,6 +196,6 @@ def _sheet(manifest: Manifest, alias: str | None) -> Table:
     proposed = manifest.lists.get(manifest.family, {}).get(PROPOSED_METRIC)
     if proposed is not None:
         table.add_row("shortlist", f"holds {proposed:.4f} of the exact first 20")
-    for row in live_rows(manifest.live):
+    for row in (*live_rows(manifest.live), *propensity_rows(manifest.propensity)):
         table.add_row(*row)
     return table

@@ -14,6 +14,7 @@ from recsvc.bundles.registry import Registry
 from recsvc.cli.gate_report import tell_settled
 from recsvc.cli.live_report import live_json, tell_live
 from recsvc.cli.own_run import own_run
+from recsvc.cli.propensity_report import propensity_json, tell_propensity
 from recsvc.cli.reports import (
     families_json,
     metrics_table,
@@ -156,6 +157,7 @@ def _as_json(report: TrainingReport, parts: Parts, reading: Cost, settled: Settl
         "families": families_json(report.selection.tried),
         **selection_json(report.selection),
         "live": live_json(report.live),
+        "propensity": propensity_json(report.propensity),
         "rows": report.manifest.rows,
         "rejects": rejects_json(parts.reports),
         "seconds": {"read": reading.seconds, **report.seconds},
@@ -175,6 +177,7 @@ def _tell(report: TrainingReport, parts: Parts, settled: Settled) -> None:
     say(report.selection.why)
     tell_cost(report.selection)
     tell_live(report.live)
+    tell_propensity(report.propensity)
     rows = report.manifest.rows
     say(f"published {report.manifest.version}: {rows.customers:,} customers, {rows.items:,} items")
     say(f"at most {peak_memory_bytes() / 1e6:,.0f} MB of memory were in use")

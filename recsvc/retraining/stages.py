@@ -13,7 +13,8 @@ _STAGES = {
     "judge models": (0.45, 0.55),
     "live": (0.55, 0.75),
     "fit": (0.75, 0.85),
-    "profiles": (0.85, 0.88),
+    "profiles": (0.85, 0.86),
+    "propensity": (0.86, 0.88),
     "publish": (0.88, 0.92),
     "judge": (0.92, 1.0),
 }

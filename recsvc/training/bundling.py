@@ -25,7 +25,7 @@ from recsvc.training.families.base import TrainingData
 
 N_GOLDEN_QUERIES = 5
 N_GOLDEN_ITEMS = 10
-LIBRARIES = ("implicit", "numpy", "scipy", "polars")
+LIBRARIES = ("implicit", "numpy", "scipy", "scikit-learn", "polars")
 
 AnyArray = NDArray[Any]
 

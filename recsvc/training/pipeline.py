@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from recsvc.bundles.manifest import Manifest
 from recsvc.bundles.registry import Registry
+from recsvc.domain.propensity import PropensityRules
 from recsvc.policy import Policy
 from recsvc.training.budget import Budget
 from recsvc.training.bundling import catalogue_array, golden_queries, library_versions, model_arrays
@@ -23,6 +24,7 @@ from recsvc.training.holdout import split
 from recsvc.training.live_parts import LiveChoice, weigh_live
 from recsvc.training.material import Source, gather
 from recsvc.training.profiles import CHANNELS
+from recsvc.training.propensity.fitting import PropensityChoice, fit_propensity
 from recsvc.training.proposing import proposed_share, shortlist_arrays
 from recsvc.training.selection import Selection, select_model
 from recsvc.training.trials import Progress
@@ -39,6 +41,7 @@ class TrainingReport:
     selection: Selection
     candidate: Candidate
     live: LiveChoice
+    propensity: PropensityChoice
     seconds: Mapping[str, float]
     cpu_seconds: Mapping[str, float]
 
@@ -77,7 +80,8 @@ def train(
 ) -> TrainingReport:
     """Judge the families and a blend of them, fit the best on everything, and publish it.
 
-    How much of what is live counts beside it is chosen by a replay of the end of the history.
+    How much of what is live counts beside it is chosen by a replay of the end of the history. Where enough
+    offers were sent, a model of who responds to them goes with it.
 
     Args:
         time_budget_seconds: wall time after which the search of settings settles for the best that it has
@@ -112,6 +116,16 @@ def train(
         cold_start = cold_start_arrays(model, data, catalogue, as_of=material.window.until)
     with watch.stage("profiles"):
         descriptions = describe(material, policy)
+    with watch.stage("propensity"):
+        propensity = fit_propensity(
+            material.table,
+            material.source.items,
+            material.source.customers,
+            PropensityRules(policy.offers.propensity, policy.portraits.purchases),
+            since=material.window.since,
+            until=material.window.until,
+            seed=seed,
+        )
     with watch.stage("publish"):
         facts = Manifest(
             version="",
@@ -134,6 +148,7 @@ def train(
             live=live.facts,
             lists=_lists(selection, proposed),
             name=name,
+            propensity=propensity.model,
         )
         arrays = {
             **model_arrays(material.matrix, data, model),
@@ -141,6 +156,7 @@ def train(
             **cold_start,
             **descriptions.arrays,
             **live.arrays,
+            **propensity.arrays,
             "catalogue": catalogue_array(catalogue),
         }
         manifest = registry.publish(facts, arrays)
@@ -152,7 +168,7 @@ def train(
         material,
         descriptions.arrays["profile_segment"],
     )
-    return TrainingReport(manifest, selection, candidate, live, watch.seconds, watch.cpu_seconds)
+    return TrainingReport(manifest, selection, candidate, live, propensity, watch.seconds, watch.cpu_seconds)
 
 
 def _lists(selection: Selection, proposed: Mapping[str, float]) -> Mapping[str, Mapping[str, float]]:

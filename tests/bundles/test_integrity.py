@@ -322,7 +322,8 @@ UNSCANNABLE: dict[str, tuple[str, Callable[[Arrays], object]]] = {
 @pytest.mark.parametrize("case", UNSCANNABLE)
 def test_what_is_laid_out_to_be_scanned_must_be_what_is_scored(bundle: Path, case: str) -> None:
     name, change = UNSCANNABLE[case]
-    facts = {"parts": (PartFacts("als", 1.0, FOLD_IN),), "golden_queries": (), "live": None}
+    parts = (PartFacts("als", 1.0, FOLD_IN),)
+    facts = {"parts": parts, "golden_queries": (), "live": None, "propensity": None}
 
     def laid_out(arrays: Arrays) -> None:
         kept = layout_of(["als"])

@@ -1,7 +1,8 @@
-"""A bundle with every array that a bundle may have: all families in one model, proposals, features, live."""
+"""A bundle with every array that a bundle may have: all families, proposals, features, live, propensities."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,19 @@ from recsvc.bundles.id_table import IdTable
 from recsvc.bundles.layouts import LIVE_PARTS
 from recsvc.bundles.manifest import GoldenQuery, LiveFacts, Measured, PartFacts, RowCounts
 from recsvc.bundles.opening import open_bundle
+from recsvc.bundles.propensity import (
+    AttributePlan,
+    OfferRecord,
+    PropensityModel,
+    PropensityPlan,
+    PropensityReport,
+    ReliabilityBin,
+    SentCounts,
+)
+from recsvc.bundles.propensity_features import feature_names
 from recsvc.domain.items import ItemKind
+from recsvc.domain.propensity import PropensityRules
+from recsvc.policy_offers import PropensityPolicy
 from recsvc.serving.scoring import make_scorer
 
 from ..serving.made_bundles import bundle_of, history_of
@@ -40,14 +53,39 @@ LIVE = LiveFacts(
     n_learned=300,
     metrics={"blend": {"ndcg@10": Measured(0.5, 0.4, 0.6)}},
 )
+PLAN = PropensityPlan(
+    rules=PropensityRules(PropensityPolicy(), ("transaction",)),
+    since=datetime(2026, 1, 1, tzinfo=UTC),
+    until=datetime(2026, 3, 1, tzinfo=UTC),
+    attributes=(AttributePlan("age", "number"),),
+    categories=("saving",),
+    offers={"o1": OfferRecord("saving", 30.0, SentCounts(100, 60, 20))},
+)
+PROPENSITY = PropensityModel(
+    plan=PLAN,
+    features=feature_names(PLAN),
+    baseline=-1.0,
+    report=PropensityReport(
+        "offers",
+        100,
+        20,
+        {name: Measured(0.5, 0.4, 0.6) for name in ("auc", "log_loss", "ece")},
+        (ReliabilityBin(100, 0.2, 0.2, 0.1, 0.3),),
+    ),
+)
 N_MEETINGS, START = 40, 1_772_000_000.0
 
 
 def publish_whole(bundle: Path) -> Path:
     """Publish it beside another, which gives it ids and profiles."""
     rows = open_bundle(bundle).manifest.rows
-    arrays = {**open_bundle(bundle).arrays, **model_arrays(rows.items), **live_arrays(rows)}
-    facts = {"parts": PARTS, "golden_queries": golden_queries(arrays), "live": LIVE}
+    arrays = {**open_bundle(bundle).arrays, **model_arrays(rows.items), **live_arrays(rows), **trees()}
+    facts = {
+        "parts": PARTS,
+        "golden_queries": golden_queries(arrays),
+        "live": LIVE,
+        "propensity": PROPENSITY,
+    }
     return publish_changed(bundle, lambda kept: kept.update(arrays), facts)
 
 
@@ -72,6 +110,20 @@ def model_arrays(n_items: int) -> Arrays:
         for name in ("als", "bpr", "lmf", "spectral")
     }
     return {**arrays, **feature_arrays(FEATURES, by_feature)}
+
+
+def trees() -> Arrays:
+    """Two trees: one that asks twice, one that is a leaf."""
+    return {
+        "propensity_trees": np.array([0, 5, 6], dtype=np.int64),
+        "propensity_feature": np.array([2, -1, 1, -1, -1, -1], dtype=np.int32),
+        "propensity_threshold": np.array([1.5, 0, 30, 0, 0, 0], dtype=np.float64),
+        "propensity_left": np.array([1, -1, 3, -1, -1, -1], dtype=np.int32),
+        "propensity_right": np.array([2, -1, 4, -1, -1, -1], dtype=np.int32),
+        "propensity_missing_left": np.array([1, 0, 0, 0, 0, 0], dtype=np.uint8),
+        "propensity_value": np.array([0, -0.5, 0, 0.25, 0.5, 0.125]),
+        "propensity_calibration": np.array([1.0, 0.1]),
+    }
 
 
 def live_arrays(rows: RowCounts) -> Arrays:

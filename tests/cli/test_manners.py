@@ -117,7 +117,7 @@ def test_progress_and_sentences_go_to_standard_error(events: Path, recsvc: Run) 
     assert (outcome.code, outcome.out) == (0, "")
     assert "\x1b" not in outcome.err
     assert "\r" not in outcome.err
-    assert max(map(len, outcome.err.splitlines()[:-7])) <= 110  # The last seven are sentences.
+    assert max(map(len, outcome.err.splitlines()[:-8])) <= 110  # The last eight are sentences.
     assert "it is the champion now" in outcome.err
 
 

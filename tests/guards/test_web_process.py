@@ -8,6 +8,7 @@ import sys
 ONLY_FOR_TRAINING = {
     "implicit",
     "scipy",
+    "sklearn",
     "polars",
     "recsvc.retraining",
     "recsvc.training",

@@ -120,7 +120,7 @@ def test_the_manifest_says_what_the_run_was(bundle: Bundle, report: TrainingRepo
     assert facts.metrics == {one.name: one.evaluation.accuracy for one in report.selection.tried}
     of_lists = {"coverage@20", "gini@20", "novelty@20", "intra_list_diversity@20"}
     assert all(of_lists <= facts.lists[name].keys() for name in facts.metrics)
-    assert set(facts.libraries) == {"recsvc", "implicit", "numpy", "scipy", "polars"}
+    assert set(facts.libraries) == {"recsvc", "implicit", "scikit-learn", "numpy", "scipy", "polars"}
     scale = training_data(matrix).strength_scale
     assert facts.strength_scale == pytest.approx(scale)
 
@@ -210,7 +210,7 @@ def test_progress_tells_of_every_stage_from_0_to_1(tmp_path: Path) -> None:
     report = run(tmp_path, progress=lambda stage, share: told.append((stage, share)))
     stages = list(dict.fromkeys(stage for stage, _ in told))
     assert [stage for stage in stages if " " not in stage] == list(report.seconds)
-    assert list(report.seconds) == ["prepare", "select", "live", "fit", "profiles", "publish"]
+    assert list(report.seconds) == ["prepare", "select", "live", "fit", "profiles", "propensity", "publish"]
     for stage in ("fit popularity", "fit als", "weigh families", "judge models"):
         assert stage in stages
     for stage in report.seconds:
