@@ -1,7 +1,7 @@
 """What one offer list costs. In: how many live offers. Out: CPU of lists that no cache answers.
 
 Customers and events are read from SQLite in a file. The offers have rules, target markets and disclosures. No
-contacts are counted, and no log waits for the disk.
+contacts are counted, and no log waits for the disk. The model knows who responds to what.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from recsvc.training.pipeline import train
 
 END = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 N_CUSTOMERS = 400
+N_EVENTS = 60_000
 ADULTS = {
     "all": [
         {"field": "attributes.age", "op": "at_least", "value": 18},
@@ -58,17 +59,21 @@ class Cost:
 def measure(folder: Path, n_offers: int, n_lists: int) -> Cost:
     """What uncached lists of ten cost a bank with so many live offers."""
     bank = make_sample_bank(
-        end=END, n_customers=N_CUSTOMERS, n_articles=80, n_offers=n_offers, n_days=30, n_events=12_000
+        end=END, n_customers=N_CUSTOMERS, n_articles=80, n_offers=n_offers, n_days=90, n_events=N_EVENTS
     )
     items = [_open(item, place) for place, item in enumerate(bank.items)]
     policy = load_policy()
     registry = Registry(folder / "models")
     material = Source(InteractionTable.from_frame(bank.events), items, bank.customers)
     families = [one for one in FAMILIES if one.name == "als"]
-    train(material, policy, registry, families=families, seed=1, created_at=END)
+    trained = train(material, policy, registry, families=families, seed=1, created_at=END)
+    assert trained.propensity.model is not None, trained.propensity.why
+    registry.promote(trained.manifest.version)
     database = open_database(f"sqlite:///{folder / 'recsvc.db'}")
     customers = SqlCustomers(database)
     customers.put_many(bank.customers, now=END)
+    events = SqlEvents(database)
+    events.append(list(material.table.interactions()), received_at=END)
     bundles = LiveBundles(registry)
     catalogue = LiveCatalogue(MemoryCatalogue(items), bundles)
     bundles.refresh()
@@ -76,7 +81,7 @@ def measure(folder: Path, n_offers: int, n_lists: int) -> Cost:
     ids = count()
     engine = Engine(
         catalogue,
-        SubjectReader(customers, SqlEvents(database), policy),
+        SubjectReader(customers, events, policy),
         policy,
         clock=lambda: END,
         new_id=lambda: str(next(ids)),

@@ -7,7 +7,7 @@ who was erased begins anew: nothing from before counts, not even in a bundle tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from heapq import merge
@@ -40,7 +40,7 @@ class Subject:
     state may be asked by: None without consent, and for one who was erased after the model was trained, since
     that state began with what the model was trained on. `record` and `profile_version`, the version of it,
     are None where there is none. `refusals` holds what still may keep each item away, `erased_at` when
-    the customer was erased, if ever.
+    the customer was erased, if ever. `in_session` is what a visitor did, oldest first.
     """
 
     customer_id: str
@@ -58,6 +58,7 @@ class Subject:
     refusals: Mapping[str, tuple[Refusal, ...]] = field(default_factory=dict)
     may_personalise: bool = False
     erased_at: datetime | None = None
+    in_session: tuple[Interaction, ...] = ()
 
 
 class SubjectReader:
@@ -142,9 +143,10 @@ class SubjectReader:
         bundle = model.bundle if model else None
         since = now - timedelta(hours=policy.lists.rotation_hours)
         lately = tuple(one for one in known.interactions if one.occurred_at > since)
+        may_personalise = self._may_personalise(None)
         past = (
             self._past(None, bundle, known, lately, policy, now)
-            if self._may_personalise(None)
+            if may_personalise
             else read_refusals(None, bundle, known, self._policy)
         )
         return Subject(
@@ -158,7 +160,17 @@ class SubjectReader:
             held_back=held_back_categories(known, items, self._policy, now=now),
             degraded=(),
             refusals=refusals_of(past.suppressed, known, self._policy),
+            in_session=known.interactions if may_personalise else (),
         )
+
+    def did(self, subject: Subject, types: Collection[str], *, limit: int) -> Sequence[Interaction]:
+        """The latest interactions of these types that may be used, oldest first. Raises StoreError."""
+        if not subject.may_personalise:
+            return subject.in_session
+        ignoring = frozenset(self._policy.interaction_types).difference(types)
+        return self._events.known(
+            subject.customer_id, occurred_after=None, received_after=None, limit=limit, ignoring=ignoring
+        ).interactions
 
     def _may_personalise(self, record: Customer | None) -> bool:
         if record is None or record.consents is None:

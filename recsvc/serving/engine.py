@@ -64,6 +64,7 @@ class Engine:
         self._new_id = new_id
         self._live = live
         self._offers = OfferLists(
+            subjects,
             contacts,
             decisions,
             policy,

@@ -11,6 +11,7 @@ from recsvc.bundles.bundle import Bundle, History
 from recsvc.bundles.manifest import GoldenQuery
 from recsvc.bundles.opening import open_bundle
 from recsvc.errors import BundleCorruptError, GoldenQueryError
+from recsvc.serving.offers.propensity import PropensityScorer, open_propensities
 from recsvc.serving.scoring import Scorer, Shortlist, make_scorer, make_shortlist
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]
@@ -23,12 +24,14 @@ _TOLERANCE = 1e-3  # Relative; float32 sums in another order differ by less than
 class Model:
     """A bundle that passed its checks, with the scorer of its parts.
 
-    `shortlist` None means that all items may as well be scored.
+    `shortlist` None means that all items may as well be scored; `propensities` None, that it has no model of
+    who responds to offers.
     """
 
     bundle: Bundle
     scorer: Scorer
     shortlist: Shortlist | None = None
+    propensities: PropensityScorer | None = None
 
     @property
     def version(self) -> str:
@@ -44,7 +47,7 @@ def load_model(path: Path) -> Model:
     bundle = open_bundle(path)
     try:
         scorer = make_scorer(bundle)
-        model = Model(bundle, scorer, make_shortlist(bundle, scorer))
+        model = Model(bundle, scorer, make_shortlist(bundle, scorer), open_propensities(bundle))
         for number, query in enumerate(bundle.manifest.golden_queries, start=1):
             if not _answers(model, query):
                 open_bundle(path)  # A file that changed since it was checked is named.

@@ -17,6 +17,7 @@ from recsvc.serving.basis import Basis
 from recsvc.serving.candidate import Candidate
 from recsvc.serving.candidates import rankings
 from recsvc.serving.customers import Subject, is_erased_since
+from recsvc.serving.offers.asking import Propensities
 from recsvc.serving.offers.exploring import seed_of
 from recsvc.serving.offers.facts import CustomerFacts, Facts, ListFacts, MarketersFacts, Proposal
 from recsvc.serving.offers.table import OfferTable
@@ -44,6 +45,7 @@ def gather(
     *,
     decision_id: str,
     champion: Model | None,
+    propensities: Propensities | None = None,
 ) -> Facts:
     """The facts of the request, for its own placement, before anything is counted.
 
@@ -60,10 +62,7 @@ def gather(
         lists=lists,
         policy_version=policy.version,
         marketers=marketers_facts(basis, request, table),
-        proposals=tuple(
-            Proposal(one.item.item_id, one.source, float(one.score), left)
-            for one, left in zip(candidates, weariness, strict=True)
-        ),
+        proposals=_proposals(candidates, weariness, table, propensities),
         mix=wanted_mix(request, subject, basis.view, lists),
         seed=seed_of(subject.customer_id, basis.now),
         profile_version=subject.profile_version,
@@ -71,6 +70,22 @@ def gather(
         experiment=arm.experiment if arm else None,
         variant=arm.variant if arm else None,
     )
+
+
+def _proposals(
+    candidates: Sequence[Candidate],
+    weariness: Sequence[float],
+    table: OfferTable,
+    propensities: Propensities | None,
+) -> tuple[Proposal, ...]:
+    """The candidates in their order, with what is known of who responds to them."""
+    ids = [one.item.item_id for one in candidates]
+    sources, scores = [one.source for one in candidates], [float(one.score) for one in candidates]
+    if propensities is None:
+        return tuple(map(Proposal, ids, sources, scores, weariness))
+    rows = table.rows_of(ids)
+    propensity, evidence = propensities.propensity[rows].tolist(), propensities.evidence[rows].tolist()
+    return tuple(map(Proposal, ids, sources, scores, weariness, propensity, evidence))
 
 
 def customer_facts(

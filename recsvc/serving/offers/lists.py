@@ -24,8 +24,10 @@ from recsvc.errors import StoreError
 from recsvc.policy import Policy
 from recsvc.serving.basis import Basis
 from recsvc.serving.candidate import Candidate
+from recsvc.serving.customers import SubjectReader
 from recsvc.serving.live_access import LiveReader
 from recsvc.serving.merchandising import log_ruled, with_picks
+from recsvc.serving.offers.asking import Propensities, PropensityReader
 from recsvc.serving.offers.auditing import Explanation, explanation_of
 from recsvc.serving.offers.deciding import Decided, decide
 from recsvc.serving.offers.facts import AnswerFacts, Facts
@@ -58,6 +60,7 @@ class _Draft:
     basis: Basis
     table: OfferTable
     candidates: Mapping[str, Candidate]
+    propensities: Propensities | None
     contacts: Contacts
     degraded: tuple[str, ...]
 
@@ -67,6 +70,7 @@ class OfferLists:
 
     def __init__(
         self,
+        subjects: SubjectReader,
         contacts: Contacts,
         decisions: DecisionLog,
         policy: Policy,
@@ -76,6 +80,7 @@ class OfferLists:
         content: ContentOf,
     ) -> None:
         """`content` gives the articles of a content request, with what comes before it on its page."""
+        self._propensities = PropensityReader(subjects)
         self._contacts = contacts
         self._decisions = decisions
         self._policy = policy
@@ -133,6 +138,7 @@ class OfferLists:
             basis.model, basis.now, lambda live: propose(replace(basis, live=live), table)
         )
         return _Draft(
+            propensities=self._propensities.read(basis, request.channel, table),
             request=request,
             basis=basis,
             table=table,
@@ -151,6 +157,7 @@ class OfferLists:
             tuple(draft.candidates.values()),
             decision_id=slate_id,
             champion=self._champion(),
+            propensities=draft.propensities,
         )
         facts = self._beside_content(facts, draft)
         page = page_of(draft.request, facts, draft.basis, draft.table, self._policy)

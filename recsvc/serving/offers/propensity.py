@@ -59,12 +59,13 @@ class _Comparison:
 
 @dataclass(frozen=True, slots=True)
 class _Offers:
-    """Offers, and the bits that their own numbers leave: (n_offers, n_trees)."""
+    """Offers, the bits that their own numbers leave, (n_offers, n_trees), and their evidence: (n_offers,)."""
 
     given: Sequence[Item]
     table: OfferTable
     known: Mapping[str, KnownOffer]
     bits: Bits
+    evidence: Floats
 
 
 class PropensityScorer:
@@ -121,9 +122,7 @@ class PropensityScorer:
 
     def evidence(self, offers: Sequence[Item]) -> Floats:
         """Of how many sendings the response to each of the offers is known: (n_offers,)."""
-        records = self.model.plan.offers
-        counts = [records[one.item_id].counts.sent if one.item_id in records else 0 for one in offers]
-        return np.array(counts, dtype=np.float64)
+        return self._prepared(offers).evidence
 
     def _prepared(self, offers: Sequence[Item]) -> _Offers:
         last = self._last
@@ -137,7 +136,9 @@ class PropensityScorer:
         for row, one in self._of_offer:
             bits &= one.of_many(table.values[:, row])
         plan = self.model.plan
-        return _Offers(offers, table, {**plan.offers, **known_offers(offers, plan.rules.offers)}, bits)
+        sent = [plan.offers[one.item_id].counts.sent if one.item_id in plan.offers else 0 for one in offers]
+        known = {**plan.offers, **known_offers(offers, plan.rules.offers)}
+        return _Offers(offers, table, known, bits, np.array(sent, dtype=np.float64))
 
 
 def open_propensities(bundle: Bundle) -> PropensityScorer | None:
