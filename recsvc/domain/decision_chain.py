@@ -114,7 +114,7 @@ def opened(entry: Entry) -> Decision:
 
 def _without_customer(decision: Decision) -> Decision:
     """What an erasure leaves: which offers were refused by which gate, and not what was compared."""
-    judged = tuple(replace(one, compared={}) for one in decision.judged)
+    judged = tuple(msgspec.structs.replace(one, compared={}) for one in decision.judged)
     return replace(
         decision, customer_id="", facts="", profile_version=None, seed=None, judged=judged, body_digest=""
     )

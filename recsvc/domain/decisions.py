@@ -57,8 +57,7 @@ class Finding:
     remedy: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedOffer:
+class JudgedOffer(msgspec.Struct, frozen=True):
     """An offer in a decision. `refused_by` is the first gate that shut, None where none did."""
 
     offer_id: str

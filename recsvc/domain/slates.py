@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+import msgspec
+
 from recsvc.domain.items import Channel, ItemKind
 from recsvc.domain.merchandising import RuleAction
 
@@ -82,8 +84,7 @@ class AppliedRule:
     action: RuleAction
 
 
-@dataclass(frozen=True, slots=True)
-class Priority:
+class Priority(msgspec.Struct, frozen=True):
     """What an offer's place was computed from: the product of the four."""
 
     propensity: float

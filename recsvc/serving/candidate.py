@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from recsvc.domain.items import Item
 from recsvc.domain.slates import AppliedRule, Source
 
@@ -25,9 +27,10 @@ class Shares:
     newness: float
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """An item proposed by a rung, with the rung's score. `row` is the bundle's, None where it has none.
+
+    A struct is made five times as fast as a dataclass, and lists make hundreds.
 
     `shares` is None where the score is the model's alone, or nobody's. `rules` are those of the marketers
     that name the item; `own` is the candidate as the rung proposed it, None where no rule moved it.

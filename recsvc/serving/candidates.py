@@ -13,11 +13,10 @@ those of another kind are ranked as the model alone ranks them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from heapq import merge
 from itertools import chain, islice
 
 import numpy as np
+from msgspec.structs import replace as with_changes
 from numpy.typing import NDArray
 
 from recsvc.domain.items import ItemKind
@@ -39,6 +38,7 @@ from recsvc.serving.verification import Model
 __all__ = ["Candidate", "Shares", "open_to", "popular", "ranked", "rankings"]
 
 _FIRST_LOOK = 256  # Most slates are filled from so many; only what is filtered hard needs them all in order.
+_COLD = 2**40  # Places from here on are of cold items; below, they are rows.
 _MANY_ITEMS = 5_000  # Fewer are scored as soon as a shortlist of them is made.
 
 
@@ -163,7 +163,7 @@ def _going_on(last: Candidate | None, candidates: Iterator[Candidate]) -> Iterat
     fall = None
     for candidate in candidates:
         fall = candidate.score - last.score if fall is None else fall
-        yield replace(candidate, score=candidate.score - fall)
+        yield with_changes(candidate, score=candidate.score - fall)
 
 
 def _personal_after(
@@ -187,8 +187,15 @@ def _personal(
     if not cold.items:
         return _known(rows, model.scorer.score_of(past.history, rows), source, view)
     scores, of_cold = model.scorer.score_with_new(past.history, rows, cold.factors)
-    new = (Candidate(cold.items[place], float(of_cold[place]), source, None) for place in _falling(of_cold))
-    return merge(_known(rows, scores, source, view), new, key=lambda candidate: -candidate.score)
+    known = np.flatnonzero(scores)
+    cold_places = np.arange(len(cold.items)) + _COLD
+    places = np.concatenate([rows[known], cold_places])
+    return (
+        Candidate(cold.items[place - _COLD], score, source, None)
+        if place >= _COLD
+        else Candidate(view.by_row[place], score, source, place)
+        for place, score in _best_first(places, np.concatenate([scores[known], of_cold]))
+    )
 
 
 def _known(
@@ -203,17 +210,16 @@ def ranked(
     rows: RowArray, scores: NDArray[np.float32], source: Source, view: CatalogueView
 ) -> Iterator[Candidate]:
     """The rows by falling score; a tie goes to the lower row, so that the order is always the same."""
-    for position in _falling(scores):
-        row = int(rows[position])
-        yield Candidate(view.by_row[row], float(scores[position]), source, row)
+    for row, score in _best_first(rows, scores):
+        yield Candidate(view.by_row[row], score, source, row)
 
 
-def _falling(scores: NDArray[np.float32]) -> Iterator[np.intp]:
+def _best_first(places: NDArray[np.integer], scores: NDArray[np.floating]) -> Iterator[tuple[int, float]]:
+    """The places with their scores by falling score, of equals the earlier first."""
+    looks = [np.arange(len(scores))]
     if len(scores) > 2 * _FIRST_LOOK:
         threshold = np.partition(scores, -_FIRST_LOOK)[-_FIRST_LOOK]
-        head = np.flatnonzero(scores > threshold)
-        yield from head[np.argsort(-scores[head], kind="stable")]
-        rest = np.flatnonzero(scores <= threshold)
-        yield from rest[np.argsort(-scores[rest], kind="stable")]
-    else:
-        yield from np.argsort(-scores, kind="stable")
+        looks = [np.flatnonzero(scores > threshold), np.flatnonzero(scores <= threshold)]
+    for look in looks:
+        order = look[np.argsort(-scores[look], kind="stable")]
+        yield from zip(places[order].tolist(), scores[order].tolist(), strict=True)

@@ -16,6 +16,7 @@ from heapq import heappop, heappush
 from itertools import islice
 
 import structlog
+from msgspec.structs import replace as with_changes
 
 from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.merchandising import MerchandisingRule, RuleAction, RulesOn
@@ -85,7 +86,7 @@ def _moved(
     if not applied:
         return candidate
     there = ranked[min(math.ceil(new_place), len(ranked)) - 1]
-    return replace(candidate, score=there.score, source=there.source, rules=applied, own=candidate)
+    return with_changes(candidate, score=there.score, source=there.source, rules=applied, own=candidate)
 
 
 def place_pins(
@@ -209,7 +210,7 @@ def _pinned(pin: MerchandisingRule, item: Item, rules: RulesOn) -> Candidate:
 
 def _as_scored(pinned: Candidate, ranked: Candidate | None) -> Candidate:
     """The pinned item with the score that it had where a ranking put it on the list."""
-    return replace(ranked, rules=pinned.rules) if ranked else pinned
+    return with_changes(ranked, rules=pinned.rules) if ranked else pinned
 
 
 def merged(pinned: Sequence[tuple[int, Candidate]], rest: Iterator[Candidate]) -> Iterator[Candidate]:

@@ -147,7 +147,7 @@ def _decide(
         categories=asked.categories,
         exclude=asked.exclude,
     )
-    facts = gather(request, basis, table, propose(basis, table), decision_id="s", champion=None)
+    facts = gather(request, basis, table, propose(basis, table), decision_id="s", champion=lambda: None)
     pins = tuple((draw.choice((1, 2)), name) for name in table.ids if draw.random() < 0.05)
     boosts = {name: draw.choice((0.01, 10.0)) for name in table.ids if draw.random() < 0.05}
     marketers = MarketersFacts(dict.fromkeys(asked.blocked, "r"), boosts, {}, tuple(sorted(pins)))

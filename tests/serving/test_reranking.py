@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as with_changes
 from numpy.typing import NDArray
 
 from recsvc.bundles.bundle import History
@@ -199,7 +200,7 @@ def test_with_full_diversity_too_what_was_shown_or_is_like_something_dismissed_s
 
 
 def test_equals_stand_in_the_order_in_which_they_came() -> None:
-    considered = [replace(one, score=1.0) for one in of_categories(*["saving"] * 8)]
+    considered = [with_changes(one, score=1.0) for one in of_categories(*["saving"] * 8)]
     for diversity in (0.0, 0.5, 1.0):
         assert arranged(considered, 5, diversity=diversity, lists=ListsPolicy()) == ids(considered[:5])
 
@@ -207,7 +208,7 @@ def test_equals_stand_in_the_order_in_which_they_came() -> None:
 def test_a_lower_rung_stays_below_a_higher_one_unless_diversity_is_wished_for() -> None:
     high = of_categories(*["saving"] * 4)
     low = [
-        replace(one, source=Source.POPULAR, score=1_000.0, item=replace(one.item, item_id=f"low{n}"))
+        with_changes(one, source=Source.POPULAR, score=1_000.0, item=replace(one.item, item_id=f"low{n}"))
         for n, one in enumerate(of_categories("travel", "cards"))
     ]
     shown = Past(shown={one.item.item_id: 3 for one in high})
@@ -317,7 +318,7 @@ def test_what_only_looks_like_a_duplicate_is_none(one: Item, other: Item) -> Non
 class TestLeastRelevance:
     """Scores 10, 9, …, 0: their median is 5."""
 
-    SCORED = tuple(replace(one, score=10.0 - n) for n, one in enumerate(of_categories(*[None] * 11)))
+    SCORED = tuple(with_changes(one, score=10.0 - n) for n, one in enumerate(of_categories(*[None] * 11)))
     LOWER = Candidate(Item("low"), 99.0, Source.POPULAR, None)
 
     @pytest.mark.parametrize(("least", "n"), [(0.0, 11), (0.2, 5), (0.6, 3), (1.0, 1)])
@@ -327,7 +328,7 @@ class TestLeastRelevance:
 
     def test_it_holds_whatever_the_scale_of_the_scores(self) -> None:
         lists = msgspec.structs.replace(PLAIN, least_relevance=0.6)
-        other = [replace(one, score=one.score / 1_000 - 7) for one in self.SCORED]
+        other = [with_changes(one, score=one.score / 1_000 - 7) for one in self.SCORED]
         assert arranged(other, 20, lists=lists) == ids(self.SCORED[:3])
 
     def test_nothing_follows_what_falls_short(self) -> None:
@@ -336,9 +337,9 @@ class TestLeastRelevance:
 
     def test_lower_rungs_are_not_judged(self) -> None:
         lists = msgspec.structs.replace(PLAIN, least_relevance=1.0)
-        popular = [replace(one, source=Source.POPULAR) for one in self.SCORED]
+        popular = [with_changes(one, source=Source.POPULAR) for one in self.SCORED]
         assert arranged(popular, 20, lists=lists) == ids(popular)
-        alike = [replace(one, score=1.0) for one in self.SCORED]
+        alike = [with_changes(one, score=1.0) for one in self.SCORED]
         assert arranged([*alike, self.LOWER], 20, lists=lists)[-1] == "low"
 
 

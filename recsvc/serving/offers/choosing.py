@@ -6,7 +6,7 @@ customer's mix, diversity. A pinned offer that survived takes its position after
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 
 from recsvc.domain.items import ItemKind
@@ -14,53 +14,54 @@ from recsvc.domain.slates import SlateRequest, Source
 from recsvc.serving.candidate import Candidate
 from recsvc.serving.merchandising import merged
 from recsvc.serving.offers.facts import Facts
-from recsvc.serving.offers.sameness import places_of
 from recsvc.serving.offers.table import OfferTable
-from recsvc.serving.reranking import by_place, consider, ordered
+from recsvc.serving.reranking import by_place, consider_distinct, ordered
 
 
 def choose(rows: Sequence[int], facts: Facts, table: OfferTable) -> list[int]:
     """The rows of the list, first place first, of survivors that come best first."""
-    survivors = (Candidate(table.items[row], 0.0, Source.EDITORIAL, row) for row in rows)
     pinned = pinned_on(rows, facts, table)
-    taken = [one for _, one in pinned]
-    ids = {one.item.item_id for one in taken}
-    others = (one for one in survivors if one.item.item_id not in ids)
+    taken = {one.row for _, one in pinned if one.row is not None}
     request = _request(facts)
-    pool = consider(distinct(others, taken), request, facts.lists).candidates
+    others = (_candidate(row, table) for row in distinct(rows, table, taken))
+    pool = consider_distinct(others, request, facts.lists).candidates
     arranged = ordered(pool, by_place(len(pool), request.limit), request, facts.lists, facts.mix)
     chosen = islice(merged(pinned, iter(arranged)), request.limit)
     return [one.row for one in chosen if one.row is not None]
 
 
-def distinct(candidates: Iterable[Candidate], shown: Iterable[Candidate] = ()) -> Iterator[Candidate]:
-    """The candidates, of each exclusive group, series and duplicates only the first, and none `shown` before.
+def distinct(rows: Iterable[int], table: OfferTable, shown: Collection[int] = ()) -> Iterator[int]:
+    """The rows, of each exclusive group, series and duplicates only the first, and none `shown` before.
 
     What gave way to another keeps nobody else off the list.
     """
-    seen = {place for one in shown for place in places_of(one.item)}
-    for candidate in candidates:
-        places = places_of(candidate.item)
-        if seen.isdisjoint(places):
+    seen = {place for row in shown for place in table.places[row]}
+    for row in rows:
+        places = table.places[row]
+        if row not in shown and seen.isdisjoint(places):
             seen.update(places)
-            yield candidate
+            yield row
+
+
+def _candidate(row: int, table: OfferTable) -> Candidate:
+    return Candidate(table.items[row], 0.0, Source.EDITORIAL, row)
 
 
 def pinned_on(rows: Sequence[int], facts: Facts, table: OfferTable) -> list[tuple[int, Candidate]]:
     """The pinned offers among these survivors that have a place on the list, by position."""
     if not facts.marketers.pins:
         return []
-    by_id = {table.ids[row]: Candidate(table.items[row], 0.0, Source.EDITORIAL, row) for row in rows}
+    surviving = frozenset(rows)
     positions = {offer_id: position for position, offer_id in reversed(facts.marketers.pins)}
-    standing = (by_id[offer_id] for _, offer_id in facts.marketers.pins if offer_id in by_id)
+    pinned = (table.row_of[offer_id] for _, offer_id in facts.marketers.pins if offer_id in table.row_of)
     found: list[tuple[int, Candidate]] = []
     place = 1
-    for candidate in distinct(standing):
-        position = positions[candidate.item.item_id]
+    for row in distinct((row for row in pinned if row in surviving), table):
+        position = positions[table.ids[row]]
         place = max(place, position)
         if place > facts.asked.limit:
             break
-        found.append((position, candidate))
+        found.append((position, _candidate(row, table)))
         place += 1
     return found
 

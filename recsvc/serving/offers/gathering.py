@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from recsvc.domain.condition_facts import SEGMENT, facts_of
 from recsvc.domain.conditions import NO_FACTS, Fact
@@ -28,10 +28,11 @@ from recsvc.serving.verification import Model
 def propose(basis: Basis, table: OfferTable) -> list[Candidate]:
     """Every offer of the table as the highest rung that names it ranks it; the others come last."""
     found: dict[str, Candidate] = {}
+    n_offers = len(table)
     *_, whole = rankings(ItemKind.OFFER, basis.subject, basis.model, basis.view, basis.policy, basis.live)
     for candidate in whole:
         found.setdefault(candidate.item.item_id, candidate)
-        if len(found) == len(table):
+        if len(found) == n_offers:
             break
     rest = (item for item in table.items if item.item_id not in found)
     return [*found.values(), *(Candidate(item, 0.0, Source.EDITORIAL, None) for item in rest)]
@@ -44,7 +45,7 @@ def gather(
     candidates: Sequence[Candidate],
     *,
     decision_id: str,
-    champion: Model | None,
+    champion: Callable[[], Model | None],
     propensities: Propensities | None = None,
 ) -> Facts:
     """The facts of the request, for its own placement, before anything is counted.
@@ -172,13 +173,13 @@ def _pins(rules: RulesOn, table: OfferTable) -> dict[str, MerchandisingRule]:
     return found
 
 
-def _fields(basis: Basis, table: OfferTable, champion: Model | None) -> Mapping[str, Fact]:
+def _fields(basis: Basis, table: OfferTable, champion: Callable[[], Model | None]) -> Mapping[str, Fact]:
     """What the rules of offers ask of the customer, as far as it is known and may be used."""
     asked = table.asked_fields
     if not asked:
         return NO_FACTS
     subject, record = basis.subject, basis.subject.record
-    profile = _profile(subject, champion) if any(_is_of_portrait(name) for name in asked) else None
+    profile = _profile(subject, champion()) if any(_is_of_portrait(name) for name in asked) else None
     segments = segments_of(record.attributes if record else {}, profile, basis.policy)
     known = facts_of(record, profile, segments, as_of=basis.now)
     return {name: value for name, value in known.items() if name in asked}

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import structlog
+from msgspec.structs import replace as with_changes
 
 from recsvc.domain.contacts import Shortage
 from recsvc.domain.decisions import Gate
@@ -156,7 +157,7 @@ class OfferLists:
             draft.table,
             tuple(draft.candidates.values()),
             decision_id=slate_id,
-            champion=self._champion(),
+            champion=self._champion,
             propensities=draft.propensities,
         )
         facts = self._beside_content(facts, draft)
@@ -229,7 +230,7 @@ class OfferLists:
     def _reasons(self, decided: Decided, facts: Facts, draft: _Draft) -> tuple[Reason, ...]:
         basis, locale = draft.basis, facts.asked.locale
         chosen = [draft.candidates[one.offer_id] for one in decided.chosen]
-        ruled = [replace(one, rules=facts.marketers.applied.get(one.item.item_id, ())) for one in chosen]
+        ruled = [with_changes(one, rules=facts.marketers.applied.get(one.item.item_id, ())) for one in chosen]
         reasons = self._live.made(
             basis.model,
             basis.now,
@@ -270,7 +271,7 @@ class OfferLists:
 
     def _nothing(self, request: SlateRequest, basis: Basis, slate_id: str, table: OfferTable) -> Slate:
         """An empty list, because the store could not be asked."""
-        facts = gather(request, basis, table, (), decision_id=slate_id, champion=None)
+        facts = gather(request, basis, table, (), decision_id=slate_id, champion=lambda: None)
         degraded = tuple(dict.fromkeys((*basis.degraded, "store")))
         return slate_of(facts, AnswerFacts((), basis.expires_at, degraded), Decided((), ()), table)
 

@@ -24,7 +24,7 @@ from recsvc.serving.reranking.greedy import Weights, choose_rows
 from recsvc.serving.reranking.likeness import Likeness
 from recsvc.serving.reranking.mix import coded, mix_of
 from recsvc.serving.reranking.pages import after, requests_of_page
-from recsvc.serving.reranking.pool import Pool, consider, fitting, most_of_a_category
+from recsvc.serving.reranking.pool import Pool, consider, consider_distinct, fitting, most_of_a_category
 from recsvc.serving.reranking.relevance import by_place, relevance_of, relevant_enough, weariness_of
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "arrange",
     "by_place",
     "consider",
+    "consider_distinct",
     "fitting",
     "ordered",
     "relevant_enough",

@@ -63,11 +63,16 @@ def consider(
     """The first candidates of a ranking, of a series and of duplicates the best one.
 
     None is of a series, or a duplicate, of what was `shown` before on the same page.
+    """
+    return consider_distinct(first_of_its_kind(ranking, shown), request, lists)
+
+
+def consider_distinct(distinct: Iterator[Candidate], request: SlateRequest, lists: ListsPolicy) -> Pool:
+    """The first candidates of a ranking of which no two are one.
 
     Where these could not fill the list without more of a category than it may have, further ones of other
     categories are among them.
     """
-    distinct = first_of_its_kind(ranking, shown)
     n_wanted, most = n_considered(request.limit), most_of_a_category(request, lists)
     found = list(islice(distinct, n_wanted))
     needed = ceil(_ENOUGH * n_wanted) if request.diversity > 0 else min(2 * request.limit, n_wanted)
