@@ -3,8 +3,7 @@
 A part answers as its family did at training: the golden queries of every bundle hold it to that.
 """
 
-from recsvc.serving.scoring.batch import best_of_many, score_many
 from recsvc.serving.scoring.scorers import Scorer, make_scorer
 from recsvc.serving.scoring.shortlist import Shortlist, make_shortlist
 
-__all__ = ["Scorer", "Shortlist", "best_of_many", "make_scorer", "make_shortlist", "score_many"]
+__all__ = ["Scorer", "Shortlist", "make_scorer", "make_shortlist"]
