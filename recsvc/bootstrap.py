@@ -25,6 +25,7 @@ from recsvc.experimentation.satisfaction import SatisfactionDesk
 from recsvc.experimentation.units import Units
 from recsvc.policy import load_policy
 from recsvc.services import Services
+from recsvc.serving.bounded import BoundedEngine
 from recsvc.serving.browsing import Browser as CatalogueBrowser
 from recsvc.serving.caching import RENEW_SECONDS, CachedEngine
 from recsvc.serving.checked_versions import CheckedVersions
@@ -196,7 +197,8 @@ def build_services(settings: Settings) -> Services:
     watcher.start()
     # Every worker follows the store by itself, so that all know of an event within a second.
     follower = Refresher((feed.refresh,), FOLLOW_SECONDS)
-    cached = CachedEngine(engine, cache, live, policy.version, clock=now, copies=copies)
+    bounded = BoundedEngine(engine, n_places=settings.computations, cpu_clock=time.thread_time)
+    cached = CachedEngine(bounded, cache, live, policy.version, clock=now, copies=copies)
     warm_up = WarmUp(
         copies.asked_of_late,
         cached.warm,
@@ -227,7 +229,8 @@ def build_services(settings: Settings) -> Services:
             clock=now,
             monotonic=time.monotonic,
         ),
-        visitors=engine,
+        visitors=bounded,
+        computing=bounded,
         browser=CatalogueBrowser(live, policy, clock=now, live=live_reader),
         keys=KeyRing(SqlApiKeys(database), monotonic=time.monotonic),
         health=health,

@@ -6,6 +6,7 @@ The API's tests need no store: whatever keeps these promises will do.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -39,6 +40,14 @@ class Engine(Protocol):
 
     def recommend(self, request: SlateRequest) -> ServedSlate:
         """The slate for the request."""
+        ...
+
+
+class Computing(Protocol):
+    """Bounds what a request for many lists costs."""
+
+    def allowance(self) -> AbstractContextManager[None]:
+        """What is asked for meanwhile is made until the allowance is used up; the rest is what is popular."""
         ...
 
 
@@ -178,6 +187,7 @@ class Services:
     policy: Policy
     engine: Engine
     visitors: Visitors
+    computing: Computing
     browser: Browser
     keys: Keys
     health: Health

@@ -93,6 +93,13 @@ class Settings:
         "Threads of each worker: more wait for the store at once, but make each answer from memory dearer.",
         validate=validate.Range(min=1, max=64),
     )
+    computations: int = _setting(
+        "RECSVC_COMPUTATIONS",
+        2,
+        "int",
+        "Lists that a worker makes at once; who gets no place within 250 ms gets what is popular.",
+        validate=validate.Range(min=1, max=64),
+    )
     auth: str = _setting(
         "RECSVC_AUTH",
         "on",

@@ -56,12 +56,15 @@ _VISITOR_EXAMPLE = {**_EXAMPLE, "customer_id": None, "source": "folded_in"}
 def post_recommendations(body: JsonBody) -> Response:
     """The lists of 1 to 500 customers at once, in the order of their ids.
 
-    Each is the list that the customer's own call gives, arm and exposure of an experiment included.
+    Each is the list that the customer's own call gives, arm and exposure of an experiment included. One
+    call may cost so much; from then on, customers of whom no list is kept get what is popular, or no offers,
+    and `load` stands in `degraded`: ask for these again.
     """
     wanted = load_body(ManyWantedSchema(), body.value)
     customer_ids: Sequence[str] = wanted.pop("customer_ids")
     recommend = services().engine.recommend
-    slates = [recommend(SlateRequest(customer_id=each, **wanted)).body for each in customer_ids]
+    with services().computing.allowance():
+        slates = [recommend(SlateRequest(customer_id=each, **wanted)).body for each in customer_ids]
     return Response(b'{"slates":[' + b",".join(slates) + b"]}", mimetype=JSON, headers=_NOT_KEPT)
 
 

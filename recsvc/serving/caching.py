@@ -19,6 +19,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -26,7 +27,6 @@ import structlog
 from recsvc.domain.slates import EpochStamp, Slate, SlateRequest, Source
 from recsvc.errors import RedisError
 from recsvc.serving.answers import CacheStatus, ServedSlate, render_slate
-from recsvc.serving.engine import Engine
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
 from recsvc.serving.local_copies import LocalCopies
 from recsvc.serving.protocols import Fetched, ReadySlates, SlateKey
@@ -61,12 +61,20 @@ class _Place:
     stamp: EpochStamp | None
 
 
+class SlateMaker(Protocol):
+    """Makes slates."""
+
+    def recommend(self, request: SlateRequest) -> Slate:
+        """The slate for the request."""
+        ...
+
+
 class CachedEngine:
     """Answers from what is kept where it may, and from the engine otherwise."""
 
     def __init__(
         self,
-        engine: Engine,
+        engine: SlateMaker,
         cache: ReadySlates,
         catalogue: LiveCatalogue,
         policy_version: str,

@@ -26,6 +26,8 @@ from recsvc.serving.past import NO_PAST, Past, read_past, read_refusals, with_re
 from recsvc.serving.protocols import CustomerDirectory, EventHistory
 from recsvc.serving.verification import Model
 
+LOAD = "load"
+"""Among what a list is without: the time to make it."""
 MAX_RECENT = 200
 MAX_SHOWN = 1_000  # Impressions of the hours for which they count: ten lists of a hundred.
 
@@ -98,7 +100,7 @@ class SubjectReader:
             may_personalise = self._may_personalise(record)
             lately = self._lately(customer_id, policy, now) if may_personalise else ()
         except StoreError:
-            return self._unreachable(customer_id)
+            return self._unknown(customer_id, without="store")
         bundle = model.bundle if model else None
         suitability = record.suitability if record else None
         past = (
@@ -162,6 +164,10 @@ class SubjectReader:
             refusals=refusals_of(past.suppressed, known, self._policy),
             in_session=known.interactions if may_personalise else (),
         )
+
+    def read_nobody(self, customer_id: str, **_: object) -> Subject:
+        """The customer as far as there is time to ask: not at all."""
+        return self._unknown(customer_id, without=LOAD)
 
     def did(self, subject: Subject, types: Collection[str], *, limit: int) -> Sequence[Interaction]:
         """The latest interactions of these types that may be used, oldest first. Raises StoreError."""
@@ -240,7 +246,7 @@ class SubjectReader:
         past = read_past(customer_row, bundle, known, policy)
         return with_reactions(past, lately, known, policy, now=now)
 
-    def _unreachable(self, customer_id: str) -> Subject:
+    def _unknown(self, customer_id: str, *, without: str) -> Subject:
         return Subject(
             customer_id=customer_id,
             locale=self._policy.serving.default_locale,
@@ -250,7 +256,7 @@ class SubjectReader:
             segment=None,
             past=NO_PAST,
             held_back=frozenset(),
-            degraded=("store",),
+            degraded=(without,),
         )
 
 

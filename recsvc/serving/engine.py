@@ -81,6 +81,10 @@ class Engine:
         """The slate for somebody of whom nothing is known but what they `did` in this session."""
         return self._recommend(request, partial(self._subjects.read_visitor, did))
 
+    def recommend_at_once(self, request: SlateRequest) -> Slate:
+        """What is popular, from memory: the store is not asked, and nothing is known of the customer."""
+        return self._recommend(request, partial(self._subjects.read_nobody, request.customer_id))
+
     def explain_offer(self, request: SlateRequest, offer_id: str) -> Explanation:
         """Why the offer is on the list that is asked for now, or is not. Raises NotFoundError, StoreError."""
         basis = self._basis(request, partial(self._subjects.read, request.customer_id))

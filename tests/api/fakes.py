@@ -7,6 +7,7 @@ import itertools
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -136,6 +137,18 @@ class FakeEngine:
             slate.expires_at,
             CacheStatus.HIT,
         )
+
+
+class FakeComputing:
+    """Allows everything, and counts who asked."""
+
+    def __init__(self) -> None:
+        self.n_allowances = 0
+
+    @contextmanager
+    def allowance(self) -> Iterator[None]:
+        self.n_allowances += 1
+        yield
 
 
 @dataclass
@@ -467,6 +480,7 @@ def fake_services(*, experiments_policy: ExperimentsPolicy | None = None, **sett
         policy=load_policy(),
         engine=FakeEngine(),
         visitors=FakeVisitors(),
+        computing=FakeComputing(),
         browser=FakeBrowser(),
         keys=FakeKeys(),
         health=FakeHealth(),

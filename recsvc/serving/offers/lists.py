@@ -25,7 +25,7 @@ from recsvc.errors import StoreError
 from recsvc.policy import Policy
 from recsvc.serving.basis import Basis
 from recsvc.serving.candidate import Candidate
-from recsvc.serving.customers import SubjectReader
+from recsvc.serving.customers import LOAD, SubjectReader
 from recsvc.serving.live_access import LiveReader
 from recsvc.serving.merchandising import log_ruled, with_picks
 from recsvc.serving.offers.asking import Propensities, PropensityReader
@@ -91,15 +91,15 @@ class OfferLists:
         self._tables = OfferTables(policy)
 
     def make(self, request: SlateRequest, basis: Basis, slate_id: str) -> Slate:
-        """The slate for the request; an empty one while the store cannot be asked."""
+        """The slate for the request; an empty one while the store is not asked."""
         table = self._tables.of(basis.view)
-        if "store" in basis.degraded:
-            return self._nothing(request, basis, slate_id, table)
+        if not {"store", LOAD}.isdisjoint(basis.degraded):
+            return self._nothing(request, basis, slate_id, table, basis.degraded)
         try:
             return self._made(request, basis, slate_id, table)
         except StoreError as error:
             log.warning("offers_withheld", reason=str(error))
-            return self._nothing(request, basis, slate_id, table)
+            return self._nothing(request, basis, slate_id, table, (*basis.degraded, "store"))
 
     def explain(self, request: SlateRequest, basis: Basis, offer_id: str) -> Explanation:
         """Why the offer is on the list, or is not. Nothing is reserved and nothing kept.
@@ -269,10 +269,16 @@ class OfferLists:
         tomorrow = (basis.now.astimezone(UTC) + timedelta(days=1)).date()
         return min(basis.expires_at, datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=UTC))
 
-    def _nothing(self, request: SlateRequest, basis: Basis, slate_id: str, table: OfferTable) -> Slate:
-        """An empty list, because the store could not be asked."""
+    def _nothing(
+        self,
+        request: SlateRequest,
+        basis: Basis,
+        slate_id: str,
+        table: OfferTable,
+        degraded: tuple[str, ...],
+    ) -> Slate:
+        """An empty list, because the store was not asked."""
         facts = gather(request, basis, table, (), decision_id=slate_id, champion=lambda: None)
-        degraded = tuple(dict.fromkeys((*basis.degraded, "store")))
         return slate_of(facts, AnswerFacts((), basis.expires_at, degraded), Decided((), ()), table)
 
 
