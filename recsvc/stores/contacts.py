@@ -33,6 +33,7 @@ from recsvc.policy_offers import OffersPolicy
 from recsvc.stores.database import Database
 from recsvc.stores.offer_tables import offer_spend, reservations
 from recsvc.stores.tables import events, from_micros, identities, to_micros
+from recsvc.stores.turns import in_turn
 
 IN_ALL = -1
 """The day under which all contacts of an offer are counted."""
@@ -99,7 +100,7 @@ class SqlContacts:
             ended = [one for one in short if connection.execute(_ENDED, _at(one, now)).first() is not None]
         if not ended:
             return found
-        with self._database.writing() as connection:
+        with in_turn(self._database), self._database.writing() as connection:
             self._lock_spend(connection, ended)
             self._settle(connection, ended, now)
             return self._shortages(connection, customer_id, offers, channel, now)
@@ -120,7 +121,7 @@ class SqlContacts:
         paid_for = [offer for offer in offers if is_paid_for(offer)]
         refused: dict[str, Shortage] = {}
         granted: list[Item] = []
-        with self._database.writing() as connection:
+        with in_turn(self._database), self._database.writing() as connection:
             self._lock_customer(connection, customer_id)
             self._lock_spend(connection, paid_for)
             self._settle(connection, paid_for, now)
@@ -139,7 +140,7 @@ class SqlContacts:
     def release(self, customer_id: str, slate_id: str) -> None:
         """Give back what was reserved for a slate that nobody will show. Raises StoreError."""
         held = select(reservations).where(reservations.c.slate_id == slate_id)
-        with self._database.writing() as connection:
+        with in_turn(self._database), self._database.writing() as connection:
             self._lock_customer(connection, customer_id)
             for row in connection.execute(held.order_by(reservations.c.offer_id)).all():
                 self._end(connection, row, gives_back=True)

@@ -16,10 +16,10 @@ from recsvc.domain.decision_chain import Break, Entry, Head, checked, head_after
 from recsvc.domain.decisions import Decision, Grounds, read_grounds
 from recsvc.errors import NotFoundError, StoreError
 from recsvc.stores.database import Database
-from recsvc.stores.events import in_turn
 from recsvc.stores.offer_tables import decision_grounds, decisions, decisions_head
 from recsvc.stores.tables import to_micros
 from recsvc.stores.tombstones import SqlTombstones
+from recsvc.stores.turns import in_turn
 
 _SALT_BYTES = 16
 _PAGE = 500

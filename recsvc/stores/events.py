@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +16,7 @@ from recsvc.stores.event_rows import EventRow, distinct_rows, from_row, sort_out
 from recsvc.stores.known_events import make_wanted
 from recsvc.stores.tables import events, from_micros, to_micros
 from recsvc.stores.tombstones import SqlTombstones
+from recsvc.stores.turns import in_turn
 
 _PAGE = 5_000
 _CHUNK = 5_000
@@ -187,30 +185,6 @@ def keep_order(connection: Connection) -> None:
     """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_ORDER_LOCK,))
-
-
-@contextmanager
-def in_turn(database: Database) -> Iterator[None]:
-    """Wait in line with the other processes that write events: for fairness, never for safety.
-
-    SQLite's own waiting asks again after longer and longer sleeps, so that under load one process may wait
-    a second for what others do ten times meanwhile. A file lock wakes the next in line.
-    """
-    line = _open_line(database.where) if database.dialect == "sqlite" else None
-    try:
-        if line is not None:
-            fcntl.flock(line, fcntl.LOCK_EX)
-        yield
-    finally:
-        if line is not None:
-            os.close(line)
-
-
-def _open_line(where: str) -> int | None:
-    # The file stays empty. On a disk too full to hold it, everybody writes out of turn.
-    with suppress(OSError):
-        return os.open(f"{where}-line", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    return None
 
 
 class _TakenMeanwhile(Exception):

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from sqlalchemy import delete, select, update
 
@@ -194,7 +195,9 @@ def test_an_erasure_takes_the_customer_out_of_the_log_and_leaves_it_whole(
     assert full.of_customer("c1") == []
     (judged,) = a_decision(4).judged
     left = {"customer_id": "", "facts": "", "seed": None, "body_digest": ""}
-    assert full.get("s4") == replace(a_decision(4), judged=(replace(judged, compared={}),), **left)
+    assert full.get("s4") == replace(
+        a_decision(4), judged=(msgspec.structs.replace(judged, compared={}),), **left
+    )
     assert full.get("s5").customer_id == "c2"
 
 

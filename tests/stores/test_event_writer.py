@@ -21,7 +21,7 @@ from recsvc.errors import EventConflictError, StoreError, StoreFullError
 from recsvc.stores.database import Database, open_database
 from recsvc.stores.event_rows import EventRow
 from recsvc.stores.event_writer import EventWriter
-from recsvc.stores.events import SqlEvents, in_turn
+from recsvc.stores.events import SqlEvents
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 
@@ -290,26 +290,6 @@ def test_several_processes_write_to_one_file(tmp_path: Path) -> None:
     database = open_database(url)
     assert SqlEvents(database).count() == 4 * 30 + 30
     database.close()
-
-
-def test_a_process_that_writes_often_waits_in_line_and_not_in_sleeps(
-    database: Database, log: SqlEvents
-) -> None:
-    order = []
-    with ThreadPoolExecutor(1) as pool:
-        with in_turn(database):
-            waiting = pool.submit(log.append, [a_click("e1")], received_at=NOW)
-            time.sleep(0.05)
-            order.append(waiting.done())
-        assert waiting.result() == Taken(1, 0)
-    assert order == [False]
-
-
-def test_without_a_place_for_the_line_everybody_writes_out_of_turn(
-    database: Database, log: SqlEvents
-) -> None:
-    Path(f"{database.where}-line").mkdir()
-    assert log.append([a_click("e1")], received_at=NOW) == Taken(1, 0)
 
 
 @pytest.mark.skipif(not os.environ.get("RECSVC_TEST_DATABASE_URL"), reason="needs PostgreSQL")
