@@ -7,6 +7,7 @@ import math
 import os
 import random
 import secrets
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -141,6 +142,10 @@ def build_services(settings: Settings) -> Services:
         contacts=contacts,
         decisions=decisions,
     )
+    places = threading.BoundedSemaphore(settings.computations)
+    bounded = BoundedEngine(
+        engine, places, settings.wait_seconds, cpu_clock=time.thread_time, monotonic=time.monotonic
+    )
     portraits = PortraitDrawer(records, events, live, policy, clock=now)
     identities = SqlIdentities(database)
     units = Units(identities, stamps)
@@ -173,6 +178,7 @@ def build_services(settings: Settings) -> Services:
             lambda: running.open_for(live.versions, [one.version for one in bundles.refused]),
             cache.retry,
             copies.refresh,
+            bounded.exercise,
         ),
         settings.refresh_seconds,
     )
@@ -197,7 +203,6 @@ def build_services(settings: Settings) -> Services:
     watcher.start()
     # Every worker follows the store by itself, so that all know of an event within a second.
     follower = Refresher((feed.refresh,), FOLLOW_SECONDS)
-    bounded = BoundedEngine(engine, n_places=settings.computations, cpu_clock=time.thread_time)
     cached = CachedEngine(bounded, cache, live, policy.version, clock=now, copies=copies)
     warm_up = WarmUp(
         copies.asked_of_late,
@@ -221,14 +226,7 @@ def build_services(settings: Settings) -> Services:
     return Services(
         settings=settings,
         policy=policy,
-        engine=ExposedEngine(
-            cached,
-            running,
-            units,
-            notes,
-            clock=now,
-            monotonic=time.monotonic,
-        ),
+        engine=ExposedEngine(cached, running, units, notes, clock=now, monotonic=time.monotonic),
         visitors=bounded,
         computing=bounded,
         browser=CatalogueBrowser(live, policy, clock=now, live=live_reader),

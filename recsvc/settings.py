@@ -97,8 +97,15 @@ class Settings:
         "RECSVC_COMPUTATIONS",
         2,
         "int",
-        "Lists that a worker makes at once; who gets no place within 250 ms gets what is popular.",
+        "Lists that a worker makes at once; it matters where there are more threads than that.",
         validate=validate.Range(min=1, max=64),
+    )
+    wait_seconds: float = _setting(
+        "RECSVC_WAIT_SECONDS",
+        0.3,
+        "float",
+        "Longest wait for the turn to have a list made, in seconds; then the answer is what is popular.",
+        validate=validate.Range(min=0, max=30),
     )
     auth: str = _setting(
         "RECSVC_AUTH",

@@ -84,3 +84,9 @@ class HealthReport:
 def render_slate(slate: Slate) -> bytes:
     """The slate as the JSON that goes on the wire."""
     return msgspec.json.encode(slate)
+
+
+def said_without(body: bytes, part: str) -> bytes:
+    """A slate that was rendered before, said to be without a part now."""
+    told = msgspec.json.decode(body)
+    return msgspec.json.encode({**told, "degraded": [*told["degraded"], part]})

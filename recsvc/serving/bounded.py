@@ -1,46 +1,59 @@
 """Bound what making lists costs. In: a request. Out: its list, or at once what is popular.
 
-A worker makes so many lists at a time, and one request so many milliseconds of them. Whoever gets no place
-soon, or has used up what a request may, is answered from memory: what is popular for content, nothing for
-offers, since nobody was asked whether they are allowed. Such a list names `load` among what it is without, so
-that no cache keeps it.
+A worker makes so many lists at a time, and a request for many lists spends so much CPU on making them.
+Whoever gets no place before the deadline, or has used up what a request may, is answered from memory: with
+what is popular for content, with nothing for offers, since nobody was asked whether they are allowed. Such a
+list names `load` among what it is without, so that no cache keeps it.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from recsvc.domain.interactions import Interaction
-from recsvc.domain.slates import Slate, SlateRequest
+from recsvc.domain.items import ItemKind
+from recsvc.domain.slates import ANONYMOUS, Slate, SlateRequest
 from recsvc.serving.engine import Engine
 
 log = structlog.get_logger()
 
-WAIT_SECONDS = 0.25
-"""So long a request waits for a place."""
-ALLOWANCE_SECONDS = 0.25
-"""So much CPU of its thread a request for many lists may spend on making them."""
+ALLOWANCE_SECONDS = 0.2
+"""So much CPU of its thread a request for many lists may take before it makes no more of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Allowance:
+    """What is left to one request. `at_once` keeps what is popular, so that it is found once for it."""
+
+    cpu_until: float
+    places_until: float
+    at_once: dict[SlateRequest, Slate] = field(default_factory=dict)
 
 
 class BoundedEngine:
-    """The engine, so many lists at a time. `cpu_clock` tells the CPU seconds of the thread that asks."""
+    """The engine, within bounds. `cpu_clock` tells the CPU seconds of the thread that asks."""
 
     def __init__(
         self,
         engine: Engine,
+        places: threading.Semaphore,
+        wait_seconds: float,
         *,
-        n_places: int,
         cpu_clock: Callable[[], float],
-        wait_seconds: float = WAIT_SECONDS,
+        monotonic: Callable[[], float],
     ) -> None:
+        """Whoever makes a list has one of the `places`; a request waits `wait_seconds` for them, in all."""
         self._engine = engine
-        self._places = threading.BoundedSemaphore(n_places)
-        self._cpu_clock = cpu_clock
+        self._places = places
         self._wait_seconds = wait_seconds
+        self._cpu_clock = cpu_clock
+        self._monotonic = monotonic
         self._of_thread = threading.local()
 
     def recommend(self, request: SlateRequest) -> Slate:
@@ -51,26 +64,37 @@ class BoundedEngine:
         """The same for somebody of whom nothing is known but what they `did` in this session."""
         return self._make(request, lambda: self._engine.recommend_visitor(request, did))
 
+    def exercise(self) -> None:
+        """Make what is popular once, so that it is known to work. A worker does this again and again."""
+        self._engine.recommend_at_once(SlateRequest(ItemKind.CONTENT, ANONYMOUS))
+
     @contextmanager
-    def allowance(self, seconds: float = ALLOWANCE_SECONDS) -> Iterator[None]:
-        """What the thread asks for meanwhile may cost it so much CPU in all."""
-        self._of_thread.until = self._cpu_clock() + seconds
+    def allowance(self) -> Iterator[None]:
+        """What the thread asks for meanwhile is made until what one request may take is used up."""
+        until = self._cpu_clock() + ALLOWANCE_SECONDS
+        self._of_thread.allowance = _Allowance(until, self._monotonic() + self._wait_seconds)
         try:
             yield
         finally:
-            self._of_thread.until = None
+            self._of_thread.allowance = None
 
     def _make(self, request: SlateRequest, make: Callable[[], Slate]) -> Slate:
-        if not self._is_allowed():
-            return self._engine.recommend_at_once(request)
-        if not self._places.acquire(timeout=self._wait_seconds):
+        left: _Allowance | None = getattr(self._of_thread, "allowance", None)
+        if left is None:
+            left = _Allowance(math.inf, self._monotonic() + self._wait_seconds)
+        if self._cpu_clock() >= left.cpu_until:
+            return self._at_once(request, left)
+        if not self._places.acquire(timeout=max(0.0, left.places_until - self._monotonic())):
             log.warning("list_made_at_once", reason="too many lists are being made")
-            return self._engine.recommend_at_once(request)
+            return self._at_once(request, left)
         try:
             return make()
         finally:
             self._places.release()
 
-    def _is_allowed(self) -> bool:
-        until: float | None = getattr(self._of_thread, "until", None)
-        return until is None or self._cpu_clock() < until
+    def _at_once(self, request: SlateRequest, left: _Allowance) -> Slate:
+        whoever = replace(request, customer_id=ANONYMOUS)
+        slate = left.at_once.get(whoever)
+        if slate is None:
+            slate = left.at_once[whoever] = self._engine.recommend_at_once(whoever)
+        return self._engine.readdressed(slate, request.customer_id)

@@ -11,6 +11,9 @@ came after an event never gets what was begun before it.
 A copy that is asked for in the last fifth of its life is renewed behind the scenes, by the one worker that
 holds the lease for it, while all answer with what still holds. Nothing is ever served after its end, for that
 may be the end of an offer or of a suitability.
+
+Where the engine has no time to make a list, a copy that only the model has left behind is better than what is
+popular; it is said to be degraded, and kept by nobody.
 """
 
 from __future__ import annotations
@@ -26,7 +29,8 @@ import structlog
 
 from recsvc.domain.slates import EpochStamp, Slate, SlateRequest, Source
 from recsvc.errors import RedisError
-from recsvc.serving.answers import CacheStatus, ServedSlate, render_slate
+from recsvc.serving.answers import CacheStatus, ServedSlate, render_slate, said_without
+from recsvc.serving.customers import LOAD
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
 from recsvc.serving.local_copies import LocalCopies
 from recsvc.serving.protocols import Fetched, ReadySlates, SlateKey
@@ -176,6 +180,8 @@ class CachedEngine:
 
     def _make_and_keep(self, place: _Place, key: SlateKey) -> _Entry:
         slate = self._engine.recommend(place.request)
+        if LOAD in slate.degraded:
+            return self._of_former_model(place) or _entry(slate)
         entry = _entry(slate)
         # What was made without a part must not outlive its absence, and what was made while the model or the
         # catalogue moved does not belong under the key.
@@ -190,6 +196,21 @@ class CachedEngine:
                 log.warning("slate_not_kept", reason=str(error))
         self._copy(place, _served(entry, CacheStatus.MISS))
         return entry
+
+    def _of_former_model(self, place: _Place) -> _Entry | None:
+        """What is better than a list that nobody had time to make: a whole one by the champion before.
+
+        All else that it depends on stands, so whatever is on it may be shown. None where an experiment says
+        which model is to answer.
+        """
+        arm = place.request.arm
+        if self._copies is None or (arm is not None and arm.model_version is not None):
+            return None
+        former = self._copies.find_of_former_model(place.request, place.label)
+        if former is None:
+            return None
+        body = said_without(former.body, LOAD)
+        return _Entry(_etag(body), former.source, former.model_version, former.expires_at, body)
 
     def _view_for(self, request: SlateRequest) -> CatalogueView:
         """What the slate for the request is to be made of: the arm's model, not the champion, in an arm."""
@@ -213,8 +234,11 @@ def slate_key(request: SlateRequest, catalogue_label: str, policy_version: str) 
 
 def _entry(slate: Slate) -> _Entry:
     body = render_slate(slate)
-    etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-    return _Entry(etag, slate.source, slate.model_version, slate.expires_at, body)
+    return _Entry(_etag(body), slate.source, slate.model_version, slate.expires_at, body)
+
+
+def _etag(body: bytes) -> str:
+    return f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
 
 
 def _served(entry: _Entry, status: CacheStatus) -> ServedSlate:

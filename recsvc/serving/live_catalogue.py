@@ -188,6 +188,11 @@ class LiveCatalogue:
         return _Standing(model, make_view(self._stored, bundle, revision=self._revision, rules=self._rules))
 
 
+def revision_in(label: str) -> str:
+    """The revision that a view's label names."""
+    return label.partition(":")[0]
+
+
 def make_view(
     stored: Sequence[Item], bundle: Bundle | None, *, revision: int, rules: RuleBook = NO_RULES
 ) -> CatalogueView:

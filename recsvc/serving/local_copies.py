@@ -21,6 +21,7 @@ import structlog
 
 from recsvc.domain.slates import EpochStamp, SlateRequest
 from recsvc.serving.answers import CacheStatus, ServedSlate
+from recsvc.serving.live_catalogue import revision_in
 from recsvc.serving.protocols import EpochStamps
 
 log = structlog.get_logger()
@@ -89,6 +90,14 @@ class LocalCopies:
         elif not self._counts(request, copy, label):
             return None
         return copy.served
+
+    def find_of_former_model(self, request: SlateRequest, label: str) -> ServedSlate | None:
+        """The copy for the request where only the model changed since it was made; None without one."""
+        copy = self._young.get(request) or self._old.get(request)
+        if copy is None or not self.is_on or not self._is_current(copy.stamp):
+            return None
+        is_allowed = revision_in(copy.label) == revision_in(label) and self._clock() < copy.served.expires_at
+        return copy.served if is_allowed else None
 
     def stamp(self, customer_id: str) -> EpochStamp | None:
         """What to take before a slate is begun or fetched, to keep it by; None while there are no copies."""
