@@ -1,13 +1,14 @@
 """Ask for contacts from many clients at once. In: how many, for how long. Out: who was granted one too many.
 
 Processes of several threads share one store, as web workers do, and nothing else. Each thread reserves for a
-customer under any of their ids, and shows, gives back or forgets what it was granted. What is judged is what
+customer under any of their ids, and shows or forgets what it was granted. What is judged is what
 the threads were told, put together afterwards: the store's own counts are not believed.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from recsvc.domain.contacts import is_paid_for
+from recsvc.domain.decisions import Decision, make_grounds
 from recsvc.domain.interactions import IMPRESSION, Interaction
 from recsvc.domain.items import Channel, Item, ItemKind
 from recsvc.domain.offer_terms import Budget, Cap, OfferTerms
@@ -28,6 +30,7 @@ from recsvc.stores.contacts import SqlContacts
 from recsvc.stores.database import Database, open_database
 from recsvc.stores.events import SqlEvents
 from recsvc.stores.identities import SqlIdentities
+from recsvc.stores.offer_ledger import SqlOfferLedger
 
 N_CUSTOMERS = 12
 FATIGUE = 4
@@ -42,6 +45,7 @@ OFFERS = (
     Item(FEW, ItemKind.OFFER, terms=OfferTerms(inventory=LIMITS[FEW])),
 )
 POLICY = OffersPolicy(contact_caps=(ContactCapPolicy("calm", FATIGUE, 24),), pacing="none")
+GROUNDS = make_grounds(OFFERS, POLICY, {})
 _ROOT = Path(__file__).resolve().parents[1]
 _NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 _HELD = timedelta(minutes=30)
@@ -49,11 +53,10 @@ _HELD = timedelta(minutes=30)
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A contact that somebody was told they have. `kept` is false where they gave it back."""
+    """A contact that somebody was told they have."""
 
     customer: int
     offer_id: str
-    kept: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,7 @@ def run(url: str, *, processes: int, threads: int, calls: int) -> Report:
     identities = SqlIdentities(database)
     for number in range(N_CUSTOMERS):
         identities.link(_name(number), _name(number, "device"), now=_NOON)
-    began = time.monotonic()
-    granted = _in_processes(url, processes, threads, calls)
-    seconds = time.monotonic() - began
+    granted, seconds = _in_processes(url, processes, threads, calls)
     returned = _come_back(database)
     database.close()
     n_calls = processes * threads * calls
@@ -92,11 +93,10 @@ def run(url: str, *, processes: int, threads: int, calls: int) -> Report:
 
 
 def judge(granted: list[Granted], n_calls: int, seconds: float, *, returned: bool) -> Report:
-    """What is wrong with these grants, given that those kept were all held at one time."""
-    kept = [one for one in granted if one.kept]
-    of_offer = Counter(one.offer_id for one in kept)
-    of_customer = Counter(one.customer for one in kept)
-    capped = Counter(one.customer for one in kept if one.offer_id == CAPPED)
+    """What is wrong with these grants, given that all were held at one time."""
+    of_offer = Counter(one.offer_id for one in granted)
+    of_customer = Counter(one.customer for one in granted)
+    capped = Counter(one.customer for one in granted if one.offer_id == CAPPED)
     counts = {
         CAPPED: (max(capped.values(), default=0), LIMITS[CAPPED]),
         FUNDED: (of_offer[FUNDED], LIMITS[FUNDED]),
@@ -116,67 +116,115 @@ def judge(granted: list[Granted], n_calls: int, seconds: float, *, returned: boo
 def call(url: str, seed: int, threads: int, calls: int) -> list[Granted]:
     """What the threads of one process were granted."""
     database = open_database(url)
-    contacts = SqlContacts(database, POLICY, is_content=lambda _: False)
+    ledger = ledger_of(database, POLICY)
     events = SqlEvents(database)
 
     def ask(number: int) -> list[Granted]:
         rng = random.Random(f"{seed}.{number}")
-        turns = (_turn(contacts, events, rng, f"s{seed}-{number}-{turn}") for turn in range(calls))
+        turns = (_turn(ledger, events, rng, f"s{seed}-{number}-{turn}") for turn in range(calls))
         return [one for granted in turns for one in granted]
 
+    print("ready", flush=True)
+    sys.stdin.readline()
     with ThreadPoolExecutor(threads) as pool:
         granted = [one for granted in pool.map(ask, range(threads)) for one in granted]
+    ledger.close()
     database.close()
     return granted
 
 
-def _turn(contacts: SqlContacts, events: SqlEvents, rng: random.Random, slate_id: str) -> list[Granted]:
+def ledger_of(database: Database, policy: OffersPolicy) -> SqlOfferLedger:
+    """A ledger in which nothing is content."""
+    contacts = SqlContacts(database, policy, is_content=lambda _: False)
+    return SqlOfferLedger(database, contacts, random_bytes=os.urandom)
+
+
+def _turn(ledger: SqlOfferLedger, events: SqlEvents, rng: random.Random, slate_id: str) -> list[Granted]:
     customer = rng.randrange(N_CUSTOMERS)
     who = _name(customer, rng.choice(("", "device")))
     offers = rng.sample(OFFERS, 2)
     channel = rng.choice((Channel.WEB, Channel.MOBILE, Channel.EMAIL))
-    found = contacts.reserve(who, slate_id, offers, channel=channel, now=_NOON, until=_NOON + _HELD)
-    fate = rng.random()
-    if fate < 0.2:
-        contacts.release(who, slate_id)
-    elif fate < 0.6:
+    granted = _enter(ledger, _decision(slate_id, who, channel, _NOON), offers)
+    if granted and rng.random() < 0.4:
         shown = [
             Interaction(f"{slate_id}.{one}", IMPRESSION, who, one, _NOON, channel=channel, slate_id=slate_id)
-            for one in found.granted
+            for one in granted
         ]
-        if shown:
-            events.append(shown, received_at=_NOON)
-    return [Granted(customer, one, fate >= 0.2) for one in found.granted]
+        events.append(shown, received_at=_NOON)
+    return [Granted(customer, one) for one in granted]
 
 
-def _in_processes(url: str, processes: int, threads: int, calls: int) -> list[Granted]:
+def _enter(ledger: SqlOfferLedger, decision: Decision, offers: list[Item]) -> list[str]:
+    """Which of the offers were granted: what is short is left out, as lists do."""
+    while offers:
+        short = ledger.enter(decision, GROUNDS, offers, until=decision.decided_at + _HELD)
+        if not short:
+            break
+        offers = [one for one in offers if one.item_id not in short]
+    return [one.item_id for one in offers]
+
+
+def _decision(slate_id: str, who: str, channel: Channel, at: datetime) -> Decision:
+    return Decision(
+        decision_id=slate_id,
+        customer_id=who,
+        decided_at=at,
+        channel=channel,
+        placement="home",
+        locale="en",
+        profile_version=None,
+        policy_version="p1",
+        model_version=None,
+        experiment=None,
+        variant=None,
+        seed=None,
+        judged=(),
+        chosen=(),
+        facts="{}",
+        body_digest="",
+        grounds=GROUNDS.digest,
+    )
+
+
+def _in_processes(url: str, processes: int, threads: int, calls: int) -> tuple[list[Granted], float]:
+    """What all were granted, and how many seconds that took once they had all started."""
     asked = "import sys; from benchmarks.capping import tell; tell(sys.argv)"
     started = [
         subprocess.Popen(
             [sys.executable, "-c", asked, url, str(seed), str(threads), str(calls)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            text=True,
             cwd=_ROOT,
         )
         for seed in range(processes)
     ]
+    for one in started:
+        assert one.stdout is not None
+        one.stdout.readline()  # It is ready.
+    began = time.monotonic()
+    for one in started:
+        assert one.stdin is not None
+        one.stdin.write("go\n")
+        one.stdin.flush()
     granted: list[Granted] = []
     for one in started:
         said, _ = one.communicate()
         if one.returncode != 0:
             raise RuntimeError("a process that asked for contacts failed")
         granted += [Granted(*row) for row in json.loads(said)]
-    return granted
+    return granted, time.monotonic() - began
 
 
 def tell(words: list[str]) -> None:
     """Print what `call` was granted, for the process that started this one."""
     granted = call(words[1], int(words[2]), int(words[3]), int(words[4]))
-    print(json.dumps([[one.customer, one.offer_id, one.kept] for one in granted]))
+    print(json.dumps([[one.customer, one.offer_id] for one in granted]))
 
 
 def _come_back(database: Database) -> bool:
     """Whether, once every reservation has ended, only what was shown still counts against what is shared."""
-    contacts = SqlContacts(database, OffersPolicy(pacing="none"), is_content=lambda _: False)
+    ledger = ledger_of(database, OffersPolicy(pacing="none"))
     later = _NOON + _HELD
     with database.reading() as connection:
         rows = connection.exec_driver_sql(
@@ -187,17 +235,11 @@ def _come_back(database: Database) -> bool:
         free = LIMITS[offer.item_id] - shown.get(offer.item_id, 0)
         had = 0
         for number in range(free + 1):
-            found = contacts.reserve(
-                f"new-{number}",
-                f"late-{number}",
-                [offer],
-                channel=Channel.WEB,
-                now=later,
-                until=later + _HELD,
-            )
-            had += len(found.granted)
+            who = f"new-{number}"
+            had += len(_enter(ledger, _decision(f"{offer.item_id}-{who}", who, Channel.WEB, later), [offer]))
         if had != free:
             return False
+    ledger.close()
     return True
 
 

@@ -73,6 +73,7 @@ from recsvc.stores.job_queue import JobQueue
 from recsvc.stores.key_ring import KeyRing
 from recsvc.stores.machine_watch import MachineWatch
 from recsvc.stores.merchandising import SqlMerchandising
+from recsvc.stores.offer_ledger import SqlOfferLedger
 from recsvc.stores.offer_versions import SqlOfferVersions
 from recsvc.stores.outcomes import SqlOutcomes
 from recsvc.stores.redis_client import COOL_DOWN_SECONDS, RestingRedis
@@ -120,7 +121,7 @@ def build_services(settings: Settings) -> Services:
     registry = Registry(settings.models_dir)
     experiments, holdout = SqlExperiments(database), holdout_experiment(policy.experiments)
     running = RunningExperiments(experiments, policy.lists, holdout=holdout, clock=now)
-    exposures = SqlExposures(database)
+    decisions, exposures = SqlDecisions(database), SqlExposures(database)
     notes = ExposureNotes(exposures)
     bundles = LiveBundles(registry, wanted_versions=running.wanted_versions)
     live = LiveCatalogue(items, bundles, rules.rules)
@@ -130,8 +131,8 @@ def build_services(settings: Settings) -> Services:
     feed = LiveFeed(sources, clock=now, monotonic=time.monotonic, rebuild_seconds=rebuild_seconds)
     live_reader = LiveReader(feed, monotonic=time.monotonic)
     subjects = SubjectReader(records, events, policy)
-    decisions = SqlDecisions(database, random_bytes=secrets.token_bytes)
     contacts = SqlContacts(database, policy.offers, is_content=live.is_content)
+    ledger = SqlOfferLedger(database, contacts, random_bytes=secrets.token_bytes)
     engine = SlateEngine(
         live,
         subjects,
@@ -140,7 +141,7 @@ def build_services(settings: Settings) -> Services:
         new_id=new_id,
         live=live_reader,
         contacts=contacts,
-        decisions=decisions,
+        ledger=ledger,
     )
     places = threading.BoundedSemaphore(settings.computations)
     bounded = BoundedEngine(
@@ -273,6 +274,7 @@ def build_services(settings: Settings) -> Services:
             watcher.stop,
             jobs.close,
             writer.close,
+            ledger.close,
             *([machines.stop] if machines else []),
             redis.close,
             *([server.stop] if server else []),

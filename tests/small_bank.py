@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from recsvc.bundles.manifest import Manifest
 from recsvc.bundles.opening import read_manifest
 from recsvc.bundles.registry import Registry
+from recsvc.domain.contacts import Shortage
 from recsvc.domain.customers import Customer
 from recsvc.domain.decisions import Decision, Grounds
 from recsvc.domain.interactions import Interaction, Known
@@ -37,7 +38,7 @@ from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.live_feed import LiveFeed
 from recsvc.serving.live_follower import LiveSources
 from recsvc.stores.memory import MemoryCatalogue, MemoryCustomers, MemoryEvents, MemorySlateCache
-from recsvc.stores.memory_contacts import MemoryContacts
+from recsvc.stores.memory_contacts import MemoryContacts, MemoryOfferLedger
 from recsvc.stores.memory_exposures import MemoryExposures
 from recsvc.stores.memory_identities import MemoryIdentities
 from recsvc.stores.memory_merchandising import MemoryMerchandising
@@ -134,13 +135,13 @@ class World:
         self.feed = LiveFeed(sources, clock=lambda: self.now, monotonic=lambda: self.seconds)
         self.live = LiveReader(self.feed, monotonic=lambda: self.seconds)
         self._ids = count(1)
-        self.decisions = KeptDecisions()
         self.contacts = MemoryContacts(
             self.events,
             MemoryIdentities(MemoryExposures()),
             policy.offers,
             is_content=lambda item_id: self._kind_of(item_id) is CONTENT,
         )
+        self.decisions = KeptDecisions(self.contacts)
         self.engine = self.engine_over(SubjectReader(self.customers, self.events, policy))
         self.cached = self.cached_over(self.cache)
         self.browser = Browser(self.catalogue, policy, clock=lambda: self.now, live=self.live)
@@ -156,7 +157,7 @@ class World:
             new_id=lambda: str(next(self._ids)),
             live=self.live,
             contacts=self.contacts,
-            decisions=self.decisions,
+            ledger=self.decisions,
         )
 
     def _kind_of(self, item_id: str) -> ItemKind | None:
@@ -217,19 +218,17 @@ def alike_in_worth(world: World) -> World:
     return world
 
 
-class KeptDecisions:
-    """A log in memory, which can be down."""
+class KeptDecisions(MemoryOfferLedger):
+    """A ledger in memory, which can be down."""
 
-    def __init__(self) -> None:
-        self.kept: list[Decision] = []
-        self.grounds: dict[str, Grounds] = {}
-        self.is_down = False
+    is_down = False
 
-    def append(self, decision: Decision, grounds: Grounds) -> None:
+    def enter(
+        self, decision: Decision, grounds: Grounds, counted: Sequence[Item], *, until: datetime
+    ) -> Mapping[str, Shortage]:
         if self.is_down:
-            raise StoreError("the log does not answer")
-        self.kept.append(decision)
-        self.grounds[grounds.digest] = grounds
+            raise StoreError("the ledger does not answer")
+        return super().enter(decision, grounds, counted, until=until)
 
 
 class DownStore:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -101,4 +100,4 @@ def replay_one(decision_id: str, as_json: bool) -> None:
 @contextmanager
 def _log() -> Iterator[SqlDecisions]:
     with closing(open_database(settings_with().store_url)) as database:
-        yield SqlDecisions(database, random_bytes=secrets.token_bytes)
+        yield SqlDecisions(database)

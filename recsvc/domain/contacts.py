@@ -32,14 +32,6 @@ class Shortage:
 
 
 @dataclass(frozen=True, slots=True)
-class Reserved:
-    """What a reservation came to: the offers that have one, and what the others lack."""
-
-    granted: tuple[str, ...]
-    refused: Mapping[str, Shortage]
-
-
-@dataclass(frozen=True, slots=True)
 class Contact:
     """A customer was shown an item, or is about to be. `channel` None: nobody said, so it counts on each."""
 

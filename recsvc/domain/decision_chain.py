@@ -74,21 +74,18 @@ class _Personal(msgspec.Struct, frozen=True):
 _NAMES = _Personal.__struct_fields__
 
 
-def seal(decision: Decision, head: Head, salt: bytes) -> Entry:
-    """The entry that follows the head. `salt` is 16 random bytes."""
+def draft(decision: Decision, salt: bytes) -> Entry:
+    """The entry of a decision, before it has a place in the chain. `salt` is 16 random bytes."""
     personal = _pack(_Personal(*(getattr(decision, name) for name in _NAMES)))
     body = _pack(_without_customer(decision))
-    entry = Entry(
-        head.n + 1,
-        decision.decision_id,
-        decision.customer_id,
-        body,
-        personal,
-        salt,
-        hashlib.sha256(salt + personal).digest(),
-        b"",
-    )
-    return replace(entry, hash=_hash_of(entry, head.hash))
+    commitment = hashlib.sha256(salt + personal).digest()
+    return Entry(0, decision.decision_id, decision.customer_id, body, personal, salt, commitment, b"")
+
+
+def link(entry: Entry, head: Head) -> Entry:
+    """The entry as it follows the head."""
+    placed = replace(entry, sequence=head.n + 1)
+    return replace(placed, hash=_hash_of(placed, head.hash))
 
 
 def head_after(entry: Entry) -> Head:

@@ -33,8 +33,8 @@ from recsvc.serving.merchandising import (
 )
 from recsvc.serving.offers.auditing import Explanation
 from recsvc.serving.offers.lists import OfferLists
-from recsvc.serving.offers.protocols import Contacts, DecisionLog
-from recsvc.serving.offers.uncounted import NOBODY_COUNTS, NOTHING_KEPT
+from recsvc.serving.offers.protocols import Contacts, OfferLedger
+from recsvc.serving.offers.uncounted import NOBODY_COUNTS, NOTHING_ENTERED
 from recsvc.serving.reasons import explain
 from recsvc.serving.reranking import Pool, after, arrange, consider, fitting, requests_of_page
 from recsvc.serving.showing import show_item
@@ -54,9 +54,12 @@ class Engine:
         new_id: Callable[[], str],
         live: LiveReader = NO_LIVE,
         contacts: Contacts = NOBODY_COUNTS,
-        decisions: DecisionLog = NOTHING_KEPT,
+        ledger: OfferLedger = NOTHING_ENTERED,
     ) -> None:
-        """Without `contacts`, no offer is made that somebody would have to count the contacts of."""
+        """Without `contacts`, no offer is made that somebody would have to count the contacts of.
+
+        Without `ledger`, nothing is reserved and nothing kept: then no list may be shown to anybody.
+        """
         self._catalogue = catalogue
         self._subjects = subjects
         self._policy = policy
@@ -66,7 +69,7 @@ class Engine:
         self._offers = OfferLists(
             subjects,
             contacts,
-            decisions,
+            ledger,
             policy,
             live=live,
             champion=lambda: catalogue.model_and_view()[0],

@@ -24,7 +24,7 @@ from recsvc.serving.customers import SubjectReader
 from recsvc.serving.engine import Engine
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue, make_view
 from recsvc.serving.offers.protocols import Contacts
-from recsvc.serving.offers.uncounted import NOBODY_COUNTS, LookOnly
+from recsvc.serving.offers.uncounted import NOBODY_COUNTS
 from recsvc.serving.protocols import Catalogue
 from recsvc.serving.verification import Model
 
@@ -110,7 +110,7 @@ class Previewer:
         self._subjects = subjects
         self._policy = policy
         self._clock = clock
-        self._contacts = LookOnly(contacts)
+        self._contacts = contacts
         self._kept: Preview | None = None
 
     def kept(self, version: str) -> Preview | None:

@@ -2,7 +2,7 @@
 
 The events are the truth: a contact is an impression that was stored, so nothing has to be told of it, nothing
 is rebuilt, and no cache that is lost can let an offer out once too often. A reservation is a row that ends by
-itself. To look and to reserve is one transaction, and of two for one customer the second sees the first.
+itself. To look and to reserve is one transaction, one after another, so that each sees what went before.
 
 What all customers share is charged when it is reserved, and given back when the reservation ends unshown.
 Whoever next reserves such an offer, or finds it short, settles what has ended.
@@ -15,26 +15,29 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, select, text
+from sqlalchemy import Connection, bindparam, delete, select
 
 from recsvc.domain.contacts import (
     Contact,
     ContactBook,
-    Reserved,
     Shortage,
     Spent,
     counted_since,
     is_counted,
     is_paid_for,
 )
+from recsvc.domain.decisions import Decision
 from recsvc.domain.interactions import IMPRESSION
 from recsvc.domain.items import Channel, Item
+from recsvc.errors import StoreError
 from recsvc.policy_offers import OffersPolicy
 from recsvc.stores.database import Database
 from recsvc.stores.offer_tables import offer_spend, reservations
 from recsvc.stores.tables import events, from_micros, identities, to_micros
-from recsvc.stores.turns import in_turn
+from recsvc.stores.turns import writing_in_turn
 
+LINE = 0x7265_6373_766F
+"""Whoever takes or gives back contacts stands in this line."""
 IN_ALL = -1
 """The day under which all contacts of an offer are counted."""
 
@@ -66,7 +69,6 @@ _SPENT = select(offer_spend).where(
     offer_spend.c.offer_id.in_(bindparam("offers", expanding=True)),
     offer_spend.c.day.in_([IN_ALL, bindparam("day")]),
 )
-_LOCK_CUSTOMER = text("SELECT pg_advisory_xact_lock(hashtext(:who))")
 
 
 class _Slate(msgspec.Struct):
@@ -100,50 +102,31 @@ class SqlContacts:
             ended = [one for one in short if connection.execute(_ENDED, _at(one, now)).first() is not None]
         if not ended:
             return found
-        with in_turn(self._database), self._database.writing() as connection:
-            self._lock_spend(connection, ended)
+        with writing_in_turn(self._database, LINE) as connection:
             self._settle(connection, ended, now)
             return self._shortages(connection, customer_id, offers, channel, now)
 
-    def reserve(
-        self,
-        customer_id: str,
-        slate_id: str,
-        offers: Sequence[Item],
-        *,
-        channel: Channel,
-        now: datetime,
-        until: datetime,
-    ) -> Reserved:
-        """Take one contact of each offer that has one left, in their order, at once. Raises StoreError."""
-        if not self._policy.contact_caps and not any(map(is_counted, offers)):
-            return Reserved(tuple(offer.item_id for offer in offers), {})
-        paid_for = [offer for offer in offers if is_paid_for(offer)]
-        refused: dict[str, Shortage] = {}
-        granted: list[Item] = []
-        with in_turn(self._database), self._database.writing() as connection:
-            self._lock_customer(connection, customer_id)
-            self._lock_spend(connection, paid_for)
-            self._settle(connection, paid_for, now)
-            book = self._book(connection, customer_id, offers, channel, now)
-            for offer in offers:
-                shortage = book.shortage_of(offer)
-                if shortage is not None:
-                    refused[offer.item_id] = shortage
-                    continue
-                book.reserve(offer)
-                granted.append(offer)
-            self._forget_ended(connection, customer_id, now)
-            self._keep(connection, customer_id, slate_id, granted, channel, now, until)
-        return Reserved(tuple(offer.item_id for offer in granted), refused)
+    def take(
+        self, connection: Connection, decision: Decision, offers: Sequence[Item], *, until: datetime
+    ) -> dict[str, Shortage]:
+        """Take one contact of each offer for the slate of a decision, or none: then what is short.
 
-    def release(self, customer_id: str, slate_id: str) -> None:
-        """Give back what was reserved for a slate that nobody will show. Raises StoreError."""
-        held = select(reservations).where(reservations.c.slate_id == slate_id)
-        with in_turn(self._database), self._database.writing() as connection:
-            self._lock_customer(connection, customer_id)
-            for row in connection.execute(held.order_by(reservations.c.offer_id)).all():
-                self._end(connection, row, gives_back=True)
+        Within a transaction in the line of offers, so that nobody else takes a contact meanwhile.
+        """
+        who, now = decision.customer_id, decision.decided_at
+        self._settle(connection, filter(is_paid_for, offers), now)
+        book = self._book(connection, who, offers, decision.channel, now)
+        short: dict[str, Shortage] = {}
+        for offer in offers:
+            shortage = book.shortage_of(offer)
+            if shortage is None:
+                book.reserve(offer)
+            else:
+                short[offer.item_id] = shortage
+        if not short:
+            self._forget_ended(connection, who, now)
+            self._keep(connection, decision, offers, until)
+        return short
 
     def _shortages(
         self,
@@ -222,32 +205,25 @@ class SqlContacts:
         connection.execute(delete(reservations).where(reservations.c.customer_id == customer_id, ended))
 
     def _keep(
-        self,
-        connection: Connection,
-        customer_id: str,
-        slate_id: str,
-        granted: Sequence[Item],
-        channel: Channel,
-        now: datetime,
-        until: datetime,
+        self, connection: Connection, decision: Decision, offers: Sequence[Item], until: datetime
     ) -> None:
+        made_at = to_micros(decision.decided_at)
         rows = [
-            {
-                "slate_id": slate_id,
-                "offer_id": offer.item_id,
-                "customer_id": customer_id,
-                "channel": channel.value,
-                "made_at": to_micros(now),
-                "until": to_micros(until),
-                "is_charged": int(is_paid_for(offer)),
-            }
-            for offer in granted
+            (
+                decision.decision_id,
+                offer.item_id,
+                decision.customer_id,
+                decision.channel.value,
+                made_at,
+                to_micros(until),
+                int(is_paid_for(offer)),
+            )
+            for offer in offers
         ]
-        if rows:
-            connection.execute(self._database.insert(reservations), rows)
-        for offer in granted:
-            if is_paid_for(offer):
-                self._charge(connection, offer.item_id, to_micros(now) // _DAY, 1)
+        if self._database.insert_new(connection, reservations, rows) < len(rows):
+            raise StoreError(f"there are reservations for {decision.decision_id} already")
+        for offer in filter(is_paid_for, offers):
+            self._charge(connection, offer.item_id, made_at // _DAY, 1)
 
     def _charge(self, connection: Connection, offer_id: str, day: int, n: int) -> None:
         statement = self._database.insert(offer_spend)
@@ -255,24 +231,6 @@ class SqlContacts:
             index_elements=["offer_id", "day"], set_={"n": offer_spend.c.n + statement.excluded.n}
         )
         connection.execute(statement, [{"offer_id": offer_id, "day": one, "n": n} for one in (IN_ALL, day)])
-
-    def _lock_customer(self, connection: Connection, customer_id: str) -> None:
-        # On SQLite the transaction itself excludes all other writers.
-        if self._database.dialect == "postgresql":
-            who = connection.execute(_OWNER, {"who": customer_id}).scalar_one_or_none() or customer_id
-            connection.execute(_LOCK_CUSTOMER, {"who": who})
-
-    def _lock_spend(self, connection: Connection, offers: Sequence[Item]) -> None:
-        """Let nobody else charge these offers until the transaction ends; in one order, against deadlocks."""
-        ids = sorted(offer.item_id for offer in offers)
-        if self._database.dialect != "postgresql" or not ids:
-            return
-        rows = [{"offer_id": offer_id, "day": IN_ALL, "n": 0} for offer_id in ids]
-        connection.execute(self._database.insert(offer_spend).on_conflict_do_nothing(), rows)
-        locked = select(offer_spend.c.offer_id).where(
-            offer_spend.c.offer_id.in_(ids), offer_spend.c.day == IN_ALL
-        )
-        connection.execute(locked.order_by(offer_spend.c.offer_id).with_for_update()).all()
 
 
 def _ids_of(connection: Connection, customer_id: str) -> list[str]:

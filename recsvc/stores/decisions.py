@@ -1,6 +1,7 @@
-"""The decision log in SQL. In: offer decisions. Out: the same, in a chain that shows what was changed.
+"""The decision log in SQL. In: entries. Out: decisions, in a chain that shows what was changed.
 
-Entries are only ever added, in one order for all processes; an erasure takes away what is personal.
+Entries are only ever added, by `offer_ledger`, in one order for all processes; an erasure takes away what is
+personal.
 """
 
 from __future__ import annotations
@@ -12,16 +13,12 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from recsvc.domain.decision_chain import Break, Entry, Head, checked, head_after, opened, seal
+from recsvc.domain.decision_chain import Break, Entry, Head, checked, opened
 from recsvc.domain.decisions import Decision, Grounds, read_grounds
 from recsvc.errors import NotFoundError, StoreError
 from recsvc.stores.database import Database
 from recsvc.stores.offer_tables import decision_grounds, decisions, decisions_head
-from recsvc.stores.tables import to_micros
-from recsvc.stores.tombstones import SqlTombstones
-from recsvc.stores.turns import in_turn
 
-_SALT_BYTES = 16
 _PAGE = 500
 _DIGEST_BYTES = 32
 
@@ -44,38 +41,10 @@ _END = 2**62
 
 
 class SqlDecisions:
-    """Keeps every decision for good. Safe to use from several processes at once."""
+    """Every decision that was ever kept."""
 
-    def __init__(self, database: Database, *, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._random_bytes = random_bytes
-        self._tombstones = SqlTombstones(database)
-        self._known: set[str] = set()  # Grounds that are kept already.
-
-    def append(self, decision: Decision, grounds: Grounds) -> None:
-        """Keep the decision and what it stands on; durable once this returns.
-
-        Raises:
-            StoreError: nothing was kept. One for a customer who was erased since it was made is refused too.
-        """
-        salt = self._random_bytes(_SALT_BYTES)
-        document = None if grounds.digest in self._known else _pack(grounds)
-        with in_turn(self._database), self._database.writing() as connection:
-            self._refuse_erased(connection, decision)
-            head = _head(connection, locked=True)
-            entry = seal(decision, head, salt)
-            if document is not None:
-                self._database.insert_new(connection, decision_grounds, [(grounds.digest, document)])
-            if not self._database.insert_new(connection, decisions, [_row(entry)]):
-                raise StoreError(f"there is a decision {entry.decision_id} already: none is kept twice")
-            last = head_after(entry)
-            connection.execute(update(decisions_head).values(n=last.n, hash=last.hash))
-        self._known.add(grounds.digest)
-
-    def _refuse_erased(self, connection: Connection, decision: Decision) -> None:
-        erased = self._tombstones.erased_before(connection, decisions, [decision.customer_id])
-        if to_micros(decision.decided_at) <= erased.get(decision.customer_id, -_END):
-            raise StoreError("the customer was erased while the decision was made: ask again")
 
     def get(self, decision_id: str) -> Decision:
         """One decision. Raises NotFoundError, StoreError."""
@@ -121,7 +90,7 @@ class SqlDecisions:
         With each comes what share of all it is the end of. Raises StoreError.
         """
         with self._database.reading() as connection:
-            head = _head(connection, locked=False)
+            head = read_head(connection)
         sound: dict[str, bool] = {}
         for found in checked(self._entries(head.n), head):
             if isinstance(found, Entry):
@@ -165,9 +134,26 @@ def at_erasure(rule: Literal["keep", "pseudonymise"]) -> Callable[[Connection, s
     return forget_customer if rule == "pseudonymise" else lambda connection, customer_id: 0
 
 
-def _head(connection: Connection, *, locked: bool) -> Head:
-    statement = _HEAD.with_for_update() if locked else _HEAD
-    row = connection.execute(statement).one()
+def add(database: Database, connection: Connection, entries: Sequence[Entry]) -> None:
+    """Add entries that follow the head, and each other, in a transaction that nobody else adds beside.
+
+    Raises StoreError: one of them is there already.
+    """
+    if database.insert_new(connection, decisions, [_row(entry) for entry in entries]) < len(entries):
+        ids = ", ".join(entry.decision_id for entry in entries)
+        raise StoreError(f"there is a decision {ids} already: none is kept twice")
+    last = entries[-1]
+    connection.execute(update(decisions_head).values(n=last.sequence, hash=last.hash))
+
+
+def add_grounds(database: Database, connection: Connection, grounds: Grounds) -> None:
+    """Keep what decisions stand on, where it is not kept yet."""
+    database.insert_new(connection, decision_grounds, [(grounds.digest, _pack(grounds))])
+
+
+def read_head(connection: Connection) -> Head:
+    """The head of the chain."""
+    row = connection.execute(_HEAD).one()
     return Head(int(row.n), _bytes(row.hash))
 
 

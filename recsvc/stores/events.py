@@ -16,7 +16,7 @@ from recsvc.stores.event_rows import EventRow, distinct_rows, from_row, sort_out
 from recsvc.stores.known_events import make_wanted
 from recsvc.stores.tables import events, from_micros, to_micros
 from recsvc.stores.tombstones import SqlTombstones
-from recsvc.stores.turns import in_turn
+from recsvc.stores.turns import writing_in_turn
 
 _PAGE = 5_000
 _CHUNK = 5_000
@@ -47,7 +47,7 @@ _STORED = select(events.c.event_id, events.c.digest).where(
 _COUNT = select(func.count()).select_from(events)
 _LATEST = select(func.max(events.c.occurred_at))
 _END_OF_TIME = 2**62
-_ORDER_LOCK = 0x7265_6373_7665  # Any number that nobody else uses, so long as it stays the same.
+_ORDER_LINE = 0x7265_6373_7665
 
 
 class SqlEvents:
@@ -156,8 +156,8 @@ class SqlEvents:
     ) -> list[int | EventConflictError] | None:
         """None, and nothing stored, where a row that seemed new was not: another writer may store it too."""
         try:
-            with in_turn(self._database), self._database.writing() as connection:
-                keep_order(connection)
+            # Nobody else numbers events until this one ends: the numbers follow the commits.
+            with writing_in_turn(self._database, _ORDER_LINE) as connection:
                 stored = self._stored(connection, batches) if ask_first else {}
                 new, outcomes = sort_out(batches, stored)
                 kept = self._tombstones.leave_out(connection, new)
@@ -176,15 +176,6 @@ class SqlEvents:
             found = connection.execute(_STORED, {"ids": ids[start : start + _CHUNK]})
             stored.update((row.event_id, row.digest) for row in found)
         return stored
-
-
-def keep_order(connection: Connection) -> None:
-    """Let no other transaction number its events until this one ends: the numbers follow the commits.
-
-    On SQLite there is only ever one that writes.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_ORDER_LOCK,))
 
 
 class _TakenMeanwhile(Exception):

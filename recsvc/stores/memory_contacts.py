@@ -11,12 +11,12 @@ from datetime import UTC, date, datetime, timedelta
 from recsvc.domain.contacts import (
     Contact,
     ContactBook,
-    Reserved,
     Shortage,
     Spent,
     counted_since,
     is_paid_for,
 )
+from recsvc.domain.decisions import Decision, Grounds
 from recsvc.domain.interactions import IMPRESSION
 from recsvc.domain.items import Channel, Item
 from recsvc.policy_offers import OffersPolicy
@@ -66,40 +66,24 @@ class MemoryContacts:
             found = ((offer.item_id, book.shortage_of(offer)) for offer in offers)
             return {offer_id: shortage for offer_id, shortage in found if shortage is not None}
 
-    def reserve(
-        self,
-        customer_id: str,
-        slate_id: str,
-        offers: Sequence[Item],
-        *,
-        channel: Channel,
-        now: datetime,
-        until: datetime,
-    ) -> Reserved:
-        """Take one contact of each offer that has one left, in their order, at once."""
-        granted: list[str] = []
-        refused: dict[str, Shortage] = {}
+    def take(self, decision: Decision, offers: Sequence[Item], *, until: datetime) -> dict[str, Shortage]:
+        """Take one contact of each offer for the slate of a decision, or none: then what is short."""
+        who, now, short = decision.customer_id, decision.decided_at, dict[str, Shortage]()
         with self._lock:
             self._settle(now)
-            book = self._book(customer_id, offers, channel, now)
+            book = self._book(who, offers, decision.channel, now)
             for offer in offers:
                 shortage = book.shortage_of(offer)
-                if shortage is not None:
-                    refused[offer.item_id] = shortage
-                    continue
-                book.reserve(offer)
-                granted.append(offer.item_id)
-                charged = is_paid_for(offer)
-                self._held.append(_Held(slate_id, offer.item_id, customer_id, channel, now, until, charged))
-                if charged:
+                if shortage is None:
+                    book.reserve(offer)
+                else:
+                    short[offer.item_id] = shortage
+            for offer in () if short else offers:
+                place = (decision.decision_id, offer.item_id, who, decision.channel)
+                self._held.append(_Held(*place, now, until, is_paid_for(offer)))
+                if is_paid_for(offer):
                     self._charge(offer.item_id, now, 1)
-        return Reserved(tuple(granted), refused)
-
-    def release(self, customer_id: str, slate_id: str) -> None:
-        """Give back what was reserved for a slate that nobody will show."""
-        with self._lock:
-            for held in [one for one in self._held if one.slate_id == slate_id]:
-                self._end(held, gives_back=True)
+        return short
 
     def _settle(self, now: datetime) -> None:
         for held in [one for one in self._held if one.until <= now]:
@@ -148,3 +132,22 @@ class MemoryContacts:
     def _ids_of(self, customer_id: str) -> list[str]:
         owner = self._identities.canonical(customer_id)
         return [owner, *(link.identity_id for link in self._identities.of_customer(owner))]
+
+
+class MemoryOfferLedger:
+    """Keeps decisions with what they reserve, each or neither."""
+
+    def __init__(self, contacts: MemoryContacts) -> None:
+        self._contacts = contacts
+        self.kept: list[Decision] = []
+        self.grounds: dict[str, Grounds] = {}
+
+    def enter(
+        self, decision: Decision, grounds: Grounds, counted: Sequence[Item], *, until: datetime
+    ) -> Mapping[str, Shortage]:
+        """Keep the decision and reserve a contact of each counted offer, or neither: then what is short."""
+        short = self._contacts.take(decision, counted, until=until)
+        if not short:
+            self.kept.append(decision)
+            self.grounds[grounds.digest] = grounds
+        return short

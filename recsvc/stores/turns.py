@@ -1,4 +1,4 @@
-"""Take turns at a SQLite file. In: a database. Out: one writer at a time, the next in line each time."""
+"""Take turns at writing. In: a database. Out: one writer at a time, the next in line each time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,21 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from sqlalchemy import Connection
+
 from recsvc.stores.database import Database
+
+
+@contextmanager
+def writing_in_turn(database: Database, line: int) -> Iterator[Connection]:
+    """A transaction beside which no other of the same line runs. Raises StoreError.
+
+    On PostgreSQL a line is any number that nobody else uses. On SQLite there is only ever one that writes.
+    """
+    with in_turn(database), database.writing() as connection:
+        if database.dialect == "postgresql":
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (line,))
+        yield connection
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from recsvc.serving.answers import render_slate
 from recsvc.serving.offers.replaying import replay
 from recsvc.stores.database import open_database
 from recsvc.stores.decisions import SqlDecisions
+from tests.offer_ledgers import enter
 
 from ..small_bank import END, OFFER, World
 from .random_offers import LOCALES, PLACEMENTS, random_customer, random_events, random_offers, random_policy
@@ -28,12 +28,12 @@ N_WORLDS, N_EACH = 20, 50
 def test_a_thousand_random_decisions_come_out_again_byte_for_byte(world: World, tmp_path: Path) -> None:
     bodies: dict[str, bytes] = {}
     with closing(open_database(f"sqlite:///{tmp_path / 'log.sqlite3'}")) as database:
-        log = SqlDecisions(database, random_bytes=os.urandom)
+        log = SqlDecisions(database)
         for number in range(N_WORLDS):
             there, served = a_world(world, number)
             for kept in there.decisions.kept:
                 # Ids count anew in every world.
-                log.append(kept, there.decisions.grounds[kept.grounds])
+                enter(database, kept, there.decisions.grounds[kept.grounds])
             bodies |= served
         assert len(bodies) == N_WORLDS * N_EACH
         n_offers = 0

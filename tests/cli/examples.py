@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from recsvc.serving.offers.facts import AnswerFacts, CustomerFacts, Facts, ListF
 from recsvc.serving.offers.slates import decision_of, slate_of
 from recsvc.serving.offers.table import make_table
 from recsvc.stores.database import open_database
-from recsvc.stores.decisions import SqlDecisions
+from tests.offer_ledgers import enter
 
 Row = Mapping[str, object]
 MAPPINGS = Path(__file__).parents[2] / "scripts" / "mappings"
@@ -112,5 +111,5 @@ def keep_a_decision(home: Path) -> str:
     assert facts.answer is not None
     decision = decision_of(facts, decided, slate_of(facts, facts.answer, decided, table), grounds)
     with closing(open_database(f"sqlite:///{home / 'data' / 'recsvc.sqlite3'}")) as database:
-        SqlDecisions(database, random_bytes=os.urandom).append(decision, grounds)
+        enter(database, decision, grounds)
     return decision.decision_id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,6 +21,7 @@ from recsvc.stores.database import Database
 from recsvc.stores.decisions import SqlDecisions, at_erasure, unpack_grounds
 from recsvc.stores.erasures import SqlErasures
 from recsvc.stores.offer_tables import decision_grounds, decisions, decisions_head
+from tests.offer_ledgers import a_ledger, enter
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 FIELDS = {"attributes.age": FieldType(FieldKind.NUMBER)}
@@ -66,13 +66,13 @@ def store(database: Database | None) -> Database:
 
 @pytest.fixture
 def log(store: Database) -> SqlDecisions:
-    return SqlDecisions(store, random_bytes=os.urandom)
+    return SqlDecisions(store)
 
 
 @pytest.fixture
-def full(log: SqlDecisions) -> SqlDecisions:
+def full(store: Database, log: SqlDecisions) -> SqlDecisions:
     for number in range(1, N + 1):
-        log.append(a_decision(number, f"c{number % 3}"), GROUNDS)
+        enter(store, a_decision(number, f"c{number % 3}"), GROUNDS)
     return log
 
 
@@ -80,8 +80,8 @@ def broken(log: SqlDecisions) -> Break | None:
     return next((one for one, _ in log.verified() if isinstance(one, Break)), None)
 
 
-def test_a_decision_comes_out_as_it_went_in_with_what_it_stood_on(log: SqlDecisions) -> None:
-    log.append(a_decision(1), GROUNDS)
+def test_a_decision_comes_out_as_it_went_in_with_what_it_stood_on(store: Database, log: SqlDecisions) -> None:
+    enter(store, a_decision(1), GROUNDS)
     assert log.get("s1") == a_decision(1)
     assert log.grounds(GROUNDS.digest) == GROUNDS
     assert broken(log) is None
@@ -93,9 +93,9 @@ def test_what_was_never_decided_is_not_found(log: SqlDecisions) -> None:
     assert broken(log) is None, "an empty log is whole"
 
 
-def test_no_decision_is_kept_twice(full: SqlDecisions) -> None:
+def test_no_decision_is_kept_twice(store: Database, full: SqlDecisions) -> None:
     with pytest.raises(StoreError, match="s3"):
-        full.append(a_decision(3), GROUNDS)
+        enter(store, a_decision(3), GROUNDS)
     assert broken(full) is None
 
 
@@ -107,9 +107,13 @@ def test_a_customers_decisions_come_latest_first_and_page_by_page(full: SqlDecis
 
 
 def test_many_writers_make_one_chain(store: Database, log: SqlDecisions) -> None:
-    others = [log, SqlDecisions(store, random_bytes=os.urandom)]
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda n: others[n % 2].append(a_decision(n), GROUNDS), range(1, 41)))
+    until = NOW + timedelta(hours=1)
+    with a_ledger(store) as one, a_ledger(store) as other, ThreadPoolExecutor(8) as pool:
+        ledgers = (one, other)
+        found = pool.map(
+            lambda n: ledgers[n % 2].enter(a_decision(n), GROUNDS, (), until=until), range(1, 41)
+        )
+        assert list(found) == [{}] * 40
     assert broken(log) is None
     assert [entry.sequence for entry, _ in log.verified() if not isinstance(entry, Break)] == [*range(1, 41)]
 
@@ -175,7 +179,7 @@ def test_a_head_that_was_put_back_does_not_hide_an_end(store: Database, full: Sq
 
 def test_offers_that_were_changed_afterwards_are_found(store: Database, full: SqlDecisions) -> None:
     other = some_grounds(OffersPolicy(exploration=0.1))
-    full.append(a_decision(N + 1, grounds=other), other)
+    enter(store, a_decision(N + 1, grounds=other), other)
     assert broken(full) is None
     with store.writing() as connection:
         place = decision_grounds.c.digest == other.digest
@@ -215,15 +219,15 @@ def test_a_decision_that_comes_after_its_customer_was_erased_is_not_kept(
     erasures = SqlErasures(store, tokens=lambda n: "ab" * n)
     erasures.begin("c1", receipt_id="r1", now=NOW + timedelta(hours=1), claimed_until=NOW, removed={})
     with pytest.raises(StoreError, match="erased"):
-        full.append(a_decision(50), GROUNDS)
+        enter(store, a_decision(50), GROUNDS)
     assert full.of_customer("c1") == [] and broken(full) is None
     later = replace(a_decision(51), decided_at=NOW + timedelta(hours=2))
-    full.append(later, GROUNDS)
+    enter(store, later, GROUNDS)
     assert [decision for _, decision in full.of_customer("c1")] == [later]
 
 
 def test_no_bit_of_the_offers_can_be_changed_unseen(store: Database, log: SqlDecisions) -> None:
-    log.append(a_decision(1), GROUNDS)
+    enter(store, a_decision(1), GROUNDS)
     place = decision_grounds.c.digest == GROUNDS.digest
     with store.reading() as connection:
         was = bytes(connection.execute(select(decision_grounds.c.document).where(place)).scalar_one())

@@ -39,6 +39,7 @@ from recsvc.stores.redis_server import EmbeddedRedis, find_server_binary
 from recsvc.stores.rejects_folder import RejectsFolder
 from recsvc.stores.slate_cache import RedisSlateCache
 from tests.contract.test_decisions import GROUNDS, a_decision
+from tests.offer_ledgers import enter
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 ERASED, OTHER = "customer-to-erase-7f3a", "customer-to-keep-91bc"
@@ -57,14 +58,14 @@ class Branch:
     _closers: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        database = open_database(f"sqlite:///{self.data_dir / 'recsvc.sqlite3'}")
+        database = self.database = open_database(f"sqlite:///{self.data_dir / 'recsvc.sqlite3'}")
         self.redis = RestingRedis(
             self.redis_url, 0.1, monotonic=time.monotonic, cool_down_seconds=self.cool_down_seconds
         )
         self.customers, self.events = SqlCustomers(database), SqlEvents(database)
         self.exposures = SqlExposures(database)
         self.identities = SqlIdentities(database)
-        self.decisions = SqlDecisions(database, random_bytes=secrets.token_bytes)
+        self.decisions = SqlDecisions(database)
         self.cache = RedisSlateCache(self.redis, rng=random.SystemRandom())
         self.desk = PrivacyDesk(
             SqlErasures(database, tokens=secrets.token_hex),
@@ -90,7 +91,7 @@ class Branch:
             self.events.append([a_click(name, number) for number in range(N_EVENTS)], received_at=NOW)
             self.exposures.record([an_exposure(name)])
             decision = replace(a_decision(1, name), decision_id=f"s-{name == ERASED}")
-            self.decisions.append(decision, GROUNDS)
+            enter(self.database, decision, GROUNDS)
             for page in ("home", "basket"):
                 key = SlateKey(name, page)
                 self.cache.keep(key, self.cache.fetch(key).epoch, name.encode() * 3, 60.0)

@@ -118,7 +118,7 @@ def send_while_held(
         first = pool.submit(writer.append, [a_click("first")], received_at=NOW)
         assert held.begun.wait(10)
         others = [pool.submit(writer.append, batch, received_at=NOW) for batch in batches]
-        wait_until(lambda: writer._line.qsize() == len(batches))
+        wait_until(lambda: writer._commits.n_waiting == len(batches))
         held.go.set()
     assert first.result() == Taken(1, 0)
     return others
@@ -226,9 +226,9 @@ def test_closing_stores_what_waits_and_refuses_what_comes_later(log: SqlEvents) 
         sent = [pool.submit(writer.append, [a_click("e0")], received_at=NOW)]
         assert held.begun.wait(10)
         sent += [pool.submit(writer.append, [a_click(f"e{n}")], received_at=NOW) for n in range(1, 5)]
-        wait_until(lambda: writer._line.qsize() == 4)
+        wait_until(lambda: writer._commits.n_waiting == 4)
         closing = pool.submit(writer.close)
-        wait_until(lambda: writer._closed)
+        wait_until(lambda: writer._commits.is_closed)
         with pytest.raises(StoreError, match="is stopping"):
             writer.append([a_click("too-late")], received_at=NOW)
         held.go.set()
@@ -241,7 +241,7 @@ def test_closing_stores_what_waits_and_refuses_what_comes_later(log: SqlEvents) 
 def test_a_writer_that_was_never_used_has_no_thread_and_can_be_closed(log: SqlEvents) -> None:
     writer = EventWriter(log)
     assert writer.append([], received_at=NOW) == Taken(0, 0)
-    assert writer._thread is None
+    assert writer._commits._thread is None
     writer.close()
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from recsvc.domain.interactions import Interaction
-from recsvc.domain.items import Channel, Item, ItemKind
+from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.offer_terms import OfferTerms
 from recsvc.domain.records import Taken
-from recsvc.policy_offers import OffersPolicy
-from recsvc.stores.contacts import SqlContacts
 from recsvc.stores.database import Database, open_database
 from recsvc.stores.events import SqlEvents
 from recsvc.stores.turns import in_turn
+from tests.contract.test_decisions import GROUNDS, a_decision
+from tests.offer_ledgers import a_ledger
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 CLICK = Interaction("e1", "click", "c1", "i1", NOW)
@@ -37,10 +37,8 @@ def store_an_event(database: Database) -> None:
 
 
 def reserve_a_contact(database: Database) -> None:
-    contacts = SqlContacts(database, OffersPolicy(), is_content=lambda _: False)
-    until = NOW + timedelta(minutes=30)
-    found = contacts.reserve("c1", "s1", [FEW], channel=Channel.WEB, now=NOW, until=until)
-    assert found.granted == ("few",)
+    with a_ledger(database) as ledger:
+        assert ledger.enter(a_decision(1), GROUNDS, [FEW], until=NOW + timedelta(days=99)) == {}
 
 
 @pytest.mark.parametrize("write", [store_an_event, reserve_a_contact])

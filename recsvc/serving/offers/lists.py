@@ -1,14 +1,15 @@
 """Make the offer list of a customer.
 
-In: a request, its basis. Out: a slate that was decided, reserved and logged.
+In: a request, its basis. Out: a slate that was decided, and entered with what it reserves.
 
 The decision itself is `deciding`'s, and pure. Here is what stands around it: what the ladder proposes, what
-the counts of contacts say, the reservation of what was chosen, the log. A store that cannot answer, or a
-log that cannot keep, leaves an empty list: never a guess.
+the counts of contacts say, and the ledger. A store that cannot answer, or a ledger that cannot keep, leaves
+an empty list: never a guess.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -35,7 +36,7 @@ from recsvc.serving.offers.facts import AnswerFacts, Facts
 from recsvc.serving.offers.gathering import gather, propose
 from recsvc.serving.offers.pages import OfferPage, page_of
 from recsvc.serving.offers.pairs import alike, categories_of, content_beside
-from recsvc.serving.offers.protocols import Contacts, DecisionLog
+from recsvc.serving.offers.protocols import Contacts, OfferLedger
 from recsvc.serving.offers.slates import decision_of, slate_of
 from recsvc.serving.offers.table import OfferTable
 from recsvc.serving.offers.tables import OfferTables
@@ -73,7 +74,7 @@ class OfferLists:
         self,
         subjects: SubjectReader,
         contacts: Contacts,
-        decisions: DecisionLog,
+        ledger: OfferLedger,
         policy: Policy,
         *,
         live: LiveReader,
@@ -83,7 +84,7 @@ class OfferLists:
         """`content` gives the articles of a content request, with what comes before it on its page."""
         self._propensities = PropensityReader(subjects)
         self._contacts = contacts
-        self._decisions = decisions
+        self._ledger = ledger
         self._policy = policy
         self._live = live
         self._champion = champion
@@ -123,14 +124,19 @@ class OfferLists:
         return explanation_of(offer, table, facts, decided, self._policy.offers)
 
     def _made(self, request: SlateRequest, basis: Basis, slate_id: str, table: OfferTable) -> Slate:
+        """The list, once it is entered. Where somebody else took the last of an offer, it is made anew."""
         draft = self._draft(request, basis, table)
-        page = self._page(draft, slate_id)
+        facts = self._page(draft, slate_id).left(table, self._policy.offers)
         expires_at = self._expiry(basis)
-        facts, decided = self._reserve(page.left(table, self._policy.offers), draft, expires_at)
-        answer = AnswerFacts(self._reasons(decided, facts, draft), expires_at, draft.degraded)
-        facts = replace(facts, answer=answer)
-        slate = slate_of(facts, answer, decided, table)
-        self._keep(facts, decided, slate, draft)
+        for rounds in itertools.count(1):
+            decided = decide(facts, table, self._policy.offers)
+            answer = AnswerFacts(self._reasons(decided, facts, draft), expires_at, draft.degraded)
+            facts = replace(facts, answer=answer)
+            slate = slate_of(facts, answer, decided, table)
+            short = self._enter(facts, decided, slate, draft)
+            if not short:
+                break
+            facts = _without(short, facts, decided, is_last=rounds >= MAX_ROUNDS)
         log_ruled(slate, _blocked(decided, facts))
         return slate
 
@@ -188,38 +194,6 @@ class OfferLists:
             own.customer.customer_id, offers, channel=own.asked.channel, now=own.now
         )
 
-    def _reserve(self, facts: Facts, draft: _Draft, expires_at: datetime) -> tuple[Facts, Decided]:
-        """The decision, with a contact reserved for every offer on its list that is counted.
-
-        What somebody else took meanwhile is short from then on, and the list is chosen anew. At last, or
-        where a cap over all offers was reached, the list is what was granted.
-        """
-        until = expires_at + timedelta(minutes=self._policy.offers.shown_within_minutes)
-        customer_id, table = facts.customer.customer_id, draft.table
-        for rounds in range(1, MAX_ROUNDS + 1):
-            decided = decide(facts, table, self._policy.offers)
-            listed = [one.offer_id for one in decided.chosen]
-            offers = self._counted(listed, table)
-            if not offers:
-                break
-            reserved = draft.contacts.reserve(
-                customer_id,
-                facts.decision_id,
-                offers,
-                channel=facts.asked.channel,
-                now=facts.now,
-                until=until,
-            )
-            if not reserved.refused:
-                break
-            facts = replace(facts, shortages={**facts.shortages, **reserved.refused})
-            if rounds == MAX_ROUNDS or any(one.what == "contact_cap" for one in reserved.refused.values()):
-                granted = tuple(one for one in listed if one not in reserved.refused)
-                facts = replace(facts, reserved=granted)
-                return facts, decide(facts, table, self._policy.offers)
-            draft.contacts.release(customer_id, facts.decision_id)
-        return facts, decided
-
     def _counted(self, offer_ids: Iterable[str], table: OfferTable) -> list[Item]:
         """The offers of which somebody counts the contacts: all, where the policy caps contacts over all."""
         rows = table.rows_of(offer_ids)
@@ -247,20 +221,19 @@ class OfferLists:
         )
         return tuple(with_picks(ruled, reasons.value, locale))
 
-    def _keep(self, facts: Facts, decided: Decided, slate: Slate, draft: _Draft) -> None:
-        """Keep the decision. Raises StoreError, after what was reserved was given back."""
-        try:
-            grounds = self._tables.grounds_of(draft.basis.view)
-            self._decisions.append(decision_of(facts, decided, slate, grounds), grounds)
-        except StoreError:
-            self._release(facts, draft)
-            raise
+    def _enter(self, facts: Facts, decided: Decided, slate: Slate, draft: _Draft) -> Mapping[str, Shortage]:
+        """Keep the decision, with a contact reserved for every offer on its list that is counted, or neither.
 
-    def _release(self, facts: Facts, draft: _Draft) -> None:
-        try:
-            draft.contacts.release(facts.customer.customer_id, facts.decision_id)
-        except StoreError as error:
-            log.warning("reservation_left_to_end", reason=str(error))
+        Then what is short. Raises StoreError.
+        """
+        grounds = self._tables.grounds_of(draft.basis.view)
+        listed = [one.offer_id for one in decided.chosen] if draft.request.customer_id else []
+        return self._ledger.enter(
+            decision_of(facts, decided, slate, grounds),
+            grounds,
+            self._counted(listed, draft.table),
+            until=slate.expires_at + timedelta(minutes=self._policy.offers.shown_within_minutes),
+        )
 
     def _expiry(self, basis: Basis) -> datetime:
         """No slate outlives what it stands on; one that was drawn, the day (UTC) of its seed."""
@@ -280,6 +253,16 @@ class OfferLists:
         """An empty list, because the store was not asked."""
         facts = gather(request, basis, table, (), decision_id=slate_id, champion=lambda: None)
         return slate_of(facts, AnswerFacts((), basis.expires_at, degraded), Decided((), ()), table)
+
+
+def _without(short: Mapping[str, Shortage], facts: Facts, decided: Decided, *, is_last: bool) -> Facts:
+    """The facts once something proved short: at last, or where a cap over all offers was reached, nothing new
+    is chosen in its place."""
+    facts = replace(facts, shortages={**facts.shortages, **short})
+    if not is_last and all(one.what != "contact_cap" for one in short.values()):
+        return facts
+    left = (one.offer_id for one in decided.chosen if one.offer_id not in short)
+    return replace(facts, reserved=tuple(left))
 
 
 def _blocked(decided: Decided, facts: Facts) -> Mapping[str, str]:

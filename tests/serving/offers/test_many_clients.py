@@ -20,14 +20,14 @@ def test_one_contact_too_many_is_found_out() -> None:
     customers = itertools.count()
 
     def many(offer_id: str, n: int) -> list[Granted]:
-        return [Granted(next(customers), offer_id, True) for _ in range(n)]
+        return [Granted(next(customers), offer_id) for _ in range(n)]
 
     def over(*granted: Granted) -> tuple[str, ...]:
         return judge(list(granted), 1, 1.0, returned=True).over
 
-    assert over(*[Granted(1, CAPPED, True)] * LIMITS[CAPPED]) == ()
-    assert over(*[Granted(1, CAPPED, True)] * (LIMITS[CAPPED] + 1)) == (CAPPED,)
-    assert over(*[Granted(1, FUNDED, True)] * (FATIGUE + 1)) == ("calm",)
+    assert over(*[Granted(1, CAPPED)] * LIMITS[CAPPED]) == ()
+    assert over(*[Granted(1, CAPPED)] * (LIMITS[CAPPED] + 1)) == (CAPPED,)
+    assert over(*[Granted(1, FUNDED)] * (FATIGUE + 1)) == ("calm",)
     assert over(*many(FUNDED, LIMITS[FUNDED]), *many(FEW, LIMITS[FEW])) == ()
     assert over(*many(FUNDED, LIMITS[FUNDED] + 1)) == (FUNDED,)
     assert over(*many(FEW, LIMITS[FEW] + 1)) == (FEW,)
