@@ -30,6 +30,7 @@ from recsvc.serving.bounded import BoundedEngine
 from recsvc.serving.browsing import Browser as CatalogueBrowser
 from recsvc.serving.caching import RENEW_SECONDS, CachedEngine
 from recsvc.serving.checked_versions import CheckedVersions
+from recsvc.serving.checking import checker_in
 from recsvc.serving.customers import SubjectReader
 from recsvc.serving.desks import CatalogueDesk as ItemDesk
 from recsvc.serving.desks import CustomerDesk as RecordDesk
@@ -123,7 +124,9 @@ def build_services(settings: Settings) -> Services:
     running = RunningExperiments(experiments, policy.lists, holdout=holdout, clock=now)
     decisions, exposures = SqlDecisions(database), SqlExposures(database)
     notes = ExposureNotes(exposures)
-    bundles = LiveBundles(registry, wanted_versions=running.wanted_versions)
+    checker = checker_in(settings.checks_dir, monotonic=time.monotonic)
+    bundles = LiveBundles(registry, wanted_versions=running.wanted_versions, checker=checker)
+    checked = CheckedVersions(registry, checker=checker)
     live = LiveCatalogue(items, bundles, rules.rules)
     sources = LiveSources(SqlEventTail(database), SqlTombstones(database), records, policy)
     # Drawn for each worker, so that not all build their states anew at once.
@@ -212,6 +215,7 @@ def build_services(settings: Settings) -> Services:
         settings.warm_up_slates,
         monotonic=time.monotonic,
     )
+    previewer = Previewer(items, live, subjects, policy, clock=now, contacts=contacts)
     health = WorkerHealth(bundles, live, slates, feed, live_reader, warming=warm_up.state)
     telemetry = Telemetry(settings.metrics_dir, health.state, pid=os.getpid())
     counter = Refresher((telemetry.write,), COUNT_SECONDS)
@@ -244,24 +248,17 @@ def build_services(settings: Settings) -> Services:
         experiment_results=ResultsDesk(experiments, SqlOutcomes(database), policy, clock=now),
         satisfaction=SatisfactionDesk(SqlSatisfaction(database), policy, clock=now),
         privacy=privacy,
-        models=ModelsDesk(
-            registry,
-            SqlTombstones(database).erased_among,
-            Previewer(items, live, subjects, policy, clock=now, contacts=contacts),
-        ),
+        models=ModelsDesk(registry, SqlTombstones(database).erased_among, previewer, checker=checker),
         telemetry=telemetry,
         experiments=ExperimentDesk(
-            experiments,
-            units,
-            policy.experiments,
-            fault_of=CheckedVersions(registry).fault_of,
-            clock=now,
+            experiments, units, policy.experiments, fault_of=checked.fault_of, clock=now
         ),
         identities=IdentityDesk(identities, units, clock=now),
         clock=now,
         new_id=request_ids(),
         closers=(
             notes.write,  # At once: whatever ends slowly may be cut short.
+            checker.stop,
             noter.stop,
             refresher.stop,
             eraser.stop,

@@ -13,6 +13,7 @@
     │   ├── BundleCorruptError    checksum, size, shape or values are wrong
     │   ├── BundleIncompatibleError
     │   ├── GoldenQueryError      the arrays are sound but answer otherwise than when they were trained
+    │   ├── BundleUncheckedError  its check took too long or broke off
     │   ├── BundleErasedError     it knows customers who were erased since it was trained
     │   └── RegistryError         the models folder cannot be read or written
     ├── StoreError                the store cannot answer
@@ -73,13 +74,7 @@ class TooManyRejectsError(HistoryError):
     """More rows were rejected than the limit allows."""
 
     def __init__(
-        self,
-        *,
-        n_rejected: int,
-        n_rows: int,
-        limit_ratio: float,
-        reasons: Sequence[tuple[str, int]],
-        path: str,
+        self, n_rejected: int, n_rows: int, limit_ratio: float, reasons: Sequence[tuple[str, int]], path: str
     ) -> None:
         self.n_rejected, self.n_rows, self.limit_ratio = n_rejected, n_rows, limit_ratio
         self.reasons, self.path = tuple(reasons), path
@@ -131,6 +126,10 @@ class GoldenQueryError(BundleError):
             f"bundle {version} is refused: golden query {query} is answered otherwise than at training; "
             "train again or roll back"
         )
+
+
+class BundleUncheckedError(BundleError):
+    """A bundle could not be checked, so nobody knows whether it is sound. It may be tried again."""
 
 
 class BundleErasedError(BundleError):

@@ -83,6 +83,12 @@ class Settings:
         "path",
         "Folder where workers leave what /metrics tells; recsvc serve makes one.",
     )
+    checks_dir: Path | None = _setting(
+        "RECSVC_CHECKS_DIR",
+        None,
+        "path",
+        "Folder where workers find which bundles passed their check; recsvc serve makes one.",
+    )
     workers: int = _setting(
         "RECSVC_WORKERS", 2, "int", "Web worker processes.", validate=validate.Range(min=1, max=256)
     )

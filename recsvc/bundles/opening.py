@@ -10,8 +10,9 @@ import hashlib
 import math
 import mmap
 import os
+from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 import numpy as np
@@ -41,14 +42,17 @@ def open_bundle(path: Path) -> Bundle:
     """
     manifest = read_manifest(path)
     _check_file_names(path, manifest)
-    arrays: dict[str, AnyArray] = {}
-    stamps: dict[str, Stamp] = {}
-    for name, fact in manifest.arrays.items():
-        file = path / f"{name}.npy"
-        arrays[name], stamps[str(file)] = _open_array(file, manifest.version, fact)
-    bundle = Bundle(path, manifest, arrays, stamps)
+    bundle = _opened(path, manifest, _check_array)
     check_soundness(bundle)
     return bundle
+
+
+def map_bundle(path: Path) -> Bundle:
+    """Open a bundle that somebody checked as its files stand: nothing of the arrays is read.
+
+    Raises as `open_bundle` does, for what does not fit its manifest at first sight.
+    """
+    return _opened(path, read_manifest(path), _map_array)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -93,25 +97,42 @@ def _check_file_names(path: Path, manifest: Manifest) -> None:
         raise BundleCorruptError(manifest.version, name, "is not part of the bundle")
 
 
-def _open_array(file: Path, version: str, fact: ArrayFact) -> tuple[AnyArray, Stamp]:
-    """Check and map one file. It is opened once, so what is mapped is what was checked."""
-    try:
-        with file.open("rb") as stream:
-            stamp = stamp_of(os.fstat(stream.fileno()))
-            if hashlib.file_digest(stream, "sha256").hexdigest() != fact.sha256:
-                raise BundleCorruptError(version, file.name, "has another checksum than its manifest says")
-            stream.seek(0)
-            array = _map_array(stream)
-    except (OSError, ValueError) as error:
-        raise BundleCorruptError(version, file.name, f"cannot be read ({error})") from error
-    if array.dtype.str != fact.dtype or array.shape != fact.shape:
-        raise BundleCorruptError(version, file.name, "has another shape than its manifest says")
+_OpenArray = Callable[[BufferedReader, str, str, ArrayFact], AnyArray]
+
+
+def _opened(path: Path, manifest: Manifest, open_array: _OpenArray) -> Bundle:
+    """Every file is opened once, so what is mapped is what was checked."""
+    arrays: dict[str, AnyArray] = {}
+    stamps: dict[str, Stamp] = {}
+    for name, fact in manifest.arrays.items():
+        file = path / f"{name}.npy"
+        try:
+            with file.open("rb") as stream:
+                stamps[str(file)] = stamp_of(os.fstat(stream.fileno()))
+                arrays[name] = open_array(stream, file.name, manifest.version, fact)
+        except (OSError, ValueError) as error:
+            raise BundleCorruptError(manifest.version, file.name, f"cannot be read ({error})") from error
+    return Bundle(path, manifest, arrays, stamps)
+
+
+def _check_array(stream: BufferedReader, name: str, version: str, fact: ArrayFact) -> AnyArray:
+    if hashlib.file_digest(stream, "sha256").hexdigest() != fact.sha256:
+        raise BundleCorruptError(version, name, "has another checksum than its manifest says")
+    stream.seek(0)
+    array = _map_array(stream, name, version, fact)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise BundleCorruptError(version, file.name, "holds values that are not finite")
-    return array, stamp
+        raise BundleCorruptError(version, name, "holds values that are not finite")
+    return array
 
 
-def _map_array(stream: BinaryIO) -> AnyArray:
+def _map_array(stream: BufferedReader, name: str, version: str, fact: ArrayFact) -> AnyArray:
+    array = _map_pages(stream)
+    if array.dtype.str != fact.dtype or array.shape != fact.shape:
+        raise BundleCorruptError(version, name, "has another shape than its manifest says")
+    return array
+
+
+def _map_pages(stream: BufferedReader) -> AnyArray:
     """The .npy file as an array over its pages, which no write can reach. Nothing is ever unpickled."""
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("not of .npy format 1.0")

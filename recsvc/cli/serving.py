@@ -73,6 +73,7 @@ def serve(models: Path | None, host: str | None, port: int | None, workers: int 
         _tell(settings, embedded=server is not None)
         configure_logging(settings.log_level)
         stack.enter_context(_counted(settings))
+        stack.enter_context(_checked_once(settings))
         run_workers(settings)
 
 
@@ -134,6 +135,20 @@ def _counted(settings: Settings) -> Iterator[None]:
     try:
         with metrics_served(settings.host, port, folder, now):
             yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _checked_once(settings: Settings) -> Iterator[None]:
+    """Have one check of a bundle do for all workers: what they tell one another begins empty, and is ours."""
+    folder = settings.data_dir.resolve() / "checks" / str(settings.port)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    folder.chmod(0o700)
+    set_environment({"RECSVC_CHECKS_DIR": folder})
+    try:
+        yield
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -12,7 +12,8 @@ import structlog
 
 from recsvc.bundles.registry import Registry
 from recsvc.errors import BundleError
-from recsvc.serving.verification import Fingerprint, fingerprint_of, load_model
+from recsvc.serving.checking import Checker, CheckerHere
+from recsvc.serving.verification import Fingerprint, fingerprint_of
 
 _MAX_KEPT = 200
 
@@ -22,8 +23,9 @@ log = structlog.get_logger()
 class CheckedVersions:
     """What is known of the versions in the registry that were asked about."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, *, checker: Checker | None = None) -> None:
         self._registry = registry
+        self._checker = checker or CheckerHere()
         self._kept: dict[str, tuple[Fingerprint, str | None]] = {}
         self._lock = threading.Lock()
 
@@ -39,18 +41,17 @@ class CheckedVersions:
         with self._lock:  # Of several who ask at once one reads the bundle.
             kept = self._kept.get(version)
             if kept is None or kept[0] != fingerprint:
-                kept = (fingerprint, _fault(path))
+                kept = (fingerprint, self._fault(path))
                 self._kept.pop(version, None)
                 while len(self._kept) >= _MAX_KEPT:
                     del self._kept[next(iter(self._kept))]
                 self._kept[version] = kept
         return kept[1]
 
-
-def _fault(path: Path) -> str | None:
-    try:
-        load_model(path)
-    except Exception as error:  # Whatever is wrong with it, it may not be named.
-        log.warning("version_refused", version=path.name, reason=str(error))
-        return str(error)
-    return None
+    def _fault(self, path: Path) -> str | None:
+        try:
+            self._checker.load(path)
+        except Exception as error:  # Whatever is wrong with it, it may not be named.
+            log.warning("version_refused", version=path.name, reason=str(error))
+            return str(error)
+        return None

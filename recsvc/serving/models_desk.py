@@ -27,8 +27,8 @@ from recsvc.errors import (
     NothingToRollBackError,
     RegistryError,
 )
+from recsvc.serving.checking import Checker, CheckerHere
 from recsvc.serving.preview import Preview, Previewer
-from recsvc.serving.verification import load_model
 
 log = structlog.get_logger()
 
@@ -76,7 +76,10 @@ class ModelsDesk:
         registry: Registry,
         erased_among: ErasedAmong,
         previewer: Previewer,
+        *,
+        checker: Checker | None = None,
     ) -> None:
+        self._checker = checker or CheckerHere()
         self._registry = registry
         self._erased_among = erased_among
         self._previewer = previewer
@@ -131,7 +134,7 @@ class ModelsDesk:
             if (kept := self._previewer.kept(version)) is not None:
                 return kept
             try:
-                model = load_model(self._registry.path_of(version))
+                model = self._checker.load(self._registry.path_of(version))
             except BundleError as error:
                 raise _refusal(error) from error
             return self._previewer.preview(model, _report_or_none(self._registry, version))
@@ -146,7 +149,7 @@ class ModelsDesk:
         """
         version = self._named(version, self._registry.aliases())
         try:
-            check_none_erased(load_model(self._registry.path_of(version)).bundle, self._erased_among)
+            check_none_erased(self._checker.load(self._registry.path_of(version)).bundle, self._erased_among)
             aliases = self._registry.promote(version)
         except BundleError as error:
             raise _refusal(error) from error
@@ -167,7 +170,7 @@ class ModelsDesk:
 
         def is_fit(version: str) -> bool:
             try:
-                load_model(self._registry.path_of(version))
+                self._checker.load(self._registry.path_of(version))
             except BundleError as error:
                 passed_over.append(str(error))
                 log.warning("roll_back_passed_over", version=version, reason=str(error))

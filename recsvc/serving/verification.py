@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import numpy as np
 
 from recsvc.bundles.bundle import Bundle, History
 from recsvc.bundles.manifest import GoldenQuery
-from recsvc.bundles.opening import open_bundle
+from recsvc.bundles.opening import map_bundle, open_bundle
 from recsvc.errors import BundleCorruptError, GoldenQueryError
 from recsvc.serving.offers.propensity import PropensityScorer, open_propensities
 from recsvc.serving.scoring import Scorer, Shortlist, make_scorer, make_shortlist
@@ -44,17 +46,19 @@ def load_model(path: Path) -> Model:
     Raises:
         BundleError: the bundle is refused; the subclass and the sentence say why.
     """
-    bundle = open_bundle(path)
-    try:
-        scorer = make_scorer(bundle)
-        model = Model(bundle, scorer, make_shortlist(bundle, scorer), open_propensities(bundle))
-        for number, query in enumerate(bundle.manifest.golden_queries, start=1):
+    with _fitting_together(path.name):
+        model = _model_of(open_bundle(path))
+        for number, query in enumerate(model.bundle.manifest.golden_queries, start=1):
             if not _answers(model, query):
                 open_bundle(path)  # A file that changed since it was checked is named.
-                raise GoldenQueryError(bundle.version, number)
-    except (KeyError, IndexError, ValueError, TypeError, np.linalg.LinAlgError) as error:
-        raise BundleCorruptError(bundle.version, "its arrays", f"do not fit together ({error})") from error
+                raise GoldenQueryError(model.version, number)
     return model
+
+
+def map_model(path: Path) -> Model:
+    """Open a bundle that passed `load_model` as its files stand, in whatever process. Raises as that does."""
+    with _fitting_together(path.name):
+        return _model_of(map_bundle(path))
 
 
 def fingerprint_of(folder: Path) -> Fingerprint:
@@ -65,6 +69,19 @@ def fingerprint_of(folder: Path) -> Fingerprint:
         return ()
     # The time of the last change of the file's record, too: nobody can set that one back.
     return tuple(sorted((name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in facts))
+
+
+def _model_of(bundle: Bundle) -> Model:
+    scorer = make_scorer(bundle)
+    return Model(bundle, scorer, make_shortlist(bundle, scorer), open_propensities(bundle))
+
+
+@contextmanager
+def _fitting_together(version: str) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, IndexError, ValueError, TypeError, np.linalg.LinAlgError) as error:
+        raise BundleCorruptError(version, "its arrays", f"do not fit together ({error})") from error
 
 
 def _answers(model: Model, query: GoldenQuery) -> bool:

@@ -1,0 +1,239 @@
+"""Who checks a bundle before it serves. In: the folder of a bundle. Out: a model that passed, or a refusal.
+
+A check reads a whole bundle and would hold a worker's interpreter and its core, so another process does it,
+once for all workers of a server. Its verdict is kept in a folder that the server made anew for its own
+workers, which only its own user can write to: whoever could forge a verdict there could as well forge the
+process that reads it. A verdict holds for the files as they were, by names, sizes and times; files that
+differ by any of these are checked again. Afterwards a worker maps the files and reads none of them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from recsvc.bundles.opening import read_manifest
+from recsvc.errors import BundleError, BundleUncheckedError
+from recsvc.serving.verification import Model, fingerprint_of, load_model, map_model
+
+log = structlog.get_logger()
+
+COMMAND = (sys.executable, "-m", "recsvc.serving.checking_child")
+MOST_SECONDS = 120.0
+REST_SECONDS = 30.0
+_LOOK_SECONDS = 0.02
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a check found: one sentence, or nothing of a bundle that is sound."""
+
+    fault: str | None
+
+
+def verdict_on(path: Path) -> Verdict:
+    """Check the bundle in this process."""
+    try:
+        load_model(path)
+    except Exception as error:  # Whatever is wrong with it, it is not sound.
+        return Verdict(str(error) or type(error).__name__)
+    return Verdict(None)
+
+
+class Checker(Protocol):
+    """Makes models of bundles that pass the full check."""
+
+    def load(self, path: Path) -> Model:
+        """The model, however long its check takes. Raises BundleError for what is refused."""
+        ...
+
+    def poll(self, path: Path) -> Model | None:
+        """The model; None while it is being checked: ask again. Raises BundleError for what is refused."""
+        ...
+
+    def stop(self) -> None:
+        """End what was begun."""
+        ...
+
+
+class CheckerHere:
+    """Checks in the process that asks."""
+
+    def load(self, path: Path) -> Model:
+        """As `Checker` says."""
+        return load_model(path)
+
+    def poll(self, path: Path) -> Model | None:
+        """As `Checker` says; it is never being checked."""
+        return load_model(path)
+
+    def stop(self) -> None:
+        """Nothing goes on in the background."""
+
+
+class CheckerApart:
+    """Has a process check, one at a time for each bundle among all who share the folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        monotonic: Callable[[], float],
+        command: Sequence[str] = COMMAND,
+        most_seconds: float = MOST_SECONDS,
+    ) -> None:
+        """`command` checks the bundle whose folder is added to it, within `most_seconds`."""
+        self._folder = folder
+        self._monotonic = monotonic
+        self._command = tuple(command)
+        self._most_seconds = most_seconds
+        self._failed: dict[Path, tuple[float, str]] = {}
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = threading.Event()
+
+    def load(self, path: Path) -> Model:
+        """As `Checker` says; raises BundleUncheckedError where the check takes too long or breaks off."""
+        while (model := self.poll(path)) is None:
+            if self._stopped.wait(_LOOK_SECONDS):
+                raise _unchecked(path, "was broken off")
+        return model
+
+    def poll(self, path: Path) -> Model | None:
+        """As `Checker` says; raises BundleUncheckedError where the check took too long or broke off."""
+        read_manifest(path)  # What is none, or is of another format, needs no process to be told.
+        fingerprint = fingerprint_of(path)
+        kept = self._folder / _name_of(path, repr(fingerprint))
+        verdict = _read(kept)
+        if verdict is None:
+            self._have_checked(path, kept)
+            return None
+        if verdict.fault is not None:
+            raise BundleError(verdict.fault)
+        model = map_model(path)
+        return model if fingerprint_of(path) == fingerprint else None
+
+    def stop(self) -> None:
+        """End every check that was begun here."""
+        self._stopped.set()
+        for process in tuple(self._running):
+            process.kill()
+
+    def _have_checked(self, path: Path, kept: Path) -> None:
+        """Begin a check, unless somebody is at it or the last one failed a moment ago."""
+        until, reason = self._failed.get(kept, (0.0, ""))
+        if reason and self._monotonic() < until:
+            raise _unchecked(path, reason)
+        lease = _lease(kept)
+        if lease is None:
+            return
+        if _read(kept) is not None:  # Told since this was asked.
+            os.close(lease)
+            return
+        threading.Thread(target=self._check, args=(path, kept, lease), name="check", daemon=True).start()
+
+    def _check(self, path: Path, kept: Path, lease: int) -> None:
+        try:
+            _write(kept, self._verdict(path))
+            self._failed.pop(kept, None)
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            self._failed[kept] = (self._monotonic() + REST_SECONDS, _reason(error))
+            log.error("check_failed", version=path.name, reason=_reason(error))
+        finally:
+            os.close(lease)
+
+    def _verdict(self, path: Path) -> Verdict:
+        try:
+            process = subprocess.Popen(
+                [*self._command, str(path)],
+                stdin=subprocess.PIPE,  # Never written to: its end is our end.
+                stdout=subprocess.PIPE,
+                process_group=0,  # A Ctrl-C in the terminal is not for it.
+            )
+        except OSError as error:
+            log.warning("checked_here", version=path.name, reason=str(error))
+            return verdict_on(path)
+        self._running.add(process)
+        try:
+            assert process.stdout is not None
+            if self._stopped.is_set():
+                process.kill()
+            code = process.wait(self._most_seconds)
+            if code:
+                raise subprocess.CalledProcessError(code, self._command)
+            return msgspec.json.decode(process.stdout.read(), type=Verdict)
+        finally:
+            self._running.discard(process)
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    stream.close()
+
+
+def checker_in(folder: Path | None, *, monotonic: Callable[[], float]) -> Checker:
+    """What checks by way of the folder, or here where there is none or others could write to it."""
+    if folder is None:
+        return CheckerHere()
+    try:
+        facts = folder.stat(follow_symlinks=False)
+        is_ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid() and not facts.st_mode & 0o022
+    except OSError:
+        is_ours = False
+    if not is_ours:
+        log.warning("checks_folder_refused", folder=str(folder), reason="it is not ours alone to write to")
+        return CheckerHere()
+    return CheckerApart(folder, monotonic=monotonic)
+
+
+def _name_of(path: Path, facts: str) -> str:
+    digest = hashlib.sha256(f"{path.resolve()}\n{facts}".encode()).hexdigest()
+    return f"{digest[:40]}.json"
+
+
+def _read(kept: Path) -> Verdict | None:
+    with suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(kept.read_bytes(), type=Verdict)
+    return None
+
+
+def _write(kept: Path, verdict: Verdict) -> None:
+    """Readers see the whole verdict or none. Whoever holds the lease is the only writer."""
+    draft = kept.with_suffix(".part")
+    draft.write_bytes(msgspec.json.encode(verdict))
+    draft.replace(kept)
+
+
+def _lease(kept: Path) -> int | None:
+    """The right to check, which ends with the process that holds it; None while somebody else has it."""
+    lease = os.open(kept.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lease)
+        return None
+    return lease
+
+
+def _unchecked(path: Path, reason: str) -> BundleUncheckedError:
+    return BundleUncheckedError(
+        f"bundle {path.name} is not taken: its check {reason}; it is tried again in a while"
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"took more than {error.timeout:g} seconds"
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"broke off with code {error.returncode}"
+    return f"could not be read ({error})"
