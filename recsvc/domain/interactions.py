@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+
+import msgspec
 
 from recsvc.domain.items import Channel
 
@@ -18,8 +20,7 @@ UNSUBSCRIBE = "unsubscribe"
 STANDING_TYPES = frozenset({"dismiss", "reject", NOT_INTERESTED, COMPLAINT, UNSUBSCRIBE})
 
 
-@dataclass(frozen=True, slots=True)
-class Interaction:
+class Interaction(msgspec.Struct, frozen=True):
     """A customer did `type` (one of the policy's interaction types) to an item, at a time.
 
     `item_id` is None where the type is not about an item (a survey, a complaint). `value` is money;
@@ -40,7 +41,7 @@ class Interaction:
     quantity: int | None = None
     score: float | None = None
     scale: float | None = None
-    properties: Mapping[str, Any] = field(default_factory=dict)
+    properties: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)

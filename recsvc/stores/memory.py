@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count, islice
 
+from msgspec.structs import replace as with_changes
+
 from recsvc.domain.access import ApiKey, NewApiKey, Scope
 from recsvc.domain.interactions import Interaction, Known, TailEvent
 from recsvc.domain.records import Taken
@@ -59,7 +61,7 @@ class MemoryEvents:
                 self._digests[row.event_id] = row.digest
                 self._rows[place] = row
                 self._by_sequence[next(self._sequences)] = place
-                self._by_place[place] = replace(
+                self._by_place[place] = with_changes(
                     interaction, occurred_at=interaction.occurred_at.astimezone(UTC)
                 )
                 insort(self._all, place)

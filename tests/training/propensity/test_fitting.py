@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from msgspec.structs import replace as with_changes
 
 from recsvc.bundles.propensity import PropensityModel
 from recsvc.bundles.propensity_features import feature_names
@@ -91,7 +92,7 @@ def test_what_a_row_knows_hangs_on_nothing_that_came_after_its_sending() -> None
 
 def test_shuffled_rows_and_other_ids_change_nothing() -> None:
     shuffled_rows = fit(shuffled(table_of(*happenings())))
-    renamed = [replace(one, customer_id=f"x{999 - int(one.customer_id[1:]):03}") for one in happenings()]
+    renamed = [with_changes(one, customer_id=f"x{999 - int(one.customer_id[1:]):03}") for one in happenings()]
     customers = tuple(replace(one, customer_id=f"x{999 - int(one.customer_id[1:]):03}") for one in CUSTOMERS)
     for other in (shuffled_rows, fit(table_of(*renamed), customers=customers)):
         assert other.model == fitted().model
