@@ -40,6 +40,7 @@ class RequestRecord:
     route: str = "none"
     source: str | None = None
     cache: str | None = None
+    made_at: datetime | None = None  # The list that was answered with; not logged.
     key_id: str | None = None  # Whose call it is; not logged.
 
     @property

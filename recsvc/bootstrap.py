@@ -118,11 +118,11 @@ def build_services(settings: Settings) -> Services:
     )
     cache.owe_to_all()
     records, events, writer = SqlCustomers(database), SqlEvents(database), EventWriter(SqlEvents(database))
-    items, rules = SqlCatalogue(database), SqlMerchandising(database)
-    registry = Registry(settings.models_dir)
+    items, rules, decisions = SqlCatalogue(database), SqlMerchandising(database), SqlDecisions(database)
+    registry, identities = Registry(settings.models_dir), SqlIdentities(database)
     experiments, holdout = SqlExperiments(database), holdout_experiment(policy.experiments)
     running = RunningExperiments(experiments, policy.lists, holdout=holdout, clock=now)
-    decisions, exposures = SqlDecisions(database), SqlExposures(database)
+    exposures = SqlExposures(database)
     notes = ExposureNotes(exposures)
     checker = checker_in(settings.checks_dir, monotonic=time.monotonic)
     bundles = LiveBundles(registry, wanted_versions=running.wanted_versions, checker=checker)
@@ -151,7 +151,6 @@ def build_services(settings: Settings) -> Services:
         engine, places, settings.wait_seconds, cpu_clock=time.thread_time, monotonic=time.monotonic
     )
     portraits = PortraitDrawer(records, events, live, policy, clock=now)
-    identities = SqlIdentities(database)
     units = Units(identities, stamps)
     privacy = PrivacyDesk(
         SqlErasures(
@@ -216,8 +215,11 @@ def build_services(settings: Settings) -> Services:
         monotonic=time.monotonic,
     )
     previewer = Previewer(items, live, subjects, policy, clock=now, contacts=contacts)
-    health = WorkerHealth(bundles, live, slates, feed, live_reader, warming=warm_up.state)
-    telemetry = Telemetry(settings.metrics_dir, health.state, pid=os.getpid())
+    exposed = ExposedEngine(cached, running, units, notes, clock=now, monotonic=time.monotonic)
+    breakers = {"redis": redis.is_resting, "slates": cache.is_distrusted}
+    health = WorkerHealth(bundles, live, slates, feed, live_reader, warming=warm_up.state, breakers=breakers)
+    counters = {"mismatches": exposed.count_mismatches, "rests": redis.count_rests}
+    telemetry = Telemetry(settings.metrics_dir, health.state, pid=os.getpid(), clock=now, counters=counters)
     counter = Refresher((telemetry.write,), COUNT_SECONDS)
     eraser.start()
     follower.start()
@@ -231,7 +233,7 @@ def build_services(settings: Settings) -> Services:
     return Services(
         settings=settings,
         policy=policy,
-        engine=ExposedEngine(cached, running, units, notes, clock=now, monotonic=time.monotonic),
+        engine=exposed,
         visitors=bounded,
         computing=bounded,
         browser=CatalogueBrowser(live, policy, clock=now, live=live_reader),

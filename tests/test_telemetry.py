@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import urllib.request
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
+from types import MappingProxyType
 
 import msgspec
 import pytest
@@ -20,13 +22,22 @@ from tests.end_to_end.service import free_port
 NOW = datetime(2026, 11, 22, 10, 20, tzinfo=UTC)
 ROUTE = "/v1/customers/<customer_id>/recommendations/content"
 STATE = WorkerState("20261122T101500Z-als-3f9a1c", NOW - timedelta(hours=1), True, True, 3)
-
-
 NOBODY = 99_999_999  # No process has such a number.
 
 
-def a_request(seconds: float, cache: str | None = "hit") -> RequestRecord:
-    return RequestRecord("r1", "GET", perf_counter() - seconds, ROUTE, "personalised", cache)
+def a_request(seconds: float, cache: str | None = "hit", *, age_seconds: float = 0.0) -> RequestRecord:
+    made_at = NOW - timedelta(seconds=age_seconds)
+    return RequestRecord("r1", "GET", perf_counter() - seconds, ROUTE, "personalised", cache, made_at)
+
+
+def a_worker(
+    folder: Path | None,
+    pid: int,
+    state: WorkerState = STATE,
+    counts: Mapping[str, int] = MappingProxyType({}),
+) -> Telemetry:
+    counters = {name: counted.__int__ for name, counted in counts.items()}
+    return Telemetry(folder, lambda: state, pid=pid, clock=lambda: NOW, counters=counters)
 
 
 def samples(port: int) -> dict[frozenset[str], float]:
@@ -41,7 +52,7 @@ def samples(port: int) -> dict[frozenset[str], float]:
 
 
 def test_workers_are_counted_together_and_one_that_ended_stands_nowhere(tmp_path: Path) -> None:
-    ended = Telemetry(tmp_path, lambda: STATE, pid=NOBODY)
+    ended = a_worker(tmp_path, NOBODY)
     ended.note(a_request(0.003), 200)
     ended.note(a_request(0.003, "miss"), 200)
     ended.write()
@@ -49,7 +60,7 @@ def test_workers_are_counted_together_and_one_that_ended_stands_nowhere(tmp_path
     ended.write()
     state = msgspec.structs.replace(STATE, redis=False)
     state = msgspec.structs.replace(state, warming=Warming(n_made=7, n_waiting=2))
-    worker = Telemetry(tmp_path, lambda: state, pid=os.getpid())
+    worker = a_worker(tmp_path, os.getpid(), state)
     worker.note(a_request(0.003), 200)
     worker.write()
     port = free_port()
@@ -76,8 +87,42 @@ def test_workers_are_counted_together_and_one_that_ended_stands_nowhere(tmp_path
     assert found("recsvc_slates_to_warm") == 2
 
 
+def test_it_is_told_how_old_the_lists_were_that_each_tier_answered_with(tmp_path: Path) -> None:
+    worker = a_worker(tmp_path, os.getpid())
+    for tier, age_seconds in [("local", 40.0), ("local", 10.0), ("miss", -0.01)]:
+        worker.note(a_request(0.003, tier, age_seconds=age_seconds), 200)
+    worker.note(RequestRecord("r1", "GET", perf_counter(), "/readyz"), 200)  # No list.
+    worker.write()
+    port = free_port()
+    with metrics_served("127.0.0.1", port, tmp_path, lambda: NOW):
+        told = samples(port)
+    name = "recsvc_slate_age_seconds"
+    below = [told[frozenset((f"{name}_bucket", ROUTE, "local", bound))] for bound in ("5.0", "15.0", "60.0")]
+    assert below == [0, 1, 2]
+    assert told[frozenset((f"{name}_count", ROUTE, "local"))] == 2
+    assert told[frozenset((f"{name}_sum", ROUTE, "local"))] == pytest.approx(50, abs=1)
+    assert told[frozenset((f"{name}_bucket", ROUTE, "miss", "1.0"))] == 1
+    assert frozenset((f"{name}_count", "/readyz", "")) not in told
+
+
+def test_breakers_stand_with_their_workers_and_what_was_counted_stays(tmp_path: Path) -> None:
+    open_now = msgspec.structs.replace(STATE, breakers={"redis": True, "slates": True})
+    half_open = msgspec.structs.replace(STATE, breakers={"redis": False, "slates": True})
+    ended = a_worker(tmp_path, NOBODY, open_now, {"mismatches": 2, "rests": 3})
+    ended.write()
+    for pid, state in ((os.getpid(), half_open), (os.getppid(), open_now)):
+        a_worker(tmp_path, pid, state, {"mismatches": 1, "rests": 4}).write()
+    port = free_port()
+    with metrics_served("127.0.0.1", port, tmp_path, lambda: NOW):
+        told = samples(port)
+    assert told[frozenset(("recsvc_breaker_open", "redis"))] == 1
+    assert told[frozenset(("recsvc_breaker_open", "slates"))] == 2
+    assert told[frozenset(("recsvc_breaker_openings_total", "redis"))] == 11
+    assert told[frozenset(("recsvc_model_mismatches_total",))] == 4
+
+
 def test_while_nobody_watches_nothing_is_kept() -> None:
-    telemetry = Telemetry(None, lambda: STATE, pid=1)
+    telemetry = a_worker(None, 1)
     telemetry.note(a_request(0.003), 200)
     telemetry.write()
     assert not telemetry._notes

@@ -125,6 +125,7 @@ class FastPath:
             call.route,
             said.source,
             said.cache,
+            served.generated_at,
         )
         held = environ.get("HTTP_IF_NONE_MATCH")
         if held and is_known(served.etag, held):

@@ -85,6 +85,7 @@ def is_known(etag: str, if_none_match: str) -> bool:
 def _slate_response(served: ServedSlate) -> Response:
     record = request_record()
     record.source, record.cache = served.source.value, served.cache.value
+    record.made_at = served.generated_at
     headers = slate_headers(served)
     if is_known(served.etag, request.headers.get("If-None-Match", "")):
         return Response(status=304, headers=headers)

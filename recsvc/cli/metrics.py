@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -17,12 +17,14 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from recsvc.telemetry import BUCKETS, Latencies, WorkerState, WorkerTotals, totals_in
+from recsvc.telemetry import AGE_BUCKETS, BUCKETS, Durations, WorkerState, WorkerTotals, totals_in
 
 log = structlog.get_logger()
 
 _KIND = ("route", "status", "source", "cache")
 _TIER = ("route", "cache")
+_LATENCY = "From the first look at a request to its answer."
+_AGE = "From the making of a list to an answer with it."
 
 
 class WorkersCollector(Collector):
@@ -37,7 +39,10 @@ class WorkersCollector(Collector):
         workers = list(totals_in(self._folder, _is_alive))
         latencies = [one for worker in workers for one in worker.latencies]
         yield _requests(latencies)
-        yield _seconds(latencies)
+        yield _by_tier("recsvc_request_seconds", _LATENCY, latencies, BUCKETS)
+        ages = [one for worker in workers for one in worker.ages]
+        yield _by_tier("recsvc_slate_age_seconds", _AGE, ages, AGE_BUCKETS)
+        yield from _failings(workers)
         yield from _standing(workers, self._clock())
 
 
@@ -65,7 +70,7 @@ def metrics_served(host: str, port: int, folder: Path, clock: Callable[[], datet
         thread.join()
 
 
-def _requests(latencies: list[Latencies]) -> Metric:
+def _requests(latencies: list[Durations]) -> Metric:
     counts: Counter[tuple[str, ...]] = Counter()
     for one in latencies:
         kind = one.kind
@@ -76,27 +81,39 @@ def _requests(latencies: list[Latencies]) -> Metric:
     return family
 
 
-def _seconds(latencies: list[Latencies]) -> Metric:
-    by_tier: dict[tuple[str, str], Latencies] = {}
-    for one in latencies:
+def _by_tier(name: str, told: str, durations: list[Durations], bounds: Sequence[float]) -> Metric:
+    by_tier: dict[tuple[str, str], Durations] = {}
+    for one in durations:
         tier = one.kind.route, one.kind.cache or ""
-        sums = by_tier.setdefault(tier, Latencies(one.kind, [0] * (len(BUCKETS) + 1)))
+        sums = by_tier.setdefault(tier, Durations(one.kind, [0] * (len(bounds) + 1)))
         sums.by_bucket = [so_far + more for so_far, more in zip(sums.by_bucket, one.by_bucket, strict=True)]
         sums.seconds += one.seconds
-    family = HistogramMetricFamily(
-        "recsvc_request_seconds", "From the first look at a request to its answer.", labels=_TIER
-    )
+    family = HistogramMetricFamily(name, told, labels=_TIER)
     for labels, sums in sorted(by_tier.items()):
-        family.add_metric(labels, _cumulated(sums.by_bucket), sums.seconds)
+        family.add_metric(labels, _cumulated(sums.by_bucket, bounds), sums.seconds)
     return family
 
 
-def _cumulated(by_bucket: list[int]) -> list[tuple[str, float]]:
+def _cumulated(by_bucket: list[int], bounds: Sequence[float]) -> list[tuple[str, float]]:
     total, found = 0, []
-    for bound, count in zip((*map(str, BUCKETS), "+Inf"), by_bucket, strict=True):
+    for bound, count in zip((*map(str, bounds), "+Inf"), by_bucket, strict=True):
         total += count
         found.append((bound, float(total)))
     return found
+
+
+def _failings(workers: list[WorkerTotals]) -> Iterator[Metric]:
+    """What went wrong without costing an answer, in all workers that ever were."""
+    yield CounterMetricFamily(
+        "recsvc_model_mismatches",
+        "Answers from another model than an experiment had assigned.",
+        sum(worker.counts.get("mismatches", 0) for worker in workers),
+    )
+    openings = CounterMetricFamily(
+        "recsvc_breaker_openings", "Times that a store was left alone after it failed.", labels=("store",)
+    )
+    openings.add_metric(("redis",), sum(worker.counts.get("rests", 0) for worker in workers))
+    yield openings
 
 
 def _standing(workers: list[WorkerTotals], now: datetime) -> Iterator[Metric]:
@@ -114,6 +131,12 @@ def _standing(workers: list[WorkerTotals], now: datetime) -> Iterator[Metric]:
     for part, reaches in _PARTS.items():
         parts.add_metric((part,), float(all(map(reaches, states))))
     yield parts
+    breakers = GaugeMetricFamily(
+        "recsvc_breaker_open", "Workers that leave the store alone now.", labels=("store",)
+    )
+    for store in sorted({store for state in states for store in state.breakers}):
+        breakers.add_metric((store,), sum(state.breakers.get(store, False) for state in states))
+    yield breakers
     warming = [state.warming for state in states]
     made, waiting = (sum(one.n_made for one in warming), sum(one.n_waiting for one in warming))
     yield GaugeMetricFamily(

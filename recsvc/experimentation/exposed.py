@@ -80,6 +80,7 @@ class ExposedEngine(Generic[S]):
         self._arms = RememberedArms()
         self._clock = clock
         self._monotonic = monotonic
+        self._n_mismatches = 0
         self._mismatches: dict[str, int] = {}  # By experiment, since it was last told.
         self._told_at: dict[str, float] = {}
 
@@ -102,6 +103,10 @@ class ExposedEngine(Generic[S]):
         except Exception:  # The customer has an answer, and keeps it.
             log.exception("exposure_not_noted")
         return served
+
+    def count_mismatches(self) -> int:
+        """Answers so far from another model than an experiment had assigned."""
+        return self._n_mismatches
 
     def _place(self, request: SlateRequest, dealing: Dealing, now: datetime) -> Placed | None:
         try:
@@ -128,6 +133,7 @@ class ExposedEngine(Generic[S]):
 
     def _alarm(self, arm: Arm, version: str | None) -> None:
         """Count a mismatch, and tell of all since the last time, at most once a minute."""
+        self._n_mismatches += 1
         self._mismatches[arm.experiment] = self._mismatches.get(arm.experiment, 0) + 1
         now = self._monotonic()
         if now - self._told_at.get(arm.experiment, -ALARM_SECONDS) < ALARM_SECONDS:

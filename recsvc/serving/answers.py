@@ -33,6 +33,7 @@ class ServedSlate:
     etag: str
     source: Source
     model_version: str | None
+    generated_at: datetime
     expires_at: datetime
     cache: CacheStatus
 

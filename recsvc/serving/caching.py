@@ -50,6 +50,7 @@ class _Entry(msgspec.Struct, array_like=True):
     model_version: str | None
     expires_at: datetime
     body: bytes
+    generated_at: datetime  # Last: another release may read the rest.
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +211,9 @@ class CachedEngine:
         if former is None:
             return None
         body = said_without(former.body, LOAD)
-        return _Entry(_etag(body), former.source, former.model_version, former.expires_at, body)
+        return _Entry(
+            _etag(body), former.source, former.model_version, former.expires_at, body, former.generated_at
+        )
 
     def _view_for(self, request: SlateRequest) -> CatalogueView:
         """What the slate for the request is to be made of: the arm's model, not the champion, in an arm."""
@@ -234,7 +237,7 @@ def slate_key(request: SlateRequest, catalogue_label: str, policy_version: str) 
 
 def _entry(slate: Slate) -> _Entry:
     body = render_slate(slate)
-    return _Entry(_etag(body), slate.source, slate.model_version, slate.expires_at, body)
+    return _Entry(_etag(body), slate.source, slate.model_version, slate.expires_at, body, slate.generated_at)
 
 
 def _etag(body: bytes) -> str:
@@ -242,4 +245,12 @@ def _etag(body: bytes) -> str:
 
 
 def _served(entry: _Entry, status: CacheStatus) -> ServedSlate:
-    return ServedSlate(entry.body, entry.etag, entry.source, entry.model_version, entry.expires_at, status)
+    return ServedSlate(
+        entry.body,
+        entry.etag,
+        entry.source,
+        entry.model_version,
+        entry.generated_at,
+        entry.expires_at,
+        status,
+    )

@@ -120,7 +120,7 @@ class OutdatingCache:
         """
         if self._owed_to_all is not None:
             raise RedisError("the slate cache is behind for all customers: asked again soon")
-        if self._is_distrusted():
+        if self.is_distrusted():
             raise RedisError("the slate cache failed a moment ago and may be behind: asked again soon")
         try:
             if key.customer_id in self._owed:
@@ -142,7 +142,8 @@ class OutdatingCache:
         """Return when the cache answers. Raises RedisError."""
         self._cache.ping()
 
-    def _is_distrusted(self) -> bool:
+    def is_distrusted(self) -> bool:
+        """Whether nothing is taken from the cache now, for it may be behind."""
         now = self._monotonic()
         if self._trusts_from is not None and now < self._trusts_from:
             return True

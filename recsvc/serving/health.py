@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from recsvc.errors import RedisError
 from recsvc.serving.answers import HealthReport
@@ -26,6 +27,7 @@ class Health:
         live_reader: LiveReader,
         *,
         warming: Callable[[], Warming] = Warming,
+        breakers: Mapping[str, Callable[[], bool]] = MappingProxyType({}),
     ) -> None:
         self._bundles = bundles
         self._catalogue = catalogue
@@ -33,6 +35,7 @@ class Health:
         self._live = live
         self._live_reader = live_reader
         self._warming = warming
+        self._breakers = breakers
 
     def report(self) -> HealthReport:
         """How things stand at this moment."""
@@ -67,6 +70,7 @@ class Health:
             report.store,
             report.live.n_behind,
             self._warming(),
+            {name: is_open() for name, is_open in self._breakers.items()},
         )
 
     def _redis_answers(self) -> bool:

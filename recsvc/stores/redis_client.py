@@ -17,9 +17,9 @@ from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from recsvc.errors import RedisError
+from recsvc.stores.breaker import Breaker
 
 COOL_DOWN_SECONDS = 1.0
-_MAX_SLOW = 5  # Slow reads in a row.
 _MAX_CONNECTIONS = 64  # More than a worker has threads.
 
 T = TypeVar("T")
@@ -68,9 +68,9 @@ def place_of(url: str) -> str:
 class RestingRedis:
     """A client that leaves a failing Redis alone for a moment.
 
-    After a failure to connect or to answer, or after several slow reads, every call is refused at once for
-    `cool_down_seconds`; then one call tries, while the others go on being refused. So a Redis that hangs
-    costs one timeout a second.
+    After a failure to connect or to answer, or after several answers in a row that took half the timeout or
+    more for each command, every call is refused at once for `cool_down_seconds`; then one call tries, while
+    the others go on being refused. So a Redis that hangs or drags costs one short wait a second.
     """
 
     def __init__(
@@ -85,11 +85,7 @@ class RestingRedis:
         self._client = make_client(url, timeout_seconds)
         self._place = place_of(url)
         self._monotonic = monotonic
-        self._cool_down_seconds = cool_down_seconds
-        self._slow_seconds = timeout_seconds / 2
-        self._n_slow = 0
-        self._rests_until: float | None = None
-        self._lock = threading.Lock()
+        self._breaker = Breaker(timeout_seconds / 2, cool_down_seconds, monotonic=monotonic)
         self._own = threading.local()
         self._owned: weakref.WeakSet[Any] = weakref.WeakSet()  # A thread that ends ends its connection.
 
@@ -104,23 +100,12 @@ class RestingRedis:
     def read(self, *words: Word) -> Any:
         """The answer to one command that changes nothing, on a connection of the thread's own.
 
-        It costs half of what `command` does: nothing is borrowed and given back, nothing is looked up. A
-        Redis that answers, but several times in a row in no less than half the timeout, is left alone for a
-        moment as if it had failed: it would hold up every request.
+        It costs half of what `command` does: nothing is borrowed and given back, nothing is looked up.
 
         Raises:
             RedisError: Redis failed, refused, or rests after a failure.
         """
-        began = self._monotonic()
-        answer = self._ask(lambda: self._read(words))
-        ended = self._monotonic()
-        if ended - began < self._slow_seconds:
-            self._n_slow = 0
-        else:
-            self._n_slow += 1
-            if self._n_slow >= _MAX_SLOW:
-                self._n_slow, self._rests_until = 0, ended + self._cool_down_seconds
-        return answer
+        return self._ask(lambda: self._read(words))
 
     def transaction(self, *commands: tuple[Word, ...]) -> list[Any]:
         """The answers to commands that run together, with nothing between them, in one round trip.
@@ -129,7 +114,7 @@ class RestingRedis:
             RedisError: Redis failed, refused one of them, or rests after a failure.
         """
 
-        return self._ask(lambda: self._run(commands, together=True))
+        return self._ask(lambda: self._run(commands, together=True), len(commands) or 1)
 
     def pipeline(self, *commands: tuple[Word, ...]) -> list[Any]:
         """The answers to commands that are sent together, in one round trip; others may come between.
@@ -137,7 +122,15 @@ class RestingRedis:
         Raises:
             RedisError: Redis failed, refused one of them, or rests after a failure.
         """
-        return self._ask(lambda: self._run(commands, together=False))
+        return self._ask(lambda: self._run(commands, together=False), len(commands) or 1)
+
+    def count_rests(self) -> int:
+        """How often Redis was left alone so far."""
+        return self._breaker.n_openings
+
+    def is_resting(self) -> bool:
+        """Whether Redis is left alone now."""
+        return self._breaker.is_open
 
     def ping(self) -> None:
         """Return when Redis answers. Raises RedisError."""
@@ -170,12 +163,14 @@ class RestingRedis:
                 pipeline.execute_command(*words)
             return list(pipeline.execute())
 
-    def _ask(self, call: Callable[[], T]) -> T:
-        self._refuse_while_resting()
+    def _ask(self, call: Callable[[], T], n_commands: int = 1) -> T:
+        if not self._breaker.lets_through():
+            raise RedisError(f"Redis at {self._place} did not answer a moment ago: asked again soon")
+        began = self._monotonic()
         try:
             answer = call()
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-            self._rests_until = self._monotonic() + self._cool_down_seconds
+            self._breaker.note_failure()
             said = error if isinstance(error, redis.AuthenticationError) else type(error).__name__
             raise RedisError(
                 f"Redis at {self._place} does not answer ({said}): "
@@ -183,22 +178,12 @@ class RestingRedis:
             ) from error
         except redis.RedisError as error:
             # It answered, if only to refuse (out of memory, read-only): nothing to wait for.
-            self._rests_until = None
+            self._breaker.note_answer((self._monotonic() - began) / n_commands)
             raise RedisError(
                 f"Redis at {self._place} refuses ({error}): check its memory limit, role and rights"
             ) from error
-        self._rests_until = None
+        self._breaker.note_answer((self._monotonic() - began) / n_commands)
         return answer
-
-    def _refuse_while_resting(self) -> None:
-        if self._rests_until is None:
-            return
-        with self._lock:
-            now = self._monotonic()
-            until = self._rests_until
-            if until is not None and now < until:
-                raise RedisError(f"Redis at {self._place} did not answer a moment ago: asked again soon")
-            self._rests_until = now + self._cool_down_seconds
 
 
 def _exchange(connection: Any, words: Sequence[Word]) -> Any:

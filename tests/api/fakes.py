@@ -134,6 +134,7 @@ class FakeEngine:
             '"9d2f61"',
             slate.source,
             slate.model_version,
+            slate.generated_at,
             slate.expires_at,
             CacheStatus.HIT,
         )
@@ -518,7 +519,7 @@ def fake_services(*, experiments_policy: ExperimentsPolicy | None = None, **sett
         identities=IdentityDesk(identities, units, clock=lambda: NOW),
         models=FakeModels(),
         clock=lambda: NOW,
-        telemetry=Telemetry(None, lambda: STATE, pid=0),
+        telemetry=Telemetry(None, lambda: STATE, pid=0, clock=lambda: NOW),
         new_id=lambda: next(ids),
     )
 

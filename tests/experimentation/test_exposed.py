@@ -223,7 +223,7 @@ def test_an_answer_from_another_model_than_assigned_is_counted_and_told_once_a_m
         worker.seconds += ALARM_SECONDS
         worker.ask("c1")
     worker.notes.write()
-    assert sum(one.n_mismatched for one in exposures(store)) == 21
+    assert sum(one.n_mismatched for one in exposures(store)) == worker.engine.count_mismatches() == 21
     alarms = [one for one in logged if one["event"] == "served_another_model_than_assigned"]
     assert [(one["log_level"], one["experiment"], one["answers"]) for one in alarms] == [
         ("error", "reading", 1),

@@ -77,7 +77,7 @@ class Shelf:
     def keep(self, request: SlateRequest, body: bytes = b"{}") -> ServedSlate:
         stamp = self.copies.stamp(request.customer_id)
         expires_at = NOW + timedelta(minutes=1)
-        served = ServedSlate(body, '"1"', Source.POPULAR, None, expires_at, CacheStatus.MISS)
+        served = ServedSlate(body, '"1"', Source.POPULAR, None, NOW, expires_at, CacheStatus.MISS)
         if stamp is not None:
             self.copies.keep(request, LABEL, stamp, served)
         return served

@@ -31,6 +31,14 @@ def test_a_worker_without_redis_is_ready_and_says_so(world: World) -> None:
     assert (report.ready, report.degraded, report.redis) == (True, ("redis",), False)
 
 
+def test_a_worker_tells_what_it_leaves_alone(world: World) -> None:
+    health = Health(
+        *(world.bundles, world.catalogue, world.cache, world.feed, world.live),
+        breakers={"redis": lambda: False, "slates": lambda: True},
+    )
+    assert health.state().breakers == {"redis": False, "slates": True}
+
+
 def test_a_worker_without_a_store_is_ready_and_says_so(world: World) -> None:
     world.catalogue._catalogue = DownStore()
     world.refresh()
