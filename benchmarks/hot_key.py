@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-from benchmarks.faults import Service
+from benchmarks.demo_service import Service
 
 N_CLIENTS = 4
 
