@@ -14,7 +14,9 @@ import subprocess
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -45,6 +47,19 @@ class Loaded:
         return ordered[min(int(quantile * len(ordered)), len(ordered) - 1)]
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of the n-th request; status 0 and no bytes where its connection broke. Times are
+    `time.perf_counter()`'s.
+    """
+
+    number: int
+    due_at: float
+    arrived_at: float
+    status: int
+    raw: bytes
+
+
 @dataclass(slots=True)
 class _Connection:
     """A kept connection with at most one request on its way."""
@@ -53,6 +68,8 @@ class _Connection:
     socket: socket.socket = field(init=False)
     buffer: bytes = b""
     due_at: float = 0.0
+    number: int = -1  # Of the request on its way; -1 of none.
+    raw: bytes = b""
 
     def __post_init__(self) -> None:
         self.open()
@@ -62,9 +79,10 @@ class _Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
 
-    def send(self, request: bytes, due_at: float) -> None:
-        self.due_at = due_at
-        self.socket.sendall(request)
+    def send(self, request: bytes, due_at: float, number: int) -> None:
+        self.due_at, self.number, self.raw = due_at, number, b""
+        with suppress(OSError):  # One that broke is found when its answer is read.
+            self.socket.sendall(request)
 
     def read(self) -> int | None:
         """The status of a whole answer; None while it is not whole, 0 where the connection broke."""
@@ -78,8 +96,8 @@ class _Connection:
         head_ends = self.buffer.find(b"\r\n\r\n")
         if head_ends < 0 or len(self.buffer) < head_ends + 4 + _length_of(self.buffer[:head_ends]):
             return None
-        status, self.buffer = int(self.buffer[9:12]), b""
-        return status
+        self.raw, self.buffer = self.buffer, b""
+        return int(self.raw[9:12])
 
 
 def closed_loop(port: int, requests: Callable[[int], bytes], *, n_connections: int, seconds: float) -> Loaded:
@@ -124,12 +142,23 @@ end
 
 
 def open_loop(
-    port: int, requests: Callable[[int], bytes], *, n_connections: int, seconds: float, per_second: float
+    port: int,
+    requests: Callable[[int], bytes],
+    *,
+    n_connections: int,
+    seconds: float,
+    per_second: float,
+    heard: Callable[[Answer], None] = lambda answer: None,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> Loaded:
-    """Requests at a fixed rate. `requests` gives the n-th request."""
+    """Requests at a fixed rate. `requests` gives the n-th request, and `heard` gets what came of each.
+
+    It ends when `goes_on` says so, if that is before the time is over.
+    """
     started = time.perf_counter()
     moments = (started + n / per_second for n in range(int(seconds * per_second)))
-    return _drive(port, requests, n_connections, moments, started + seconds + _WAIT_SECONDS)
+    due = takewhile(lambda _: goes_on(), moments)
+    return _drive(port, requests, n_connections, due, started + seconds + _WAIT_SECONDS, heard)
 
 
 def get(path: str, **headers: str) -> bytes:
@@ -154,6 +183,7 @@ def _drive(
     n_connections: int,
     due: Iterator[float],
     until: float,
+    heard: Callable[[Answer], None] = lambda answer: None,
 ) -> Loaded:
     """Send what is due on whatever connection is free, until nothing is due or the time is over."""
     started = time.perf_counter()
@@ -168,7 +198,7 @@ def _drive(
             moment = next(due, math.inf) if math.isnan(moment) else moment
             if moment > now:
                 break
-            free.popleft().send(requests(n_sent), moment)
+            free.popleft().send(requests(n_sent), moment, n_sent)
             n_sent, moment = n_sent + 1, math.nan
         if moment == math.inf and len(free) == n_connections:
             break
@@ -178,18 +208,27 @@ def _drive(
             status = one.read()
             if status is None:
                 continue
-            statuses[status] += 1
-            latencies.append(time.perf_counter() - one.due_at)
-            if status == 0:
+            if one.number >= 0:  # A server may close a connection on which nothing is on its way.
+                arrived_at = time.perf_counter()
+                statuses[status] += 1
+                latencies.append(arrived_at - one.due_at)
+                heard(Answer(one.number, one.due_at, arrived_at, status, one.raw))
+                one.number = -1
+                free.append(one)
+            if status == 0 or _is_last(one.raw):
                 selector.unregister(one.socket)
                 one.socket.close()
                 one.open()
                 selector.register(one.socket, selectors.EVENT_READ, one)
-            free.append(one)
     took = time.perf_counter() - started
     for every in connections:
         every.socket.close()
     return Loaded(took, statuses, latencies)
+
+
+def _is_last(raw: bytes) -> bool:
+    """Whether the server says that it will answer nothing more on this connection."""
+    return b"\r\nconnection: close" in raw[: raw.find(b"\r\n\r\n")].lower()
 
 
 def _length_of(head: bytes) -> int:

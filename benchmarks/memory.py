@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def _taken(models: Path, folder: Path, customers: Sequence[str], n_workers: int)
             path = f"/v1/customers/{customers[number % len(customers)]}/recommendations/content"
             urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30).read()
         time.sleep(_SETTLED_SECONDS)
-        return _of(_with_children(server))
+        return _of(with_children(server))
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def _wait_until_all_are_up(process: subprocess.Popen[bytes], port: int, n_worker
             time.sleep(0.2)
     before = -1.0
     while time.monotonic() < deadline:
-        children = _with_children(process.pid)
+        children = with_children(process.pid)
         now = _of(children).pss
         if len(children) > n_workers and abs(now - before) < 1.0:
             return
@@ -104,13 +104,14 @@ def _wait_until_all_are_up(process: subprocess.Popen[bytes], port: int, n_worker
     raise RuntimeError("the server did not come up")
 
 
-def _with_children(pid: int) -> list[int]:
+def with_children(pid: int) -> list[int]:
     """The server and its workers; not the embedded Redis, which is the same whoever asks it."""
     found = [pid]
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
-            if "python" in os.readlink(f"/proc/{child}/exe"):
-                found.append(int(child))
+            with suppress(FileNotFoundError):  # It ended since it was listed.
+                if "python" in os.readlink(f"/proc/{child}/exe"):
+                    found.append(int(child))
     return found
 
 
