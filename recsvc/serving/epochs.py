@@ -98,7 +98,8 @@ class OutdatingCache:
     def retry(self) -> None:
         """Move what is owed, if Redis answers. A worker does this again and again.
 
-        With nothing owed it asks whether Redis answers, so that no failure goes unnoticed for long.
+        With nothing owed it asks whether Redis answers and takes writes, so that no failure goes unnoticed
+        for long: what another machine cannot outdate must not be taken from there either.
         """
         try:
             if self._owed_to_all is not None:
@@ -139,7 +140,7 @@ class OutdatingCache:
         return self._cache.claim(key, epoch, seconds)
 
     def ping(self) -> None:
-        """Return when the cache answers. Raises RedisError."""
+        """Return when the cache answers and takes writes. Raises RedisError."""
         self._cache.ping()
 
     def is_distrusted(self) -> bool:

@@ -168,7 +168,7 @@ class SlateCache(ReadySlates, Protocol):
         ...
 
     def ping(self) -> None:
-        """Return when the cache answers. Raises RedisError."""
+        """Return when the cache answers and takes writes. Raises RedisError."""
         ...
 
 

@@ -26,6 +26,7 @@ _EPOCH_BYTES = 8
 _EPOCH_BITS = 62
 _JITTER_RATIO = 0.1
 _PIPELINE = 1_000
+_PING_TTL_MS = 1_000
 
 
 class Chance(Protocol):
@@ -123,8 +124,11 @@ class RedisSlateCache:
         return self._remove(f"{self._prefix}{{*}}*", is_meant)
 
     def ping(self) -> None:
-        """Return when the cache answers. Raises RedisError."""
-        self._redis.ping()
+        """Return when the cache answers and takes writes. Raises RedisError.
+
+        Where nothing can be written nothing can be outdated, whoever tries to.
+        """
+        self._redis.command("SET", f"{self._prefix}ping", b"1", "PX", _PING_TTL_MS)
 
     def _remove(self, pattern: str, is_meant: Callable[[str], bool]) -> int:
         place = n_slates = 0

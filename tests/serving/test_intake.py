@@ -230,3 +230,26 @@ def test_a_real_redis_that_dies_and_comes_back_never_serves_an_outdated_slate(
     assert here.shows()[0] == there.shows()[0] == ["e1"]
     for client in clients:
         client.close()
+
+
+def test_while_redis_takes_no_writes_no_other_machine_serves_what_could_not_be_outdated(
+    server: EmbeddedRedis, log: MemoryEvents, tmp_path: Path
+) -> None:
+    clients = [RestingRedis(server.url, 1.0, monotonic=time.monotonic) for _ in range(2)]
+    here, there = (  # Each has stamps of its own, as on two machines.
+        Worker(log, RedisSlateCache(client, rng=random.SystemRandom()), tmp_path) for client in clients
+    )
+    assert here.shows() == ([], CacheStatus.MISS)
+    assert there.shows() == ([], CacheStatus.HIT)
+    clients[0].command("CONFIG", "SET", "min-replicas-to-write", "1")
+    here.intake.take([a_click("e1")])
+    there.cache.retry()
+    assert there.shows() == (["e1"], CacheStatus.BYPASSED)
+    clients[0].command("CONFIG", "SET", "min-replicas-to-write", "0")
+    for worker in (here, there):
+        worker.seconds = SETTLING_SECONDS
+        worker.cache.retry()
+    assert there.shows() == (["e1"], CacheStatus.MISS)
+    assert here.shows() == (["e1"], CacheStatus.HIT)
+    for client in clients:
+        client.close()
