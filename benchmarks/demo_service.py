@@ -24,6 +24,7 @@ from benchmarks.bench import ROOT
 from benchmarks.faulty_redis import free_port
 
 READY_SECONDS = 240.0
+_WORKER_CHARS = 16  # Of a request's id, drawn once for each worker process.
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,20 @@ class Breakers:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: status 0 where nothing did. `worker` is the same for all answers of a process."""
+
+    status: int = 0
+    body: Any = None
+    worker: str = ""
+
+    @property
+    def item_ids(self) -> list[str]:
+        """Of the list, where it is one."""
+        return [item["item_id"] for item in self.body["items"]] if self.status == 200 else []
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """A service that is ready: its ports, a key, its customers."""
 
@@ -44,27 +59,27 @@ class Service:
     key: str
     customers: Sequence[str]
 
-    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """One request on a connection of its own, which any worker may take; its status and JSON."""
+    def ask(self, method: str, path: str, body: object = None) -> Answer:
+        """One request on a connection of its own, which any worker may take."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             content = None if body is None else json.dumps(body)
             headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
             connection.request(method, path, content, headers)
             response = connection.getresponse()
-            return response.status, json.loads(response.read() or b"null")
+            worker = response.headers.get("X-Request-ID", "")[:_WORKER_CHARS]
+            return Answer(response.status, json.loads(response.read() or b"null"), worker)
         except (OSError, http.client.HTTPException):
-            return 0, None
+            return Answer()
         finally:
             connection.close()
 
-    def list_of(self, customer_id: str) -> list[str] | None:
-        """The ids of the customer's articles; None where the answer is not a list."""
-        status, body = self.ask("GET", f"/v1/customers/{customer_id}/recommendations/content")
-        return [item["item_id"] for item in body["items"]] if status == 200 else None
+    def list_of(self, customer_id: str) -> Answer:
+        """The customer's articles."""
+        return self.ask("GET", f"/v1/customers/{customer_id}/recommendations/content")
 
-    def turn_down(self, customer_id: str, item_id: str) -> bool:
-        """Whether the event was acknowledged."""
+    def turn_down(self, customer_id: str, item_id: str) -> Answer:
+        """Send an event; status 202 acknowledges it."""
         event = {
             "event_id": uuid.uuid4().hex,
             "type": "dismiss",
@@ -73,7 +88,7 @@ class Service:
             "occurred_at": datetime.now(UTC).isoformat(),
             "channel": "web",
         }
-        return self.ask("POST", "/v1/events", {"events": [event]})[0] == 202
+        return self.ask("POST", "/v1/events", {"events": [event]})
 
     def breakers(self) -> Breakers:
         """What `/metrics` tells of them. Workers write it down once a second."""

@@ -71,6 +71,7 @@ class Outcome:
 
     Meanwhile `n_events` were acknowledged and `n_refused` were not; `n_stale` of the `n_lists` asked for
     after one did not know of it, for `stale_seconds` at the longest, and `n_no_lists` answers were no list.
+    `n_elsewhere` of the lists came from another worker than the one that acknowledged the event.
     """
 
     fault: str
@@ -80,6 +81,7 @@ class Outcome:
     n_events: int
     n_refused: int
     n_lists: int
+    n_elsewhere: int
     n_no_lists: int
     n_stale: int
     stale_seconds: float
@@ -139,6 +141,7 @@ def suffer(
         n_events=probe.n_events,
         n_refused=probe.n_refused,
         n_lists=probe.n_lists,
+        n_elsewhere=probe.n_elsewhere,
         n_no_lists=probe.n_others,
         n_stale=probe.n_stale,
         stale_seconds=round(probe.stale_seconds, 3),
