@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -41,6 +42,9 @@ APPLICATION = "recsvc.cli.serving:create_worker"
 STOP_SECONDS = 5
 MAX_WAITING = 256  # Requests in each worker; more wait in the socket's queue.
 WATCH_SECONDS = 1
+SWITCH_SECONDS = 0.0005
+"""So long a thread may hold the interpreter while others wait. What is made in the background holds it for as
+long as it may, and a request waits for it each time that it comes back from the store or from Redis."""
 _PORT_REMEDIES = {
     errno.EADDRINUSE: "stop what listens there or choose another with --port",
     errno.EACCES: "choose one from 1024 upwards with --port",
@@ -163,6 +167,8 @@ def _share_code() -> None:
 def create_worker() -> WSGIApplication:
     """What each worker runs: the API, for as long as the server that started it lives."""
     from recsvc.api.wsgi import create  # Only a worker needs it.
+
+    sys.setswitchinterval(SWITCH_SECONDS)
 
     if server := multiprocessing.parent_process():
         _end_with(server.pid)
