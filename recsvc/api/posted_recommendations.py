@@ -12,6 +12,7 @@ from recsvc.api.documents import CHANGE_HEADERS, LIST_HEADERS, SLATE_EXAMPLES
 from recsvc.api.endpoints import Answered, BodyForm, Endpoints, request_record, services
 from recsvc.api.event_rules import read_events
 from recsvc.api.posted_schemas import (
+    MAX_SHOWN,
     ManyWantedSchema,
     SessionSlateSchema,
     SessionWantedSchema,
@@ -22,6 +23,7 @@ from recsvc.domain.access import Scope
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import ItemKind
 from recsvc.domain.slates import ANONYMOUS, SlateRequest
+from recsvc.errors import FieldError, InvalidRequestError
 from recsvc.serving.answers import render_slate
 
 posted_recommendations = Endpoints("posted_recommendations", "Lists for many customers, and for visitors.")
@@ -59,9 +61,11 @@ def post_recommendations(body: JsonBody) -> Response:
     Each is the list that the customer's own call gives, arm and exposure of an experiment included. A call
     makes lists for 200 ms of CPU; from then on customers whose list is not kept get what is popular, or no
     offers, with `load` in `degraded`. Ask for these again: what was made is kept, so each call gets further.
+    Customers times `limit` may be 10,000 at most.
     """
     wanted = load_body(ManyWantedSchema(), body.value)
     customer_ids: Sequence[str] = wanted.pop("customer_ids")
+    _check_size(len(customer_ids), wanted["limit"])
     recommend = services().engine.recommend
     with services().computing.allowance():
         slates = [recommend(SlateRequest(customer_id=each, **wanted)).body for each in customer_ids]
@@ -91,6 +95,13 @@ def post_session_recommendations(body: JsonBody) -> Response:
         "X-Model-Version": slate.model_version or "none",
     }
     return Response(render_slate(slate), mimetype=JSON, headers=headers)
+
+
+def _check_size(n_customers: int, limit: int) -> None:
+    """Raises InvalidRequestError where the lists may hold more items together than one call answers with."""
+    if n_customers * limit > MAX_SHOWN:
+        fault = f"times {n_customers} customers is over {MAX_SHOWN:,} items: ask for fewer of either"
+        raise InvalidRequestError([FieldError("/limit", fault)])
 
 
 def _read(done: Sequence[Mapping[str, Any]]) -> list[Interaction]:

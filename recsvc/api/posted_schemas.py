@@ -19,6 +19,7 @@ from recsvc.domain.identifiers import ID_PATTERN, ID_RULE
 from recsvc.domain.items import ItemKind
 
 MAX_CUSTOMERS = 500
+MAX_SHOWN = 10_000  # Items of all lists of a call together.
 MAX_DONE = 200
 
 _EXCLUDED = Ids(0, 200, load_default=(), metadata={"description": "Ids that are on the page already."})

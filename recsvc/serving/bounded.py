@@ -18,7 +18,7 @@ import structlog
 
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import ItemKind
-from recsvc.domain.slates import ANONYMOUS, Slate, SlateRequest
+from recsvc.domain.slates import ANONYMOUS, Arm, Slate, SlateRequest
 from recsvc.serving.engine import Engine
 
 log = structlog.get_logger()
@@ -93,8 +93,13 @@ class BoundedEngine:
             self._places.release()
 
     def _at_once(self, request: SlateRequest, left: _Allowance) -> Slate:
-        whoever = replace(request, customer_id=ANONYMOUS)
+        whoever = replace(request, customer_id=ANONYMOUS, arm=_model_alone(request.arm))
         slate = left.at_once.get(whoever)
         if slate is None:
             slate = left.at_once[whoever] = self._engine.recommend_at_once(whoever)
-        return self._engine.readdressed(slate, request.customer_id)
+        return self._engine.readdressed(slate, request)
+
+
+def _model_alone(arm: Arm | None) -> Arm | None:
+    """What is popular follows no levers, so that the arms of a model share it."""
+    return None if arm is None or arm.model_version is None else Arm("", 0, "", arm.model_version)

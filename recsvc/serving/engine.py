@@ -88,9 +88,12 @@ class Engine:
         """What is popular, from memory: the store is not asked, and nothing is known of the customer."""
         return self._recommend(request, partial(self._subjects.read_nobody, request.customer_id))
 
-    def readdressed(self, slate: Slate, customer_id: str) -> Slate:
-        """A slate that depends on nobody, as one of the customer's own."""
-        return replace(slate, slate_id=self._slate_id(), customer_id=customer_id or None)
+    def readdressed(self, slate: Slate, request: SlateRequest) -> Slate:
+        """A slate that depends on nobody, as the answer to a customer's own request."""
+        whose = request.customer_id or None
+        return replace(
+            slate, slate_id=self._slate_id(), customer_id=whose, experiment=_experiment(request.arm)
+        )
 
     def explain_offer(self, request: SlateRequest, offer_id: str) -> Explanation:
         """Why the offer is on the list that is asked for now, or is not. Raises NotFoundError, StoreError."""

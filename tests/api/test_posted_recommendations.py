@@ -14,7 +14,7 @@ from recsvc.domain.items import Channel, ItemKind
 from recsvc.domain.slates import ANONYMOUS, SlateRequest
 from recsvc.errors import StoreError
 from recsvc.services import Services
-from tests.api.fakes import NOW, OFFERS, FakeEngine, FakeVisitors, Reply, send
+from tests.api.fakes import NOW, OFFERS, FakeComputing, FakeEngine, FakeVisitors, Reply, send
 
 MANY = "/v1/recommendations"
 SESSION = "/v1/sessions/recommendations"
@@ -89,6 +89,22 @@ def test_500_customers_are_answered_and_501_refused(app: Flask, services: Servic
     refused = post(app, MANY, {"customer_ids": ids, "kind": "content"})
     assert pointers(refused) == ["/customer_ids"]
     assert len(asked_of(services)) == 500
+
+
+def test_a_call_for_more_items_than_one_answer_holds_is_refused_before_any_list_is_made(
+    app: Flask, services: Services
+) -> None:
+    customer_ids = [f"c{number}" for number in range(101)]
+    too_many = {"customer_ids": customer_ids, "kind": "content", "limit": 100}
+    assert pointers(post(app, MANY, too_many)) == ["/limit"] and asked_of(services) == []
+    assert post(app, MANY, too_many | {"limit": 99}).status == 200
+    assert post(app, MANY, too_many | {"customer_ids": customer_ids[1:]}).status == 200
+
+
+def test_many_share_one_allowance(app: Flask, services: Services) -> None:
+    assert isinstance(services.computing, FakeComputing)
+    assert post(app, MANY, {"customer_ids": ["c1", "c2"], "kind": "content"}).status == 200
+    assert services.computing.n_allowances == 1
 
 
 def test_a_customer_who_is_named_twice_is_refused_with_both_places(app: Flask, services: Services) -> None:

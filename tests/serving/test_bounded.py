@@ -188,15 +188,21 @@ def test_what_is_popular_is_found_once_for_a_request_and_belongs_to_each(world: 
             return world.engine.recommend_at_once(request)
 
     bounded = bounded_over(world, Counting(), cpu=each_look(1.0))
-    arms = [None, None, None, Arm("reading", 1, "a")]
+    arms = [
+        Arm("reading", 1, "a", "v1"),
+        Arm("reading", 1, "b", "v1", (("calibration", 0.5),)),
+        Arm("reading", 1, "c"),
+        None,
+    ]
     with bounded.allowance():
         slates = [
             bounded.recommend(SlateRequest(CONTENT, f"c{place}", arm=arm)) for place, arm in enumerate(arms)
         ]
-    assert len(found) == 2  # One for each arm.
+    assert len(found) == 2  # One by the arms' model, one by the champion.
     assert [slate.customer_id for slate in slates] == ["c0", "c1", "c2", "c3"]
     assert len({slate.slate_id for slate in slates}) == 4
-    assert slates[3].experiment == {"key": "reading", "variant": "a"}
+    told = [slate.experiment and slate.experiment["variant"] for slate in slates]
+    assert told == ["a", "b", "c", None]
 
 
 def test_without_a_place_no_offer_is_made_and_nothing_is_reserved_or_logged(world: World) -> None:
