@@ -89,6 +89,10 @@ class SqlContacts:
         self._database = database
         self._policy = policy
         self._is_content = is_content
+        charge = database.insert(offer_spend)
+        self._charges = charge.on_conflict_do_update(  # Made once: that takes longer than to execute it.
+            index_elements=["offer_id", "day"], set_={"n": offer_spend.c.n + charge.excluded.n}
+        )
 
     def shortages(
         self, customer_id: str, offers: Sequence[Item], *, channel: Channel, now: datetime
@@ -197,7 +201,7 @@ class SqlContacts:
         one = (reservations.c.slate_id == row.slate_id) & (reservations.c.offer_id == row.offer_id)
         connection.execute(delete(reservations).where(one))
         if row.is_charged and gives_back:
-            self._charge(connection, row.offer_id, row.made_at // _DAY, -1)
+            self._charge(connection, [row.offer_id], row.made_at // _DAY, -1)
 
     def _forget_ended(self, connection: Connection, customer_id: str, now: datetime) -> None:
         """The customer's own reservations that took from nobody else end without a word."""
@@ -222,15 +226,13 @@ class SqlContacts:
         ]
         if self._database.insert_new(connection, reservations, rows) < len(rows):
             raise StoreError(f"there are reservations for {decision.decision_id} already")
-        for offer in filter(is_paid_for, offers):
-            self._charge(connection, offer.item_id, made_at // _DAY, 1)
+        charged = [offer.item_id for offer in offers if is_paid_for(offer)]
+        self._charge(connection, charged, made_at // _DAY, 1)
 
-    def _charge(self, connection: Connection, offer_id: str, day: int, n: int) -> None:
-        statement = self._database.insert(offer_spend)
-        statement = statement.on_conflict_do_update(
-            index_elements=["offer_id", "day"], set_={"n": offer_spend.c.n + statement.excluded.n}
-        )
-        connection.execute(statement, [{"offer_id": offer_id, "day": one, "n": n} for one in (IN_ALL, day)])
+    def _charge(self, connection: Connection, offer_ids: Sequence[str], day: int, n: int) -> None:
+        rows = [{"offer_id": one, "day": each, "n": n} for one in offer_ids for each in (IN_ALL, day)]
+        if rows:
+            connection.execute(self._charges, rows)
 
 
 def _ids_of(connection: Connection, customer_id: str) -> list[str]:

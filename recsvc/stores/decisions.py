@@ -23,6 +23,7 @@ _PAGE = 500
 _DIGEST_BYTES = 32
 
 _HEAD = select(decisions_head.c.n, decisions_head.c.hash).where(decisions_head.c.id == 1)
+_NEW_HEAD = update(decisions_head).values(n=bindparam("last"), hash=bindparam("sealed"))
 _NEXT_PAGE = (
     select(decisions)
     .where(decisions.c.sequence > bindparam("after"))
@@ -143,7 +144,7 @@ def add(database: Database, connection: Connection, entries: Sequence[Entry]) ->
         ids = ", ".join(entry.decision_id for entry in entries)
         raise StoreError(f"there is a decision {ids} already: none is kept twice")
     last = entries[-1]
-    connection.execute(update(decisions_head).values(n=last.sequence, hash=last.hash))
+    connection.execute(_NEW_HEAD, {"last": last.sequence, "sealed": last.hash})
 
 
 def add_grounds(database: Database, connection: Connection, grounds: Grounds) -> None:
