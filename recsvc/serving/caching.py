@@ -9,8 +9,8 @@ worker miss at once is made once, and only those join in whose epoch and stamp a
 came after an event never gets what was begun before it.
 
 A copy that is asked for in the last fifth of its life is renewed behind the scenes, by the one worker that
-holds the lease for it, while all answer with what still holds. Nothing is ever served after its end, for that
-may be the end of an offer or of a suitability.
+holds the lease for it, while all answer with what still holds; without Redis each worker renews its own.
+Nothing is ever served after its end, for that may be the end of an offer or of a suitability.
 
 Where the engine has no time to make a list, a copy that only the model has left behind is better than what is
 popular; it is said to be degraded, and kept by nobody.
@@ -108,12 +108,15 @@ class CachedEngine:
         return copy if copy is not None else self._look_further(request, label)
 
     def renew_ageing(self) -> None:
-        """Make anew what is asked for and ends before long. A worker does this again and again."""
+        """Make anew what is asked for and ends before long. A worker does this again and again.
+
+        Without Redis each worker does it for itself: whoever asks next shall not wait for it even then.
+        """
         for request in self._copies.take_ageing() if self._copies is not None else ():
             try:
                 self._renew(request)
             except RedisError:
-                return  # Whoever asks when it has ended makes it.
+                self._renew_alone(request)
 
     def warm(self, request: SlateRequest) -> bool:
         """Have what the request asks for kept here; whether it had to be made, and this worker made it.
@@ -145,6 +148,13 @@ class CachedEngine:
             self._flights.make(place, lambda: self._make_and_keep(place, key))
         elif kept := self._usable(fetched):  # Another worker makes it, or just has.
             self._copy(place, _served(kept, CacheStatus.HIT))
+
+    def _renew_alone(self, request: SlateRequest) -> None:
+        stamp = self._copies.stamp(request.customer_id) if self._copies is not None else None
+        if stamp is not None:
+            label = self._view_for(request).label
+            key = slate_key(request, label, self._policy_version)
+            self._make(_Place(request, label, None, stamp), key)
 
     def _look_further(self, request: SlateRequest, label: str) -> ServedSlate:
         stamp = self._copies.stamp(request.customer_id) if self._copies else None

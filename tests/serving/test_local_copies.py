@@ -383,14 +383,30 @@ def test_a_renewal_that_meets_an_event_keeps_nothing_from_before_it(workers: tup
     assert [worker.shows()[0] for worker in workers] == [["e1"], ["e1"]]
 
 
-def test_a_redis_that_fails_a_renewal_changes_no_answer(
+def test_without_redis_each_worker_renews_for_itself_and_nobody_waits_for_it(
     workers: tuple[Worker, Worker], redis: FailingCache
 ) -> None:
-    here, _ = workers
+    for worker in workers:
+        worker.shows()
+    at(50, *workers)
+    redis.fails = True
+    for worker in workers:
+        worker.shows()
+        worker.engine.renew_ageing()
+    assert [worker.inner.n_made for worker in workers] == [2, 1]
+    at(100, *workers)
+    assert [worker.shows()[1] for worker in workers] == [CacheStatus.LOCAL] * 2
+
+
+def test_a_renewal_without_redis_that_meets_an_event_keeps_nothing_from_before_it(
+    workers: tuple[Worker, Worker], redis: FailingCache
+) -> None:
+    here, there = workers
     here.shows()
-    at(50, here)
+    at(50, *workers)
     redis.fails = True
     here.shows()
+    here.inner.meanwhile = lambda: there.intake.take([a_click("e1")])
     here.engine.renew_ageing()
-    assert here.shows()[1] is CacheStatus.LOCAL
-    assert here.inner.n_made == 1
+    here.inner.meanwhile = None
+    assert [worker.shows()[0] for worker in workers] == [["e1"], ["e1"]]
