@@ -130,8 +130,8 @@ def build_services(settings: Settings) -> Services:
     live = LiveCatalogue(items, bundles, rules.rules)
     sources = LiveSources(SqlEventTail(database), SqlTombstones(database), records, policy)
     # Drawn for each worker, so that not all build their states anew at once.
-    rebuild_seconds = REBUILD_SECONDS * random.SystemRandom().uniform(1.0, 1.5)
-    feed = LiveFeed(sources, clock=now, monotonic=time.monotonic, rebuild_seconds=rebuild_seconds)
+    every = REBUILD_SECONDS * random.SystemRandom().uniform(1.0, 1.5)
+    feed = LiveFeed(sources, clock=now, monotonic=time.monotonic, rebuild_seconds=every, sleep=time.sleep)
     live_reader = LiveReader(feed, monotonic=time.monotonic)
     subjects = SubjectReader(records, events, policy)
     contacts = SqlContacts(database, policy.offers, is_content=live.is_content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from recsvc.bundles.bundle import Bundle
@@ -19,7 +20,7 @@ def live_model_of(manifest: Manifest) -> LiveModel | None:
     return LiveModel(live.half_life_days, live.long_half_life_days, weights)
 
 
-def opened_state(bundle: Bundle, bounds: Bounds) -> LiveState:
+def opened_state(bundle: Bundle, bounds: Bounds, *, pause: Callable[[], None] = lambda: None) -> LiveState:
     """The live state as it was at the end of the training, for a bundle that has a live model.
 
     Its half-lives stand as `HalfLives(0, 1)`. It has room for the items of the bundle and `bounds.n_items`
@@ -38,6 +39,7 @@ def opened_state(bundle: Bundle, bounds: Bounds) -> LiveState:
         snapshot_of(bundle),
         bundle.items.ids_of(range(len(bundle.items))),
         bundle.customers.id_of,
+        pause=pause,
     )
 
 
