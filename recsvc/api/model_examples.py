@@ -101,11 +101,11 @@ PREVIEW_EXAMPLE: dict[str, Any] = {
     "version": _CHALLENGER,
     "champion": _CHAMPION,
     "catalogue_revision": 318,
-    "n_customers": 50,
+    "n_customers": 30,
     "overlap": 0.71,
-    "n_changed": 46,
-    "offers": [{"name": "o3", "title": "Savings account with 3.1 %", "candidate": 31, "champion": 22}],
-    "categories": [{"name": "saving", "title": None, "candidate": 40, "champion": 36}],
+    "n_changed": 27,
+    "offers": [{"name": "o3", "title": "Savings account with 3.1 %", "candidate": 19, "champion": 13}],
+    "categories": [{"name": "saving", "title": None, "candidate": 24, "champion": 22}],
     "segments": GATE_EXAMPLE["segments"],
     "personas": [
         {"name": "a reader of saving", "history": [_SHOWN], "candidate": [_SHOWN], "champion": [_SHOWN]}
