@@ -104,14 +104,24 @@ class CheckerApart:
 
     def load(self, path: Path) -> Model:
         """As `Checker` says; raises BundleUncheckedError where the check takes too long or breaks off."""
-        while (model := self.poll(path)) is None:
+        read_manifest(path)  # What is none, or is of another format, needs no process to be told.
+        while (model := self._look_at(path)) is None:
             if self._stopped.wait(_LOOK_SECONDS):
                 raise _unchecked(path, "was broken off")
         return model
 
     def poll(self, path: Path) -> Model | None:
         """As `Checker` says; raises BundleUncheckedError where the check took too long or broke off."""
-        read_manifest(path)  # What is none, or is of another format, needs no process to be told.
+        read_manifest(path)
+        return self._look_at(path)
+
+    def stop(self) -> None:
+        """End every check that was begun here."""
+        self._stopped.set()
+        for process in tuple(self._running):
+            process.kill()
+
+    def _look_at(self, path: Path) -> Model | None:
         fingerprint = fingerprint_of(path)
         kept = self._folder / _name_of(path, repr(fingerprint))
         verdict = _read(kept)
@@ -122,12 +132,6 @@ class CheckerApart:
             raise BundleError(verdict.fault)
         model = map_model(path)
         return model if fingerprint_of(path) == fingerprint else None
-
-    def stop(self) -> None:
-        """End every check that was begun here."""
-        self._stopped.set()
-        for process in tuple(self._running):
-            process.kill()
 
     def _have_checked(self, path: Path, kept: Path) -> None:
         """Begin a check, unless somebody is at it or the last one failed a moment ago."""
