@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import fields, validate
+from marshmallow import fields
 
 from recsvc.api.fields import WholeText
 from recsvc.api.record_fields import Few, Money, Number, Texts, Whole, short_text, texts_by_locale
@@ -23,9 +23,7 @@ def said(description: str, **more: Any) -> dict[str, Any]:
 def placements(description: str) -> fields.List[Any]:
     """A list of placements."""
     rule = WholeText(PLACEMENT, error="must be 1 to 64 characters out of A-Z a-z 0-9 _ . : -")
-    return fields.List(
-        fields.String(validate=rule), validate=validate.Length(max=100), metadata=said(description)
-    )
+    return Few(fields.String(validate=rule), 0, 100, metadata=said(description))
 
 
 def _currency(description: str, **options: Any) -> fields.String:
@@ -92,9 +90,9 @@ class TermsSchema(AnswerSchema):
     priority = Whole(-1_000_000, 1_000_000)
     weight = Number(0, 1_000_000, metadata=said("The lever that marketers pull: 1 is neutral."))
     risk_class = Whole(0, 7, metadata=said("0 is none, 7 the highest (PRIIPs)."))
-    jurisdictions = fields.List(short_text(35), validate=validate.Length(max=300))
+    jurisdictions = Few(short_text(35), 0, 300)
     exclusive_group = short_text(100, allow_none=True, metadata=said("One offer of a group on a list."))
-    disclosures = fields.List(fields.Nested(TextDisclosureSchema), validate=validate.Length(max=50))
+    disclosures = Few(fields.Nested(TextDisclosureSchema), 0, 50)
     version = Whole(1, 2**31, metadata=said("Counted by the service; not read when sent."))
     placements = placements("Where it may be shown; empty: everywhere.")
     target_market = fields.Nested(TargetMarketSchema, allow_none=True, metadata=said("Whom it is for."))
@@ -110,7 +108,7 @@ class TermsSchema(AnswerSchema):
             example={"field": "attributes.age", "op": "between", "value": [18, 65]},
         ),
     )
-    caps = fields.List(fields.Nested(CapSchema), validate=validate.Length(max=_MOST_CAPS))
+    caps = Few(fields.Nested(CapSchema), 0, _MOST_CAPS)
     suppression = fields.Nested(SuppressionSchema, allow_none=True)
     budget = fields.Nested(BudgetSchema, allow_none=True)
     inventory = Whole(

@@ -10,6 +10,7 @@ from recsvc.api.fields import WholeText
 from recsvc.api.offer_schemas import TermsSchema, placements, said
 from recsvc.api.record_fields import (
     Attributes,
+    Few,
     Moment,
     Number,
     Texts,
@@ -40,9 +41,7 @@ def _one_of(choices: Any, description: str, **options: Any) -> fields.Enum[Any]:
 
 
 def _channels(description: str) -> fields.List[Any]:
-    return fields.List(
-        _one_of(Channel, "A channel."), validate=validate.Length(max=50), metadata=said(description)
-    )
+    return Few(_one_of(Channel, "A channel."), 0, 50, metadata=said(description))
 
 
 def _locale() -> fields.String:
@@ -59,7 +58,7 @@ class ItemSchema(AnswerSchema):
     title = texts_by_locale(500, metadata=said("By locale."))
     summary = texts_by_locale(5_000, metadata=said("By locale."))
     category = short_text(100, allow_none=True)
-    tags = fields.List(short_text(100), validate=validate.Length(max=100))
+    tags = Few(short_text(100), 0, 100)
     url = fields.String(
         allow_none=True,
         validate=WholeText(_URL, error="must begin with https://, http:// or /, and hold no blank"),
@@ -82,11 +81,7 @@ class NewItemSchema(ItemSchema):
 class ItemBatchSchema(AnswerSchema):
     """Items that are stored together or not at all."""
 
-    items = fields.List(
-        fields.Nested(NewItemSchema),
-        required=True,
-        validate=validate.Length(1, MAX_ITEMS, error=f"must be a list of 1 to {MAX_ITEMS} items"),
-    )
+    items = Few(fields.Nested(NewItemSchema), 1, MAX_ITEMS, required=True)
 
 
 class StoredSchema(AnswerSchema):

@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from recsvc.api.record_fields import Number, Whole, short_text
+from recsvc.api.record_fields import Few, Number, Whole, short_text
 from recsvc.api.schemas import AnswerSchema, QuerySchema
 from recsvc.domain.experiments import MAX_VARIANTS, Analysis, Direction, ExperimentStatus
 from recsvc.experimentation.reports import Method
@@ -195,9 +195,10 @@ class PlanWishSchema(AnswerSchema):
     relative_effect = Number(1e-6, 100, metadata=_said("The same as a share of the baseline: 0.05 is 5 %."))
     alpha = Number(1e-6, 0.5, metadata=_said("The chance of a false finding; 0.05 when absent."))
     power = Number(0.5, 0.999, metadata=_said("The chance to find the effect; 0.8 when absent."))
-    weights = fields.List(
+    weights = Few(
         Whole(1, 99),
-        validate=validate.Length(2, MAX_VARIANTS, error=f"must be 2 to {MAX_VARIANTS} numbers"),
+        2,
+        MAX_VARIANTS,
         metadata=_said("In percent, control's first; halves when absent."),
     )
     coverage = Number(0.0001, 1, metadata=_said("The share of customers who are in; all when absent."))

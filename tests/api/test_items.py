@@ -205,3 +205,14 @@ def test_one_of_several_versions_will_do_and_a_weak_one_never_does(
 ) -> None:
     call(app, "PUT", ITEM, ITEM_EXAMPLE)
     assert call(app, "PUT", ITEM, ITEM_EXAMPLE, if_match=if_match).status == status
+
+
+@pytest.mark.parametrize("where", ["items", "tags", "channels", "jurisdictions"])
+def test_a_list_that_is_too_long_is_refused_without_being_read(app: Flask, where: str) -> None:
+    # Whoever read it would complain of each of its parts.
+    many = [{"nothing": 1}] * 1_001
+    bodies = {"items": {"items": many}, "jurisdictions": {"kind": "offer", "terms": {"jurisdictions": many}}}
+    path, method = ("/v1/items", "POST") if where == "items" else ("/v1/items/a1", "PUT")
+    reply = call(app, method, path, bodies.get(where, {"kind": "content", where: many}))
+    assert reply.status == 422
+    assert [pointer.rpartition("/")[2] for pointer in reply.pointers] == [where]
