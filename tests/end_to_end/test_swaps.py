@@ -51,7 +51,7 @@ def test_swaps_and_restarts_under_load_answer_every_request_and_mix_no_versions(
         assert swaps.report.is_good and swaps.n_unseen == 0, swaps
         restarts = watch_restarts(service, 2, per_second=30)
         assert restarts.report.n_mixed == 0 and restarts.n_done == 2, restarts
-        # A request that is sent in the moment when its worker closes the kept connection breaks on it: one
-        # in some ten thousand. Its client may send it again; every other failure is one of the service.
+        # Of some ten thousand requests one breaks on its connection while a worker ends, and its client may
+        # send it again. Every other failure is one of the service.
         assert restarts.report.failed in ({}, {"broken": 1}), restarts
         assert swaps.report.n_answers > 50 and restarts.report.n_answers > 100
