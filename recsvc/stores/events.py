@@ -47,7 +47,8 @@ _STORED = select(events.c.event_id, events.c.digest).where(
 _COUNT = select(func.count()).select_from(events)
 _LATEST = select(func.max(events.c.occurred_at))
 _END_OF_TIME = 2**62
-_ORDER_LINE = 0x7265_6373_7665
+ORDER_LINE = 0x7265_6373_7665
+"""Whoever stores events stands in this line, so that their numbers come in the order of commits."""
 
 
 class SqlEvents:
@@ -157,7 +158,7 @@ class SqlEvents:
         """None, and nothing stored, where a row that seemed new was not: another writer may store it too."""
         try:
             # Nobody else numbers events until this one ends: the numbers follow the commits.
-            with writing_in_turn(self._database, _ORDER_LINE) as connection:
+            with writing_in_turn(self._database, ORDER_LINE) as connection:
                 stored = self._stored(connection, batches) if ask_first else {}
                 new, outcomes = sort_out(batches, stored)
                 kept = self._tombstones.leave_out(connection, new)

@@ -9,6 +9,7 @@ from random import Random
 
 import msgspec
 import pytest
+from msgspec.structs import replace as with_changes
 
 from recsvc.domain.decision_chain import Break
 from recsvc.domain.items import Channel
@@ -67,7 +68,7 @@ def a_world(world: World, number: int) -> tuple[World, dict[str, bytes]]:
             offers = [one for one in there.items.items() if one.kind is OFFER]
             happened = random_events(draw, f"{customer_id}", offers, there.now)
             there.events.append(
-                [replace(one, event_id=f"{number}-{len(served)}-{one.event_id}") for one in happened],
+                [with_changes(one, event_id=f"{number}-{len(served)}-{one.event_id}") for one in happened],
                 received_at=there.now,
             )
         request = SlateRequest(

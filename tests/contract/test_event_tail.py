@@ -15,10 +15,11 @@ from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import Database
 from recsvc.stores.erasures import SqlErasures
 from recsvc.stores.event_rows import distinct_rows
-from recsvc.stores.events import SqlEvents, keep_order
+from recsvc.stores.events import ORDER_LINE, SqlEvents
 from recsvc.stores.memory import MemoryCustomers, MemoryEvents
 from recsvc.stores.memory_erasures import MemoryErasures
 from recsvc.stores.tables import events as events_table
+from recsvc.stores.turns import writing_in_turn
 
 Events = MemoryEvents | SqlEvents
 Customers = MemoryCustomers | SqlCustomers
@@ -196,8 +197,7 @@ def test_nobody_is_numbered_while_another_is_being_stored(
     if database is None:
         pytest.skip("memory stores one batch at a time")
     with ThreadPoolExecutor(1) as pool:
-        with database.writing() as connection:
-            keep_order(connection)
+        with writing_in_turn(database, ORDER_LINE) as connection:
             database.insert_new(connection, events_table, distinct_rows([a_click("first")], NOW))
             storing = pool.submit(events.append, [a_click("second")], received_at=NOW)
             assert not wait([storing], timeout=0.3).done
