@@ -23,16 +23,24 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
+from benchmarks.contact_limits import (
+    ALL_PACED,
+    CALM,
+    CAPPED,
+    DAILY,
+    FEW,
+    FUNDED,
+    LIMITS,
+    PACED,
+    SHARED,
+    Contact,
+    judge,
+)
 from recsvc.domain.contacts import paced
 from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.offer_terms import Budget, OfferTerms
 
 N_CUSTOMERS = 40
-CAPPED, FUNDED, DAILY, PACED, FEW, CALM = "capped", "funded", "daily", "paced", "few", "calm"
-LIMITS = {CAPPED: 2, FUNDED: 25, DAILY: 20, FEW: 9, CALM: 4}
-"""How many contacts there may be: of each customer, in all, of a day, in all, of each customer over all."""
-_ALL_PACED = 50
-_SHARED = (FUNDED, DAILY, PACED, FEW)
 _SLATE_SECONDS = 2
 _HELD_SECONDS = 3
 _SHOWN_SHARE = 0.05
@@ -53,16 +61,6 @@ def write_policy(path: Path) -> None:
             raise RuntimeError(f"the policy has no line {old} to change")
         text = text.replace(old, new)
     path.write_text(text, "utf-8")
-
-
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """An offer on a list that a client got at a moment, and that is held until another; None: for good."""
-
-    customer_id: str
-    offer_id: str
-    at: datetime
-    until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ class Trial:
     def __init__(self, port: int) -> None:
         self._port = port
         self._began = datetime.now(UTC)
-        budget = Budget(Decimal(_ALL_PACED), Decimal(1))
+        budget = Budget(Decimal(ALL_PACED), Decimal(1))
         self._paced = Item(
             PACED,
             ItemKind.OFFER,
@@ -166,7 +164,7 @@ class Trial:
 
     def due(self, at: datetime) -> int:
         """How many contacts of the paced offer may be paid for by a moment."""
-        return paced(_ALL_PACED, self._paced, at)
+        return paced(ALL_PACED, self._paced, at)
 
     def _ask_until(self, ends_at: float, number: int, heard: _Heard) -> None:
         rng = random.Random(number)
@@ -225,15 +223,15 @@ class Trial:
         had: Counter[str] = Counter()
         with _connection(self._port) as connection:
             number = n_none = 0
-            while n_none < 3 and number < 10 * _ALL_PACED:
+            while n_none < 3 and number < 10 * ALL_PACED:
                 path = f"/v1/customers/new{number}/recommendations/offers?limit=10"
                 _, body = _send(connection, "GET", path)
-                found = [item["item_id"] for item in body["items"] if item["item_id"] in _SHARED]
+                found = [item["item_id"] for item in body["items"] if item["item_id"] in SHARED]
                 had.update(found)
                 number, n_none = number + 1, 0 if found else n_none + 1
         limits = {**LIMITS, PACED: self.due(datetime.now(UTC))}
-        free = {name: limits[name] - shown[name] for name in _SHARED}
-        return all(free[name] - late[name] <= had[name] <= free[name] for name in _SHARED)
+        free = {name: limits[name] - shown[name] for name in SHARED}
+        return all(free[name] - late[name] <= had[name] <= free[name] for name in SHARED)
 
     def _put_offers(self) -> None:
         """The offers, once every worker makes them."""
@@ -242,7 +240,7 @@ class Trial:
             CAPPED: {"caps": [{"most": LIMITS[CAPPED], "hours": 24}]},
             FUNDED: {"budget": {"total": "25.50", **each}},
             DAILY: {"budget": {"total": "1000", "daily": "20.50", **each}},
-            PACED: {"budget": {"total": str(_ALL_PACED), **each}},
+            PACED: {"budget": {"total": str(ALL_PACED), **each}},
             FEW: {"inventory": LIMITS[FEW]},
         }
         assert self._paced.valid_from is not None and self._paced.valid_to is not None
@@ -276,38 +274,6 @@ def _together(heard: Sequence[_Heard]) -> list[Contact]:
             until = None if contact.until is None else other.until
             found[place] = replace(contact, at=min(contact.at, other.at), until=until)
     return list(found.values())
-
-
-def judge(
-    contacts: Sequence[Contact], due: Callable[[datetime], int]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The limits that were broken, and those that were never reached: at no moment may too many be held."""
-    reached: dict[str, int] = dict.fromkeys((*LIMITS, PACED), -1_000)
-    for moment in contacts:
-        held = [
-            one for one in contacts if one.at <= moment.at and (one.until is None or one.until > moment.at)
-        ]
-        for name, room in _room(held, moment, due).items():
-            reached[name] = max(reached[name], -room)
-    over = tuple(name for name, by in reached.items() if by > 0)
-    unused = tuple(name for name, by in reached.items() if by < 0)
-    return over, unused
-
-
-def _room(held: Sequence[Contact], last: Contact, due: Callable[[datetime], int]) -> dict[str, int]:
-    """How many more there might have been of each limit that the last contact counts against."""
-    own = [one for one in held if one.customer_id == last.customer_id]
-    same = [one for one in held if one.offer_id == last.offer_id]
-    found = {CALM: LIMITS[CALM] - len(own)}
-    if last.offer_id == CAPPED:
-        found[CAPPED] = LIMITS[CAPPED] - sum(one.offer_id == CAPPED for one in own)
-    elif last.offer_id == DAILY:
-        found[DAILY] = LIMITS[DAILY] - sum(one.at.date() == last.at.date() for one in same)
-    elif last.offer_id == PACED:
-        found[PACED] = due(last.at) - len(same)
-    else:
-        found[last.offer_id] = LIMITS[last.offer_id] - len(same)
-    return found
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.bench import ROOT
-from benchmarks.faulty_redis import free_port
+from benchmarks.contestants import free_port
 
 READY_SECONDS = 240.0
 _WORKER_CHARS = 16  # Of a request's id, drawn once for each worker process.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,15 +15,10 @@ from types import TracebackType
 import redis
 
 from benchmarks.bench import ROOT
+from benchmarks.contestants import free_port
 
 _START_SECONDS = 10.0
 _PASSWORD = "another-password"
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class FaultyRedis:

@@ -11,110 +11,24 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
-import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import count, pairwise
-from pathlib import Path
+from itertools import pairwise
 from typing import TypeVar
 
-from benchmarks.big_bundles import publish_big
-from benchmarks.contestants import environment_of, free_port
 from benchmarks.load import Answer, get, open_loop
-from benchmarks.memory import with_children
-from recsvc.bundles.opening import open_bundle
-from recsvc.bundles.registry import Registry
+from benchmarks.swapped_service import MARKS, Service, comes_to_hold
 
 N_CONNECTIONS = 24
 N_KNOWN = 40  # Customers whose lists were made before.
 LONGEST_SECONDS = 3_600.0
 MOST_AGREE_SECONDS = 5.0
 MOST_TIMES_P99 = 1.2
-_READY_SECONDS = 120.0
 _RESTART_SECONDS = 90.0
-_MARKS = ("north", "south")
 _Done = TypeVar("_Done")
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A server over two versions, by mark, and customers that both know.
-
-    `numbers` counts the lists that nobody asked for before.
-    """
-
-    pid: int
-    port: int
-    versions: Mapping[str, str]
-    customers: Sequence[str]
-    n_workers: int
-    numbers: Iterator[int] = field(default_factory=count)
-
-    def promote(self, version: str) -> None:
-        """Raises urllib.error.URLError where it is refused."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/v1/models/{version}/promote", method="POST"
-        )
-        urllib.request.urlopen(request, timeout=60).read()
-
-    def workers(self) -> frozenset[int]:
-        """The processes that answer, or are about to."""
-        return frozenset(with_children(self.pid)) - {self.pid}
-
-    def champion(self) -> str | None:
-        """The version that one of the workers says it serves."""
-        address = f"http://127.0.0.1:{self.port}/readyz"
-        with suppress(OSError, ValueError), urllib.request.urlopen(address, timeout=5) as answer:
-            return str(json.loads(answer.read())["model"]["version"])
-        return None
-
-
-def publish_two(bundle: Path, models: Path, *, megabytes: float) -> dict[str, str]:
-    """Two bundles of about that size, the first of them champion; their versions by mark."""
-    registry = Registry(models)
-    versions = {mark: publish_big(bundle, registry, mark=mark, megabytes=megabytes) for mark in _MARKS}
-    registry.promote(versions[_MARKS[0]])
-    return versions
-
-
-@contextmanager
-def served(folder: Path, versions: Mapping[str, str], n_workers: int) -> Iterator[Service]:
-    """`recsvc serve` over the models in the folder, ready; ended on leaving."""
-    port = free_port()
-    environment = environment_of(
-        {
-            "RECSVC_AUTH": "off",
-            "RECSVC_DATA_DIR": str(folder / "data"),
-            "RECSVC_MODELS_DIR": str(folder / "models"),
-        }
-    )
-    command = [sys.executable, "-m", "recsvc", "serve", "--port", str(port), "--workers", str(n_workers)]
-    champion = versions[_MARKS[0]]
-    bundle = open_bundle(folder / "models" / champion)
-    customers = bundle.customers.ids_of(range(len(bundle.customers)))
-    with (folder / "serve.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
-    service = Service(process.pid, port, versions, customers, n_workers)
-    try:
-        ready = _comes_to_hold(
-            lambda: (
-                process.poll() is not None
-                or (service.champion() == champion and len(service.workers()) == n_workers)
-            ),
-            _READY_SECONDS,
-        )
-        if not ready or process.poll() is not None:
-            raise RuntimeError(f"the service did not become ready; see {folder / 'serve.log'}")
-        yield service
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +166,7 @@ def watch_steady(service: Service, *, seconds: float, per_second: float) -> Repo
 
 def watch_swaps(service: Service, n_swaps: int, *, every_seconds: float, per_second: float) -> Swaps:
     """Promote the other version again and again."""
-    watch, turns = Watch(service), [service.versions[_MARKS[(n + 1) % 2]] for n in range(n_swaps)]
+    watch, turns = Watch(service), [service.versions[MARKS[(n + 1) % 2]] for n in range(n_swaps)]
 
     def promote_all() -> list[_Promotion]:
         done = []
@@ -290,7 +204,7 @@ def _restart(service: Service) -> float | None:
     """The seconds until all workers are others; None where they do not come to be."""
     before, began = service.workers(), time.monotonic()
     os.kill(service.pid, signal.SIGHUP)
-    replaced = _comes_to_hold(
+    replaced = comes_to_hold(
         lambda: not before & (now := service.workers()) and len(now) == service.n_workers, _RESTART_SECONDS
     )
     return time.monotonic() - began if replaced else None
@@ -306,12 +220,3 @@ def _beside(watch: Watch, act: Callable[[], _Done], per_second: float) -> _Done:
 
 def _is_known(number: int) -> bool:
     return number % 2 == 0
-
-
-def _comes_to_hold(holds: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if holds():
-            return True
-        time.sleep(0.1)
-    return False

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from recsvc.bundles.registry import Registry
 from recsvc.settings import setting_docs
 from tests.end_to_end.service import RECSVC, Answer, Command, ask, free_port, wait_until
 
@@ -128,6 +129,29 @@ def serve(tmp_path: Path, temporary: Path) -> Iterator[Serve]:
     yield start
     for command in started:
         command.destroy()
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Where the settings say that models and data are, and the key of a front end."""
+
+    places: Mapping[str, str]
+    key: str
+
+
+@pytest.fixture
+def small_installation(published: tuple[Path, Path], tmp_path: Path) -> Installation:
+    """A shelf with a model of the small bank as its champion, and an empty store."""
+    bundle = Path(shutil.copytree(published[0], tmp_path / "models" / published[0].name))
+    Registry(bundle.parent).promote(bundle.name)
+    places = {"RECSVC_MODELS_DIR": str(bundle.parent), "RECSVC_DATA_DIR": str(tmp_path / "data")}
+    made = subprocess.run(
+        [*RECSVC, "keys", "create", "--role", "frontend", "--json"],
+        env=bare_environment(**places),
+        capture_output=True,
+        check=True,
+    )
+    return Installation(places, json.loads(made.stdout)["key"])
 
 
 @pytest.fixture(scope="session")

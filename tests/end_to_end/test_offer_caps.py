@@ -8,19 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.capping_service import (
-    CALM,
-    CAPPED,
-    DAILY,
-    FEW,
-    FUNDED,
-    LIMITS,
-    PACED,
-    Contact,
-    Trial,
-    judge,
-    write_policy,
-)
+from benchmarks.capping_service import Trial, write_policy
+from benchmarks.contact_limits import CALM, CAPPED, DAILY, FEW, FUNDED, LIMITS, PACED, Contact, judge
 from benchmarks.faults import FAULTS, Fault
 from benchmarks.faulty_redis import FaultyRedis
 from tests.end_to_end.conftest import Serve

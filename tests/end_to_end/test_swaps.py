@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.load import Answer
-from benchmarks.swaps import Service, Watch, publish_two, served, watch_restarts, watch_swaps
+from benchmarks.swapped_service import Service, publish_two, served
+from benchmarks.swaps import Watch, watch_restarts, watch_swaps
 
 VERSIONS = {"north": "v1", "south": "v2"}
 
