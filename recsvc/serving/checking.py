@@ -2,17 +2,14 @@
 
 A check reads a whole bundle and would hold a worker's interpreter and its core, so another process does it,
 once for all workers of a server. Its verdict is kept in a folder that the server made anew for its own
-workers, which only its own user can write to: whoever could forge a verdict there could as well forge the
-process that reads it. A verdict holds for the files as they were, by names, sizes and times; files that
-differ by any of these are checked again. Afterwards a worker maps the files and reads none of them.
+workers. A verdict holds for the files as they were, by names, sizes and times; files that differ by any of
+these are checked again. Afterwards a worker maps the files and reads none of them.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import stat
 import subprocess
 import sys
 import threading
@@ -24,6 +21,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from recsvc.apart import Children, is_ours, keep, lease_of, reason_of
 from recsvc.bundles.opening import read_manifest
 from recsvc.errors import BundleError, BundleUncheckedError
 from recsvc.serving.verification import Model, fingerprint_of, load_model, map_model
@@ -95,18 +93,17 @@ class CheckerApart:
     ) -> None:
         """`command` checks the bundle whose folder is added to it, within `most_seconds`."""
         self._folder = folder
+        self._children = Children(folder)
         self._monotonic = monotonic
         self._command = tuple(command)
         self._most_seconds = most_seconds
         self._failed: dict[Path, tuple[float, str]] = {}
-        self._running: set[subprocess.Popen[bytes]] = set()
-        self._stopped = threading.Event()
 
     def load(self, path: Path) -> Model:
         """As `Checker` says; raises BundleUncheckedError where the check takes too long or breaks off."""
         read_manifest(path)  # What is none, or is of another format, needs no process to be told.
         while (model := self._look_at(path)) is None:
-            if self._stopped.wait(_LOOK_SECONDS):
+            if self._children.stopped.wait(_LOOK_SECONDS):
                 raise _unchecked(path, "was broken off")
         return model
 
@@ -117,9 +114,7 @@ class CheckerApart:
 
     def stop(self) -> None:
         """End every check that was begun here."""
-        self._stopped.set()
-        for process in tuple(self._running):
-            process.kill()
+        self._children.stop()
 
     def _look_at(self, path: Path) -> Model | None:
         fingerprint = fingerprint_of(path)
@@ -138,7 +133,7 @@ class CheckerApart:
         until, reason = self._failed.get(kept, (0.0, ""))
         if reason and self._monotonic() < until:
             raise _unchecked(path, reason)
-        lease = _lease(kept)
+        lease = lease_of(kept.with_suffix(".lock"))
         if lease is None:
             return
         if _read(kept) is not None:  # Told since this was asked.
@@ -148,53 +143,28 @@ class CheckerApart:
 
     def _check(self, path: Path, kept: Path, lease: int) -> None:
         try:
-            _write(kept, self._verdict(path))
+            keep(kept, msgspec.json.encode(self._verdict(path)))
             self._failed.pop(kept, None)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            self._failed[kept] = (self._monotonic() + REST_SECONDS, _reason(error))
-            log.error("check_failed", version=path.name, reason=_reason(error))
+            self._failed[kept] = (self._monotonic() + REST_SECONDS, reason_of(error))
+            log.error("check_failed", version=path.name, reason=reason_of(error))
         finally:
             os.close(lease)
 
     def _verdict(self, path: Path) -> Verdict:
         try:
-            process = subprocess.Popen(
-                [*self._command, str(path)],
-                stdin=subprocess.PIPE,  # Never written to: its end is our end.
-                stdout=subprocess.PIPE,
-                process_group=0,  # A Ctrl-C in the terminal is not for it.
-            )
+            said = self._children.run([*self._command, str(path)], most_seconds=self._most_seconds)
         except OSError as error:
             log.warning("checked_here", version=path.name, reason=str(error))
             return verdict_on(path)
-        self._running.add(process)
-        try:
-            assert process.stdout is not None
-            if self._stopped.is_set():
-                process.kill()
-            code = process.wait(self._most_seconds)
-            if code:
-                raise subprocess.CalledProcessError(code, self._command)
-            return msgspec.json.decode(process.stdout.read(), type=Verdict)
-        finally:
-            self._running.discard(process)
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    stream.close()
+        return msgspec.json.decode(said, type=Verdict)
 
 
 def checker_in(folder: Path | None, *, monotonic: Callable[[], float]) -> Checker:
     """What checks by way of the folder, or here where there is none or others could write to it."""
     if folder is None:
         return CheckerHere()
-    try:
-        facts = folder.stat(follow_symlinks=False)
-        is_ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid() and not facts.st_mode & 0o022
-    except OSError:
-        is_ours = False
-    if not is_ours:
+    if not is_ours(folder):
         log.warning("checks_folder_refused", folder=str(folder), reason="it is not ours alone to write to")
         return CheckerHere()
     return CheckerApart(folder, monotonic=monotonic)
@@ -211,33 +181,7 @@ def _read(kept: Path) -> Verdict | None:
     return None
 
 
-def _write(kept: Path, verdict: Verdict) -> None:
-    """Readers see the whole verdict or none. Whoever holds the lease is the only writer."""
-    draft = kept.with_suffix(".part")
-    draft.write_bytes(msgspec.json.encode(verdict))
-    draft.replace(kept)
-
-
-def _lease(kept: Path) -> int | None:
-    """The right to check, which ends with the process that holds it; None while somebody else has it."""
-    lease = os.open(kept.with_suffix(".lock"), os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lease)
-        return None
-    return lease
-
-
 def _unchecked(path: Path, reason: str) -> BundleUncheckedError:
     return BundleUncheckedError(
         f"bundle {path.name} is not taken: its check {reason}; it is tried again in a while"
     )
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, subprocess.TimeoutExpired):
-        return f"took more than {error.timeout:g} seconds"
-    if isinstance(error, subprocess.CalledProcessError):
-        return f"broke off with code {error.returncode}"
-    return f"could not be read ({error})"
