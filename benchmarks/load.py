@@ -26,12 +26,14 @@ _WAIT_SECONDS = 10.0
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """What came back. `statuses` counts answers by status, 0 for a connection that broke; latencies are in
-    seconds, one for each answer, in the order of their arrival.
+    seconds, one for each answer, in the order of their arrival. `n_dropped` connections ended without a word
+    while nothing was on its way: a request that was would have been lost.
     """
 
     seconds: float
     statuses: Counter[int]
     latencies: Sequence[float]
+    n_dropped: int = 0
 
     @property
     def n_answers(self) -> int:
@@ -192,7 +194,7 @@ def _drive(
     selector = selectors.DefaultSelector()
     for one in connections:
         selector.register(one.socket, selectors.EVENT_READ, one)
-    free, moment, n_sent = deque(connections), math.nan, 0
+    free, moment, n_sent, n_dropped = deque(connections), math.nan, 0, 0
     while (now := time.perf_counter()) < until:
         while free:
             moment = next(due, math.inf) if math.isnan(moment) else moment
@@ -215,6 +217,8 @@ def _drive(
                 heard(Answer(one.number, one.due_at, arrived_at, status, one.raw))
                 one.number = -1
                 free.append(one)
+            else:
+                n_dropped += status == 0
             if status == 0 or _is_last(one.raw):
                 selector.unregister(one.socket)
                 one.socket.close()
@@ -223,7 +227,7 @@ def _drive(
     took = time.perf_counter() - started
     for every in connections:
         every.socket.close()
-    return Loaded(took, statuses, latencies)
+    return Loaded(took, statuses, latencies, n_dropped)
 
 
 def _is_last(raw: bytes) -> bool:

@@ -46,6 +46,7 @@ class Watch:
     service: Service
     failed: Counter[str] = field(default_factory=Counter)
     n_mixed: int = 0
+    n_dropped: int = 0
     seen: list[Seen] = field(default_factory=list)
     seconds: dict[bool, list[float]] = field(default_factory=lambda: {True: [], False: []})
 
@@ -75,7 +76,7 @@ class Watch:
 
     def load(self, *, seconds: float, per_second: float, goes_on: Callable[[], bool] = lambda: True) -> None:
         """Ask for so long, or while it goes on."""
-        open_loop(
+        loaded = open_loop(
             self.service.port,
             self.request,
             n_connections=N_CONNECTIONS,
@@ -84,6 +85,7 @@ class Watch:
             heard=self.hear,
             goes_on=goes_on,
         )
+        self.n_dropped += loaded.n_dropped
 
     def p99_ms(self, *, known: bool) -> float:
         """Of the latencies from the moment when a request was due."""
@@ -96,6 +98,7 @@ class Watch:
             n_answers=sum(map(len, self.seconds.values())),
             failed=dict(self.failed),
             n_mixed=self.n_mixed,
+            n_dropped=self.n_dropped,
             p99_known_ms=self.p99_ms(known=True),
             p99_unknown_ms=self.p99_ms(known=False),
         )
@@ -103,11 +106,15 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a watch came to. p99 of lists that were made before, and of those that nobody asked for."""
+    """What a watch came to. p99 of lists that were made before, and of those that nobody asked for.
+
+    `n_dropped` connections were ended by the server without a word, any of which may cost a request.
+    """
 
     n_answers: int
     failed: Mapping[str, int]
     n_mixed: int
+    n_dropped: int
     p99_known_ms: float
     p99_unknown_ms: float
 

@@ -23,12 +23,12 @@ import structlog
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.server import Server
 
 from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
 from recsvc.cli.metrics import metrics_served
 from recsvc.cli.terminal import models_option, say, settings_with
+from recsvc.cli.workers import Workers
 from recsvc.errors import RedisError, ServeError
 from recsvc.observability import configure_logging
 from recsvc.policy import load_policy
@@ -85,7 +85,7 @@ def run_workers(settings: Settings) -> None:
     """Run the web workers until a signal ends them."""
     os.register_at_fork(after_in_child=_forget_handlers)
     _share_code()
-    Server(
+    Workers(
         APPLICATION,
         address=settings.host,
         port=settings.port,

@@ -51,8 +51,6 @@ def test_swaps_and_restarts_under_load_answer_every_request_and_mix_no_versions(
         swaps = watch_swaps(service, 2, every_seconds=2, per_second=30)
         assert swaps.report.is_good and swaps.n_unseen == 0, swaps
         restarts = watch_restarts(service, 2, per_second=30)
-        assert restarts.report.n_mixed == 0 and restarts.n_done == 2, restarts
-        # Of some ten thousand requests one breaks on its connection while a worker ends, and its client may
-        # send it again. Every other failure is one of the service.
-        assert restarts.report.failed in ({}, {"broken": 1}), restarts
+        assert restarts.report.is_good and restarts.n_done == 2, restarts
+        assert restarts.report.n_dropped == 0, restarts
         assert swaps.report.n_answers > 50 and restarts.report.n_answers > 100
