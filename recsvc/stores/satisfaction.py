@@ -7,24 +7,26 @@ for the first.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from sys import intern
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     FromClause,
     Select,
     Subquery,
     and_,
     bindparam,
+    exists,
     func,
     literal,
-    null,
     select,
     text,
     tuple_,
     union,
+    union_all,
 )
 
 from recsvc.domain.items import Channel
@@ -45,6 +47,7 @@ from recsvc.stores.tables import (
 
 _PAGE = 5_000
 _CHUNK = 5_000
+_NEVER = (None, 2**62)
 _EXPERIMENT = select(experiments.c.document).where(experiments.c.key == bindparam("wanted"))
 _RECORDS = select(customers.c.customer_id, customers.c.document).where(
     customers.c.customer_id.in_(bindparam("ids", expanding=True))
@@ -84,11 +87,14 @@ class SqlSatisfaction:
         return StudiedExperiment(key, found.phase, tuple(one.key for one in found.variants))
 
     def answers(self, scope: Scope) -> Iterator[SurveyAnswer]:
-        """Every answer by time, then id, a page at a time. Raises StoreError."""
-        happened = _happened(scope)
+        """Every answer by time, then id, a page at a time. Raises StoreError.
+
+        Of an experiment, holds who was exposed in memory: to join them to each page would cost far more.
+        """
+        met = None if scope.experiment is None else self._first_met(scope.experiment)
         place = tuple_(events.c.occurred_at, events.c.event_id)
         page = (
-            happened.select(*tuple(events.c)[:7])
+            _happened(scope, *tuple(events.c)[:7])
             .where(text(ANSWERS), place > tuple_(bindparam("time"), bindparam("id")))
             .order_by(events.c.occurred_at, events.c.event_id)
             .limit(_PAGE)
@@ -98,7 +104,9 @@ class SqlSatisfaction:
             with self._database.reading() as connection:
                 rows = connection.execute(page, after).all()
             for row in rows:
-                yield _to_answer(row)
+                variant, exposed_at = (None, 0) if met is None else met.get(row.customer, _NEVER)
+                if row.occurred_at >= exposed_at:
+                    yield _to_answer(row, variant)
             if len(rows) < _PAGE:
                 return
             after = {"time": rows[-1].occurred_at, "id": rows[-1].event_id}
@@ -134,6 +142,13 @@ class SqlSatisfaction:
                 document = documents.get(customer_id)
                 yield customer_id, {} if document is None else _attributes(document)
 
+    def _first_met(self, experiment: StudiedExperiment) -> Mapping[str, tuple[str, int]]:
+        """The variant that each exposed customer met first, and when."""
+        first = _first_met(experiment)
+        with self._database.reading() as connection:
+            found = connection.execute(select(first.c.customer, first.c.variant, first.c.exposed_at))
+            return {customer_id: (intern(variant), moment) for customer_id, variant, moment in found}
+
     def _counted_by(self, scope: Scope, name: str) -> Mapping[str | None, int]:
         present = _present(scope, name)
         counted = select(present.c[name], func.count()).group_by(present.c[name])
@@ -141,38 +156,20 @@ class SqlSatisfaction:
             return {row[0]: int(row[1]) for row in connection.execute(counted)}
 
 
-@dataclass(frozen=True, slots=True)
-class _Happened:
-    """Events in a scope: where they stand, what holds of them, and how customers and variants are named."""
-
-    source: FromClause
-    holds: ColumnElement[bool]
-    customer: ColumnElement[Any]
-    variant: ColumnElement[Any]
-
-    def select(self, *columns: ColumnElement[Any]) -> Select[Any]:
-        named = (self.customer.label("customer"), self.variant.label("variant"))
-        return select(*columns, *named).select_from(self.source).where(self.holds)
+def _happened(scope: Scope, *columns: ColumnElement[Any]) -> Select[Any]:
+    """Columns of the events in the scope, whoever was exposed, and the canonical customer of each."""
+    customer = func.coalesce(identities.c.customer_id, events.c.customer_id).label("customer")
+    source = events.outerjoin(identities, identities.c.identity_id == events.c.customer_id)
+    return select(*columns, customer).select_from(source).where(_in_window(scope, events))
 
 
-def _happened(scope: Scope) -> _Happened:
-    customer = func.coalesce(identities.c.customer_id, events.c.customer_id)
-    source: FromClause = events.outerjoin(identities, identities.c.identity_id == events.c.customer_id)
-    holds = and_(
-        events.c.occurred_at >= to_micros(scope.since), events.c.occurred_at < to_micros(scope.until)
-    )
-    if scope.channel is not None:
-        holds = and_(holds, events.c.channel == scope.channel.value)
-    if scope.experiment is None:
-        return _Happened(source, holds, customer, null())
-    first = _first_met(scope.experiment)
-    source = source.join(first, first.c.customer == customer)
-    return _Happened(
-        source, and_(holds, events.c.occurred_at >= first.c.exposed_at), customer, first.c.variant
-    )
+def _in_window(scope: Scope, rows: FromClause, moment: str = "occurred_at") -> ColumnElement[bool]:
+    column = rows.c[moment]
+    holds = and_(column >= to_micros(scope.since), column < to_micros(scope.until))
+    return holds if scope.channel is None else and_(holds, rows.c.channel == literal(scope.channel.value))
 
 
-def _first_met(experiment: StudiedExperiment) -> Subquery:
+def _first_met(experiment: StudiedExperiment) -> CTE:
     """Of every customer who was exposed, the first exposure: customer, variant, exposed_at, channel."""
     customer = func.coalesce(identities.c.customer_id, exposures.c.customer_id)
     order = func.row_number().over(
@@ -186,31 +183,41 @@ def _first_met(experiment: StudiedExperiment) -> Subquery:
         .subquery()
     )
     names = ("customer", "variant", "exposed_at", "channel")
-    return select(*(ranked.c[name] for name in names)).where(ranked.c.place == 1).subquery()
+    return select(*(ranked.c[name] for name in names)).where(ranked.c.place == 1).cte("first_met")
 
 
 def _present(scope: Scope, by: str | None = None) -> Subquery:
     """Each customer of the scope once, or once for every channel or variant."""
-    happened = _happened(scope)
-    named = {"channel": events.c.channel, "variant": happened.variant}
-    wanted = [happened.customer.label("customer"), *([named[by].label(by)] if by else [])]
-    did = select(*wanted).select_from(happened.source).where(happened.holds).distinct()
     if scope.experiment is None:
-        return did.subquery()
-    # Who was exposed was shown a list, whether or not an event tells of it.
+        return _happened(scope, *([events.c[by]] if by else [])).distinct().subquery()
     first = _first_met(scope.experiment)
-    shown = select(first.c.customer, *([first.c[by]] if by else [])).where(
-        first.c.exposed_at >= to_micros(scope.since), first.c.exposed_at < to_micros(scope.until)
+    ids = _ids_of(first)
+    named = {"channel": events.c.channel, "variant": ids.c.variant}
+    did = (
+        select(ids.c.customer, *([named[by].label(by)] if by else []))
+        .join_from(ids, events, events.c.customer_id == ids.c.id)
+        .where(_in_window(scope, events), events.c.occurred_at >= ids.c.exposed_at)
     )
-    if scope.channel is not None:
-        shown = shown.where(first.c.channel == literal(scope.channel.value))
-    return union(did, shown).subquery()
+    # Who was exposed was shown a list, whether or not an event tells of it.
+    shown = select(first.c.customer, *([first.c[by]] if by else []))
+    return union(did, shown.where(_in_window(scope, first, "exposed_at"))).subquery()
 
 
-def _to_answer(row: Any) -> SurveyAnswer:
+def _ids_of(first: CTE) -> Subquery:
+    """Every id that events of the exposed may bear, so that these are found by customer."""
+    columns = (first.c.customer, first.c.variant, first.c.exposed_at)
+    is_linked = exists().where(identities.c.identity_id == first.c.customer)
+    own = select(*columns, first.c.customer.label("id")).where(~is_linked)
+    linked = select(*columns, identities.c.identity_id.label("id")).join_from(
+        first, identities, identities.c.customer_id == first.c.customer
+    )
+    return union_all(own, linked).subquery()
+
+
+def _to_answer(row: Any, variant: str | None) -> SurveyAnswer:
     one = from_row(row[:7])
     score = score_on_scale(one.type, one.score, one.scale)
-    return SurveyAnswer(row.customer, one.type, score, from_micros(row.occurred_at), one.channel, row.variant)
+    return SurveyAnswer(row.customer, one.type, score, from_micros(row.occurred_at), one.channel, variant)
 
 
 def _attributes(document: str) -> Mapping[str, object]:
