@@ -119,7 +119,7 @@ def _measure(
     def now() -> datetime:
         return datetime.now(UTC)
 
-    copies = LocalCopies(stamps, 64_000_000, clock=now, monotonic=time.monotonic)
+    copies = LocalCopies(stamps, 64_000_000, clock=time.time, monotonic=time.monotonic)
     copies.refresh()
     inner: Any = TwentyItems()
     local = CachedEngine(inner, cache, catalogue, "1", clock=now, copies=copies)

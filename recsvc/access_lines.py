@@ -1,10 +1,11 @@
 """The line that every request leaves. In: facts of a request. Out: JSON lines on a stream.
 
-A request that costs microseconds cannot pay for a chain of processors and a system call of its own. So most
-of a line is made once for all requests that went the same way, and a worker writes its lines some at a time:
-in pieces of whole lines that a pipe takes whole, since several workers write to the same one. A thread writes
-what there is five times a second; it is no daemon, so an interpreter that ends waits for its last piece. Only
-what a killed process had not written yet is lost.
+A request that costs microseconds cannot pay for a chain of processors and a system call of its own. So it
+leaves four facts, one of them the end of its line, which is made once for all requests that went the same
+way; a worker makes and writes its lines some at a time: in pieces of whole lines that a pipe takes whole,
+since several workers write to the same one. A thread writes what there is five times a second; it is no
+daemon, so an interpreter that ends waits for its last piece. Only what a killed process had not written
+yet is lost.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ import structlog
 
 FLUSH_SECONDS = 0.2
 _PIECE_BYTES = 4096  # What POSIX promises to write to a pipe without anybody in between, on Linux.
-_MAX_WAITING = 2_000
+_MAX_WAITING = 20_000  # More than a worker can answer between two looks; whoever leaves one more writes them.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _Kind = tuple[str, str, int, str | None, str | None]
+_Facts = tuple[str, str, float, float]  # A request's id, the end of its line, when it began and ended.
 
 
 @dataclass(slots=True)
@@ -55,7 +57,7 @@ class AccessLines:
     def __init__(self) -> None:
         self.is_on = False
         self._stream: TextIO = sys.stderr
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[_Facts] = deque()
         self._collects = False
         self._lock = threading.Lock()
         self._ends: dict[_Kind, str] = {}
@@ -73,15 +75,14 @@ class AccessLines:
             self._collects = True
             threading.Thread(target=self._write_on, name="access log").start()
 
-    def tell(self, record: RequestRecord, status: int) -> None:
-        """Leave one line. The record's id holds nothing that JSON would have to escape."""
-        now = perf_counter()
+    def end_of(self, record: RequestRecord, status: int) -> str:
+        """How the lines of all requests end that went the way of this one. There are few ways."""
         kind = (record.method, record.route, status, record.source, record.cache)
-        end = self._ends.get(kind) or self._learn(kind)
-        self._waiting.append(
-            f'{{"timestamp":"{self._time_of(now)}","request_id":"{record.request_id}",'
-            f'"duration_ms":{(now - record.started) * 1000:.3f},{end}'
-        )
+        return self._ends.get(kind) or self._learn(kind)
+
+    def tell(self, request_id: str, end: str, started: float, ended: float) -> None:
+        """Leave one line. The id holds nothing that JSON would have to escape; times are perf_counter's."""
+        self._waiting.append((request_id, end, started, ended))
         if not self._collects or len(self._waiting) >= _MAX_WAITING:
             self.flush()
 
@@ -92,7 +93,7 @@ class AccessLines:
             piece: list[str] = []
             n_chars = 0
             while self._waiting:
-                line = take()
+                line = self._line(*take())
                 n_chars += len(line)
                 if n_chars > _PIECE_BYTES:
                     self._write("".join(piece))
@@ -101,8 +102,13 @@ class AccessLines:
             if piece:
                 self._write("".join(piece))
 
+    def _line(self, request_id: str, end: str, started: float, ended: float) -> str:
+        return (
+            f'{{"timestamp":"{self._time_of(ended)}","request_id":"{request_id}",'
+            f'"duration_ms":{(ended - started) * 1000:.3f},{end}'
+        )
+
     def _learn(self, kind: _Kind) -> str:
-        """How the lines of all requests that went the same way end. There are few ways."""
         method, route, status, source, cache = kind
         facts = {
             "event": "request",
@@ -130,14 +136,14 @@ class AccessLines:
             main.join(FLUSH_SECONDS)
             self.flush()
 
-    def _time_of(self, now: float) -> str:
+    def _time_of(self, moment: float) -> str:
         """The time at a moment of the machine's own seconds, which are set by the clock once a second."""
-        into = now - self._second_began
+        into = moment - self._second_began
         if not 0 <= into < 1:
             stamp = structlog.processors.TimeStamper(fmt=None, utc=True)
-            moment = float(stamp(None, "", {})["timestamp"])
-            second = int(moment)
-            into = moment - second
-            self._second_began = now - into
+            time = float(stamp(None, "", {})["timestamp"]) - (perf_counter() - moment)
+            second = int(time)
+            into = time - second
+            self._second_began = moment - into
             self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
         return f"{self._second_text}{int(into * 1_000_000):06d}Z"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import random
@@ -10,7 +9,6 @@ import secrets
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 from threadpoolctl import threadpool_limits
@@ -25,6 +23,7 @@ from recsvc.experimentation.running import EXPERIMENTS_SECONDS, RunningExperimen
 from recsvc.experimentation.satisfaction import SatisfactionDesk
 from recsvc.experimentation.units import Units
 from recsvc.policy import load_policy
+from recsvc.request_ids import request_ids
 from recsvc.services import Services
 from recsvc.serving.bounded import BoundedEngine
 from recsvc.serving.browsing import Browser as CatalogueBrowser
@@ -112,7 +111,7 @@ def build_services(settings: Settings) -> Services:
     copies = LocalCopies(
         stamps,
         settings.local_slates_mb * 1_000_000,
-        clock=now,
+        clock=time.time,
         monotonic=time.monotonic,
         known_until=machines.known_until if machines else lambda: math.inf,
     )
@@ -257,7 +256,7 @@ def build_services(settings: Settings) -> Services:
         ),
         identities=IdentityDesk(identities, units, clock=now),
         clock=now,
-        new_id=request_ids(),
+        new_id=request_ids(uuid.uuid4().hex[:16]),
         closers=(
             notes.write,  # At once: whatever ends slowly may be cut short.
             checker.stop,
@@ -291,9 +290,3 @@ def now() -> datetime:
 def new_id() -> str:
     """An id that nobody had before: 32 hexadecimal digits."""
     return uuid.uuid4().hex
-
-
-def request_ids() -> Callable[[], str]:
-    """Makes ids that nobody had before: half of each was drawn for this process, half is counted."""
-    drawn, counted = uuid.uuid4().hex[:16], itertools.count(1)
-    return lambda: f"{drawn}{next(counted):016x}"

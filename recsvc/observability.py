@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from time import perf_counter
 from typing import TextIO
 
 import structlog
@@ -65,7 +66,18 @@ def collect_access_lines() -> None:
 def log_access(record: RequestRecord, status: int) -> None:
     """One line per answered request."""
     if _access.is_on:
-        _access.tell(record, status)
+        _access.tell(record.request_id, _access.end_of(record, status), record.started, perf_counter())
+
+
+def log_answer(request_id: str, end: str, started: float, ended: float) -> None:
+    """The same where `end_of_line` was asked for before. Times are perf_counter's."""
+    if _access.is_on:
+        _access.tell(request_id, end, started, ended)
+
+
+def end_of_line(record: RequestRecord, status: int) -> str:
+    """How the lines of all requests end that went the way of this one."""
+    return _access.end_of(record, status)
 
 
 def log_failure(record: RequestRecord, error: BaseException, *, expected: bool) -> None:

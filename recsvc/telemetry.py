@@ -1,13 +1,12 @@
 """Figures for whoever watches the service. In: answered requests, how a worker stands. Out: a file of totals.
 
-A request only leaves a note; a thread adds the notes up once a second and writes the totals, so that counting
-costs a request next to nothing. The server reads the files of all its workers and answers for them together.
-No label holds an id: routes are templates.
+A request only leaves a note with those of its kind; a thread adds the notes up once a second, all of a kind
+together, and writes the totals, so that counting costs a request next to nothing. The server reads the files
+of all its workers and answers for them together. No label holds an id: routes are templates.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -16,6 +15,8 @@ from time import perf_counter
 from types import MappingProxyType
 
 import msgspec
+import numpy as np
+from numpy.typing import ArrayLike
 
 from recsvc.observability import RequestRecord
 
@@ -44,10 +45,35 @@ class Durations(msgspec.Struct):
     by_bucket: list[int]
     seconds: float = 0.0
 
-    def add(self, bounds: Sequence[float], seconds: float) -> None:
-        """Count one more."""
-        self.by_bucket[bisect_left(bounds, seconds)] += 1
-        self.seconds += seconds
+    def add(self, bounds: Sequence[float], seconds: ArrayLike) -> None:
+        """Count more of them, (n_answers,)."""
+        counts = np.bincount(np.searchsorted(bounds, seconds), minlength=len(self.by_bucket))
+        self.by_bucket = [before + more for before, more in zip(self.by_bucket, counts.tolist(), strict=True)]
+        self.seconds += float(np.sum(seconds))
+
+
+Note = Callable[[tuple[float, float, float | None]], None]
+"""Notes an answer: its start and end by perf_counter, and when its list was made, in seconds since 1970."""
+
+
+class _Tally:
+    """What was counted of answers of one kind, and what was noted of them since."""
+
+    def __init__(self, kind: Answered, max_notes: int) -> None:
+        self.latencies = Durations(kind, [0] * (len(BUCKETS) + 1))
+        self.ages = Durations(kind, [0] * (len(AGE_BUCKETS) + 1))
+        self.notes: deque[tuple[float, float, float | None]] = deque(maxlen=max_notes)
+
+    def add_up(self, clock_began: float) -> None:
+        """Count what was noted. `clock_began` is what the clock said when perf_counter was 0."""
+        taken = [self.notes.popleft() for _ in range(len(self.notes))]
+        if not taken:
+            return
+        started, ended, _ = (np.asarray(each, dtype=float) for each in zip(*taken, strict=True))
+        self.latencies.add(BUCKETS, ended - started)
+        ages = [clock_began + until - made_at for _, until, made_at in taken if made_at is not None]
+        if ages:
+            self.ages.add(AGE_BUCKETS, np.maximum(ages, 0.0))
 
 
 class Warming(msgspec.Struct, frozen=True):
@@ -107,23 +133,31 @@ class Telemetry:
         self._pid = pid
         self._clock = clock
         self._counters = counters
-        # Of an answer: its kind, its start and its end by perf_counter, and when its list was made.
-        self._notes: deque[tuple[Answered, float, float, datetime | None]] = deque(maxlen=_MAX_NOTES)
-        self._latencies: dict[Answered, Durations] = {}
-        self._ages: dict[Answered, Durations] = {}
+        self._tallies: dict[Answered, _Tally] = {}
 
     def note(self, record: RequestRecord, status: int) -> None:
         """Note an answered request."""
         if self._folder is not None:
-            kind = Answered(record.route, status, record.source, record.cache)
-            self._notes.append((kind, record.started, perf_counter(), record.made_at))
+            made_at = None if record.made_at is None else record.made_at.timestamp()
+            self.note_of(record, status)((record.started, perf_counter(), made_at))
+
+    def note_of(self, record: RequestRecord, status: int) -> Note:
+        """What notes answers of the record's kind: whoever has it need not say the kind each time."""
+        kind = Answered(record.route, status, record.source, record.cache)
+        tally = self._tallies.get(kind)
+        if tally is None:
+            # Another thread may make it at the same time, and both must use the one that is kept.
+            tally = self._tallies.setdefault(kind, _Tally(kind, 0 if self._folder is None else _MAX_NOTES))
+        return tally.notes.append
 
     def write(self) -> None:
         """Add up what was noted, and write the totals whole. A worker does this again and again."""
         if self._folder is None:
             return
         self._add_up()
-        latencies, ages = tuple(self._latencies.values()), tuple(self._ages.values())
+        tallies = tuple(self._tallies.values())
+        latencies = tuple(one.latencies for one in tallies)
+        ages = tuple(one.ages for one in tallies if any(one.ages.by_bucket))
         counts = {name: count() for name, count in self._counters.items()}
         written = WorkerTotals(self._pid, latencies, ages, counts, self._state())
         draft = self._folder / f".{written.pid}.part"
@@ -131,13 +165,9 @@ class Telemetry:
         draft.replace(self._folder / f"{written.pid}.totals")
 
     def _add_up(self) -> None:
-        clock_began = self._clock().timestamp() - perf_counter()  # What the clock said when that was 0.
-        while self._notes:
-            kind, started, ended, made_at = self._notes.popleft()
-            _of(kind, self._latencies, BUCKETS).add(BUCKETS, ended - started)
-            if made_at is not None:
-                age_seconds = max(0.0, clock_began + ended - made_at.timestamp())
-                _of(kind, self._ages, AGE_BUCKETS).add(AGE_BUCKETS, age_seconds)
+        clock_began = self._clock().timestamp() - perf_counter()
+        for tally in tuple(self._tallies.values()):
+            tally.add_up(clock_began)
 
 
 def totals_in(folder: Path, is_alive: Callable[[int], bool]) -> Iterator[WorkerTotals]:
@@ -145,10 +175,3 @@ def totals_in(folder: Path, is_alive: Callable[[int], bool]) -> Iterator[WorkerT
     for path in sorted(folder.glob("*.totals")):
         totals = msgspec.msgpack.decode(path.read_bytes(), type=WorkerTotals)
         yield totals if is_alive(totals.pid) else msgspec.structs.replace(totals, state=None)
-
-
-def _of(kind: Answered, so_far: dict[Answered, Durations], bounds: Sequence[float]) -> Durations:
-    found = so_far.get(kind)
-    if found is None:
-        found = so_far[kind] = Durations(kind, [0] * (len(bounds) + 1))
-    return found

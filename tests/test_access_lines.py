@@ -10,6 +10,8 @@ import threading
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 
+import pytest
+
 from recsvc.access_lines import AccessLines, RequestRecord
 
 # The interpreter ends while lines wait; a worker's process ends in the same way after a graceful stop.
@@ -20,7 +22,8 @@ lines = AccessLines()
 lines.write_to(sys.stdout)
 lines.collect()
 for number in range(50):
-    lines.tell(RequestRecord(f"r-{number}", "GET", 0.0), 200)
+    record = RequestRecord(f"r-{number}", "GET", 0.0)
+    lines.tell(record.request_id, lines.end_of(record, 200), 0.0, 0.001)
 """
 
 
@@ -43,6 +46,10 @@ def a_record(request_id: str = "r-1", method: str = "GET") -> RequestRecord:
     return RequestRecord(request_id, method, perf_counter(), "/v1/<id>", "popular", "local")
 
 
+def tell(lines: AccessLines, record: RequestRecord, status: int = 200) -> None:
+    lines.tell(record.request_id, lines.end_of(record, status), record.started, perf_counter())
+
+
 def test_a_process_that_ends_writes_every_line_before() -> None:
     done = subprocess.run(
         [sys.executable, "-c", ENDING], capture_output=True, text=True, timeout=60, check=True
@@ -55,11 +62,14 @@ def test_a_process_that_ends_writes_every_line_before() -> None:
 def test_lines_are_written_whole_and_in_pieces_that_a_pipe_takes_whole() -> None:
     lines, stream = AccessLines(), Pieces()
     lines.write_to(stream)
-    lines._waiting.extend(f"{number:0{100 + number % 7}d}\n" for number in range(500))
+    lines._collects = True
+    for number in range(500):
+        tell(lines, a_record(f"r-{number:0{30 + number % 7}d}"))
     lines.flush()
     assert len(stream.pieces) > 10
     assert all(len(piece) <= 4_096 and piece.endswith("\n") for piece in stream.pieces)
-    assert [int(line) for line in "".join(stream.pieces).splitlines()] == list(range(500))
+    told = [json.loads(line)["request_id"] for line in "".join(stream.pieces).splitlines()]
+    assert [int(each.removeprefix("r-")) for each in told] == list(range(500))
 
 
 def test_no_line_is_lost_or_told_twice_when_many_threads_leave_them() -> None:
@@ -68,7 +78,7 @@ def test_no_line_is_lost_or_told_twice_when_many_threads_leave_them() -> None:
 
     def ask(worker: int) -> None:
         for number in range(200):
-            lines.tell(a_record(f"r-{worker}-{number}"), 200)
+            tell(lines, a_record(f"r-{worker}-{number}"))
 
     threads = [threading.Thread(target=ask, args=[worker]) for worker in range(4)]
     for thread in threads:
@@ -83,23 +93,37 @@ def test_a_line_tells_the_time_of_the_clock() -> None:
     lines, stream = AccessLines(), Pieces()
     lines.write_to(stream)
     before = datetime.now(UTC)
-    lines.tell(a_record(), 200)
+    tell(lines, a_record())
     told = datetime.fromisoformat(json.loads(stream.pieces[0])["timestamp"])
     slack = timedelta(milliseconds=1)
     assert before - slack <= told <= datetime.now(UTC) + slack
+
+
+def test_a_line_that_waits_tells_when_its_request_ended() -> None:
+    lines, stream = AccessLines(), Pieces()
+    lines.write_to(stream)
+    lines._collects = True
+    now, ended = datetime.now(UTC), perf_counter()
+    for seconds in (3.25, 0.5, 0.0):
+        lines.tell("r-1", '"x":1}\n', ended - seconds - 0.002, ended - seconds)
+    lines.flush()
+    told = [json.loads(line) for line in "".join(stream.pieces).splitlines()]
+    ago = [(now - datetime.fromisoformat(line["timestamp"])).total_seconds() for line in told]
+    assert ago == pytest.approx([3.25, 0.5, 0.0], abs=0.01)
+    assert [line["duration_ms"] for line in told] == [2.0] * 3
 
 
 def test_a_log_that_nobody_reads_fails_no_request() -> None:
     lines, stream = AccessLines(), Pieces()
     lines.write_to(stream)
     stream.is_broken = True
-    lines.tell(a_record(), 200)
+    tell(lines, a_record())
 
 
 def test_a_made_up_method_is_other_and_is_not_remembered() -> None:
     lines, stream = AccessLines(), Pieces()
     lines.write_to(stream)
     for number in range(100):
-        lines.tell(a_record(method=f'X"{number}'), 405)
+        tell(lines, a_record(method=f'X"{number}'), 405)
     assert {json.loads(piece)["method"] for piece in stream.pieces} == {"other"}
     assert not lines._ends

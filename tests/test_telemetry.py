@@ -124,8 +124,9 @@ def test_breakers_stand_with_their_workers_and_what_was_counted_stays(tmp_path: 
 def test_while_nobody_watches_nothing_is_kept() -> None:
     telemetry = a_worker(None, 1)
     telemetry.note(a_request(0.003), 200)
+    telemetry.note_of(a_request(0.003), 200)((0.0, 0.1, None))
     telemetry.write()
-    assert not telemetry._notes
+    assert not any(tally.notes for tally in telemetry._tallies.values())
 
 
 def test_a_port_that_is_taken_costs_the_page_and_not_the_service(

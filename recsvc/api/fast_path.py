@@ -21,8 +21,14 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from werkzeug.exceptions import HTTPException
 
-from recsvc.api.access import authorise, presented_in
-from recsvc.api.boundary import REQUEST_ID, headers_of_every_answer
+from recsvc.api.access import Presented, authorise
+from recsvc.api.boundary import (
+    NO_SNIFFING,
+    QUICK_MS,
+    REQUEST_ID,
+    headers_of_every_answer,
+    timing_of,
+)
 from recsvc.api.limits import MAX_HEADER_BYTES, MAX_HEADER_FIELDS, check_limits
 from recsvc.api.query import load_query
 from recsvc.api.recommendations import ROUTES, SCOPE, is_known, slate_headers
@@ -31,9 +37,10 @@ from recsvc.domain.identifiers import ID_PATTERN
 from recsvc.domain.items import ItemKind
 from recsvc.domain.slates import SlateRequest
 from recsvc.errors import RecsvcError
-from recsvc.observability import RequestRecord, log_access
+from recsvc.observability import RequestRecord, end_of_line, log_access, log_answer
 from recsvc.services import Services
-from recsvc.serving.answers import CacheStatus, ServedSlate
+from recsvc.serving.answers import ServedSlate
+from recsvc.telemetry import Note
 
 LET_PASS_SECONDS = 1.0  # With what a key ring remembers, a revocation holds within three seconds.
 MAX_TARGET_CHARS = 512  # Longer ones are rare, and would take room from those that come again and again.
@@ -47,35 +54,40 @@ _JSON = ("Content-Type", "application/json")
 _VARY = ("Vary", "Authorization, X-API-Key")
 
 
+_Asked = tuple[str, str, str | None, str | None]  # A path, a query, and what the caller shows.
+
+Reply = tuple[int, list[tuple[str, str]], bytes]
+"""A status, headers, and a body."""
+
+
+@dataclass(slots=True)
+class _Caller:
+    """Who showed this, and until when they pass, by the monotonic clock."""
+
+    shown: Presented
+    until: float
+
+
 @dataclass(frozen=True, slots=True)
 class _Said:
     """What is said of a slate for as long as it is the answer, so that it is not put together each time."""
 
-    etag: str
-    tier: CacheStatus
-    source: str
-    cache: str
-    headers: tuple[tuple[str, str], ...]  # Of an answer with a body.
+    served: ServedSlate
+    headers: tuple[tuple[str, str], ...]  # Of an answer with a body, but for its id and its time.
+    timing: tuple[str, str]  # Of one that took no time to speak of.
+    made_at: float  # Seconds since 1970.
+    end_of_line: str
+    note: Note
 
 
 @dataclass(slots=True)
 class _Call:
-    """A path and query that were understood, and what was said of the last answer to it."""
+    """A path and query that were understood, of a caller who was let pass, and what was said last."""
 
     wanted: SlateRequest
     route: str
+    caller: _Caller
     said: _Said | None = None
-
-    def say(self, served: ServedSlate) -> _Said:
-        """What is to be said of the answer. The same ETag is the same body, whatever made it."""
-        said = self.said
-        if said is None or said.etag != served.etag or said.tier is not served.cache:
-            content = (_JSON, ("Content-Length", str(len(served.body))))
-            headers = (*slate_headers(served), *content, _VARY)
-            said = self.said = _Said(
-                served.etag, served.cache, served.source.value, served.cache.value, headers
-            )
-        return said
 
 
 class FastPath:
@@ -93,56 +105,82 @@ class FastPath:
         self._services = services
         self._monotonic = monotonic
         self._recommend = services.engine.recommend
-        self._note = services.telemetry.note
+        self._telemetry = services.telemetry
         self._new_id: Callable[[], str] = services.new_id
-        self._is_open = services.settings.auth == "off"
         self._query = SlateQuery()
-        self._known: dict[tuple[str, str], _Call] = {}
+        self._known: dict[_Asked, _Call] = {}
         self._queries: dict[str, dict[str, Any]] = {}  # Their values: customers are many, and queries few.
-        self._let_pass: dict[tuple[str | None, str | None], float] = {}  # Until when, by what they showed.
+        self._callers: dict[Presented, _Caller] = {}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
+        reply = self._reply(environ)
+        if reply is None:
+            return self.application(environ, start_response)
+        status, headers, body = reply
+        start_response("200 OK" if status == 200 else "304 NOT MODIFIED", headers)
+        return [body]
+
+    def _reply(self, environ: WSGIEnvironment) -> Reply | None:
+        """The answer; None where that is for the whole way to say."""
         started = perf_counter()
-        if environ["REQUEST_METHOD"] != "GET":
-            return self.application(environ, start_response)
-        target = (environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", ""))
-        call = self._known.get(target) or self._learn(target)
-        if call is None or not _is_plain(environ) or not self._may_pass(environ):
-            return self.application(environ, start_response)
+        get = environ.get
+        if get("REQUEST_METHOD") != "GET" or not _is_plain(environ):
+            return None
+        asked = (
+            get("PATH_INFO", ""),
+            get("QUERY_STRING", ""),
+            get("HTTP_AUTHORIZATION"),
+            get("HTTP_X_API_KEY"),
+        )
+        call = self._known.get(asked)
+        if call is None:
+            call = self._learn(asked)
+            if call is None:
+                return None
+        elif call.caller.until <= self._monotonic() and not self._may_pass(call.caller):
+            return None
         try:
             served = self._recommend(call.wanted)
         except Exception:
-            return self.application(
-                environ, start_response
-            )  # There it fails again, and is told as it should.
-        said = call.say(served)
-        given = environ.get("HTTP_X_REQUEST_ID", "")
-        record = RequestRecord(
-            given if given and REQUEST_ID.fullmatch(given) else self._new_id(),
-            "GET",
-            started,
-            call.route,
-            said.source,
-            said.cache,
-            served.generated_at,
-        )
-        held = environ.get("HTTP_IF_NONE_MATCH")
+            return None  # There it fails again, and is told as it should.
+        said = call.said
+        if said is None or said.served is not served:
+            said = call.said = self._say(call, served)
+        given = get("HTTP_X_REQUEST_ID")
+        request_id = given if given and REQUEST_ID.fullmatch(given) else self._new_id()
+        held = get("HTTP_IF_NONE_MATCH")
         if held and is_known(served.etag, held):
-            status, body = 304, b""
-            start_response(
-                "304 NOT MODIFIED", [*slate_headers(served), _VARY, *headers_of_every_answer(record)]
-            )
-        else:
-            status, body = 200, served.body
-            start_response("200 OK", [*said.headers, *headers_of_every_answer(record)])
-        log_access(record, status)
-        self._note(record, status)
-        return [body]
+            return self._not_changed(call, served, request_id, started)
+        ended = perf_counter()
+        elapsed_ms = (ended - started) * 1000
+        timing = said.timing if elapsed_ms < QUICK_MS else timing_of(served.cache.value, elapsed_ms)
+        log_answer(request_id, said.end_of_line, started, ended)
+        said.note((started, ended, said.made_at))
+        return 200, [*said.headers, ("X-Request-ID", request_id), NO_SNIFFING, timing], served.body
 
-    def _learn(self, target: tuple[str, str]) -> _Call | None:
-        """What the path and query ask for; None where that is Flask's to say."""
-        path, query = target
+    def _say(self, call: _Call, served: ServedSlate) -> _Said:
+        """What is to be said of the slate for as long as it is the answer."""
+        record = _record_of(call, served, "", 0.0)
+        return _Said(
+            served,
+            (*slate_headers(served), _JSON, ("Content-Length", str(len(served.body))), _VARY),
+            timing_of(served.cache.value, 0.0),
+            served.generated_at.timestamp(),
+            end_of_line(record, 200),
+            self._telemetry.note_of(record, 200),
+        )
+
+    def _not_changed(self, call: _Call, served: ServedSlate, request_id: str, started: float) -> Reply:
+        record = _record_of(call, served, request_id, started)
+        headers = [*slate_headers(served), _VARY, *headers_of_every_answer(record)]
+        log_access(record, 304)
+        self._telemetry.note(record, 304)
+        return 304, headers, b""
+
+    def _learn(self, asked: _Asked) -> _Call | None:
+        """What is asked for, by a caller who passes; None where that is Flask's to say."""
+        path, query, *shown = asked
         if len(path) + len(query) > MAX_TARGET_CHARS:
             return None
         found = _PATH.fullmatch(path)
@@ -157,29 +195,37 @@ class FastPath:
             if len(self._queries) >= MAX_QUERIES:
                 self._queries.clear()
             self._queries[query] = values
-        kind = _KINDS[found[2]]
+        caller = self._caller_of(Presented(*shown))
+        if caller is None:
+            return None
         if len(self._known) >= MAX_KNOWN:  # Whoever comes again is learnt again.
             self._known.clear()
-        call = self._known[target] = _Call(SlateRequest(kind, found[1], **values), ROUTES[kind])
+        kind = _KINDS[found[2]]
+        call = self._known[asked] = _Call(SlateRequest(kind, found[1], **values), ROUTES[kind], caller)
         return call
 
-    def _may_pass(self, environ: WSGIEnvironment) -> bool:
-        if self._is_open:
-            return True
+    def _caller_of(self, shown: Presented) -> _Caller | None:
+        """The caller, if they may pass now. Others are not remembered."""
+        caller = self._callers.get(shown) or _Caller(shown, 0.0)
+        if caller.until <= self._monotonic() and not self._may_pass(caller):
+            return None
+        if len(self._callers) >= _MAX_CALLERS:
+            self._callers.clear()
+        return self._callers.setdefault(shown, caller)
+
+    def _may_pass(self, caller: _Caller) -> bool:
         now = self._monotonic()
-        # The same two as `presented_in` gives, and equal to it, without its cost.
-        two = (environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY"))
-        if self._let_pass.get(two, 0.0) > now:
-            return True
-        shown = presented_in(environ)
         try:
-            authorise(self._services, shown, SCOPE)
+            authorise(self._services, caller.shown, SCOPE)
         except RecsvcError:
             return False
-        if len(self._let_pass) >= _MAX_CALLERS:
-            self._let_pass.clear()
-        self._let_pass[shown] = now + LET_PASS_SECONDS
+        caller.until = now + LET_PASS_SECONDS
         return True
+
+
+def _record_of(call: _Call, served: ServedSlate, request_id: str, started: float) -> RequestRecord:
+    source, cache = served.source.value, served.cache.value
+    return RequestRecord(request_id, "GET", started, call.route, source, cache, served.generated_at)
 
 
 def _is_plain(environ: WSGIEnvironment) -> bool:
@@ -196,15 +242,14 @@ def _do_headers_fit(environ: WSGIEnvironment) -> bool:
     of the body said. Where something else stands there, all is counted.
     """
     n_bytes = n_names = 0
-    for name in reversed(environ):
-        if name[:5] != "HTTP_":
-            if name == "wsgi.input" and environ.get("SERVER_SOFTWARE") == "Granian":
-                return n_names <= MAX_HEADER_FIELDS and n_bytes <= MAX_HEADER_BYTES
-            if name != "CONTENT_TYPE":
-                break
-        else:
+    for name, value in reversed(environ.items()):
+        if name[:5] == "HTTP_":
             n_names += 1
-            n_bytes += len(name) + len(environ[name])
+            n_bytes += len(name) + len(value)
+        elif name == "wsgi.input" and environ.get("SERVER_SOFTWARE") == "Granian":
+            return n_names <= MAX_HEADER_FIELDS and n_bytes <= MAX_HEADER_BYTES
+        elif name != "CONTENT_TYPE":
+            break
     try:
         check_limits(environ)
     except HTTPException:

@@ -60,7 +60,8 @@ class MemoryEpochTable:
     def is_current(self, stamp: EpochStamp) -> bool:
         """Whether nothing has outdated the customer's slates since the stamp was taken."""
         cells = self._cells
-        return cells[stamp.place] == stamp.own and cells[_EVERYBODY] == stamp.everybody
+        place, own, everybody = stamp
+        return cells[place] == own and cells[_EVERYBODY] == everybody
 
     def move(self, customer_ids: Collection[str]) -> None:
         """Outdate every copy of the customers' slates."""

@@ -308,9 +308,9 @@ def test_a_refused_caller_is_let_pass_as_soon_as_the_key_is_known(
 
 def test_what_is_known_of_callers_and_calls_stays_bounded(ways: BothWays) -> None:
     for number in range(fast_path.MAX_KNOWN + 10):
-        ways.fast._learn((f"{BASE}c{number}/recommendations/content", ""))
+        ways.fast._learn((f"{BASE}c{number}/recommendations/content", "", f"Bearer {READER}", None))
     assert len(ways.fast._known) <= fast_path.MAX_KNOWN
-    assert ways.fast._learn((CONTENT, "limit=5&" * 100)) is None
+    assert ways.fast._learn((CONTENT, "limit=5&" * 100, None, READER)) is None
     assert json.loads(ways.ask(CONTENT)[0].body)["customer_id"] == "c1"
 
 
@@ -321,5 +321,5 @@ def test_a_query_that_was_understood_is_not_parsed_anew_for_every_customer(ways:
         assert reply.json["customer_id"] == f"c{number}"
     assert len(ways.fast._queries) == before + 1
     for number in range(fast_path.MAX_QUERIES + 10):
-        ways.fast._learn((CONTENT, f"placement=p{number}"))
+        ways.fast._learn((CONTENT, f"placement=p{number}", None, READER))
     assert len(ways.fast._queries) <= fast_path.MAX_QUERIES

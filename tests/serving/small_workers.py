@@ -129,7 +129,7 @@ class Worker:
             max_remembered=3,
         )
         self.copies = LocalCopies(
-            stamps, copies_bytes, clock=lambda: self.now, monotonic=lambda: self.seconds
+            stamps, copies_bytes, clock=lambda: self.now.timestamp(), monotonic=lambda: self.seconds
         )
         self.copies.refresh()
         self.n_announced: list[int] = []  # How many events were stored by then.

@@ -236,7 +236,7 @@ class Overloaded:
         self.world = world
         self.stamps = MemoryEpochTable(rng=random.SystemRandom())
         self.copies = LocalCopies(
-            self.stamps, 1_000_000, clock=lambda: world.now, monotonic=lambda: world.seconds
+            self.stamps, 1_000_000, clock=lambda: world.now.timestamp(), monotonic=lambda: world.seconds
         )
         self.copies.refresh()
         self.is_overloaded = False

@@ -68,7 +68,7 @@ class Shelf:
         self.copies = LocalCopies(
             stamps,
             max_bytes,
-            clock=lambda: self.now,
+            clock=lambda: self.now.timestamp(),
             monotonic=lambda: self.seconds,
             known_until=lambda: self.known_until,
         )

@@ -43,7 +43,9 @@ class Worker:
             world.seconds += takes_seconds
             return self.cached.warm(request)
 
-        self.copies = LocalCopies(stamps, 1_000_000, clock=lambda: world.now, monotonic=lambda: world.seconds)
+        self.copies = LocalCopies(
+            stamps, 1_000_000, clock=lambda: world.now.timestamp(), monotonic=lambda: world.seconds
+        )
         self.copies.refresh()
         self.cached = CachedEngine(
             world.engine,
