@@ -130,7 +130,7 @@ def build_services(settings: Settings) -> Services:
     sources = LiveSources(SqlEventTail(database), SqlTombstones(database), records, policy)
     # Drawn for each worker, so that not all build their states anew at once.
     every = REBUILD_SECONDS * random.SystemRandom().uniform(1.0, 1.5)
-    feed = LiveFeed(sources, clock=now, monotonic=time.monotonic, rebuild_seconds=every, sleep=time.sleep)
+    feed = LiveFeed(sources, clock=now, monotonic=time.monotonic, rebuild_seconds=every)
     live_reader = LiveReader(feed, monotonic=time.monotonic)
     subjects = SubjectReader(records, events, policy)
     contacts = SqlContacts(database, policy.offers, is_content=live.is_content)

@@ -24,6 +24,28 @@ def grown(array: NDArray[_Number], n: int, value: float) -> NDArray[_Number]:
     return larger
 
 
+def rings(values: NDArray[np.integer], owners: NDArray[np.integer], n_before: Rows, width: int) -> Places:
+    """The last values of each owner, in turns over so many places: (n_owners, width).
+
+    `values` and `owners` (n,) are in order; as many as `n_before` (n_owners,) says came before them.
+    """
+    order = np.argsort(owners, kind="stable")
+    ordered = owners[order]
+    numbers = n_before[ordered] + np.arange(len(ordered)) - np.searchsorted(ordered, ordered)
+    found = np.full((len(n_before), width), NO_ROW, np.int32)
+    found[ordered, numbers % width] = values[order]  # Of those at one place the last stays.
+    return found
+
+
+def by_appearance(groups: NDArray[np.integer]) -> tuple[Rows, Rows]:
+    """The groups in the order in which they first come, and for each place the number of its group: (n,)."""
+    names, firsts, numbers = np.unique(groups, return_index=True, return_inverse=True)
+    order = np.argsort(firsts)
+    places = np.empty(len(names), np.int64)
+    places[order] = np.arange(len(names))
+    return names[order].astype(np.int64), places[numbers]
+
+
 def kept_rows(worth: Floats) -> tuple[Rows, Places]:
     """The rows worth most, in order, and by old row the new one; the place after the last is of nobody."""
     n_gone = max(len(worth) // _MAKES_ROOM, 1)

@@ -18,10 +18,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsvc.live.places import NO_ROW, Floats, Places, Rows, grown, kept_rows, renumbered
+from recsvc.live.places import (
+    NO_ROW,
+    Floats,
+    Places,
+    Rows,
+    by_appearance,
+    grown,
+    kept_rows,
+    renumbered,
+    rings,
+)
 
 SECONDS_A_DAY = 86_400.0
-PAUSE_AFTER = 200
 _NOBODY = NO_ROW
 _FIRST_PLACES = 256
 _FORGOTTEN = "\0"  # No id begins so: these are the names of rows that belong to nobody any more.
@@ -92,29 +101,28 @@ class LiveState:
         snapshot: Snapshot,
         item_ids: Sequence[str],
         customer_id_of: Callable[[int], str],
-        *,
-        pause: Callable[[], None] = lambda: None,
     ) -> LiveState:
         """The state that a snapshot was taken of, as far as its meetings reach.
 
-        `item_ids` (n_items,) names all items of the snapshot; `bounds` has room for them. It makes a `pause`
-        after every `PAUSE_AFTER` meetings, some 2 ms of work.
+        `item_ids` (n_items,) names all items of the snapshot; `bounds` has room for them.
         """
-        state = cls(half_lives_days, bounds)
-        for item_id, first in zip(item_ids, snapshot.firsts.tolist(), strict=True):
-            state._new_item(item_id, first)
-        n_items = len(item_ids)
+        state, firsts, n_items = cls(half_lives_days, bounds), snapshot.firsts, len(item_ids)
+        customers, rows = by_appearance(snapshot.customers)
+        items, seconds, n_customers = snapshot.items, snapshot.seconds, len(customers)
+        state._item_rows, state._item_ids = {one: row for row, one in enumerate(item_ids)}, list(item_ids)
+        state._customer_rows = {customer_id_of(one): row for row, one in enumerate(customers.tolist())}
+        state._counts, state._n_met = snapshot.log_counts.copy(), snapshot.n_met.copy()
+        state._firsts, state._lasts = firsts.copy(), snapshot.lasts.copy()
         # Each meeting gets the place it had, so that who comes next replaces the oldest reader.
-        state._n_met[:n_items] = snapshot.n_met - np.bincount(snapshot.items, minlength=n_items)
-        meetings = (snapshot.customers.tolist(), snapshot.items.tolist(), snapshot.seconds.tolist())
-        for n_done, (customer, item, at) in enumerate(zip(*meetings, strict=True), start=1):
-            state.record(customer_id_of(customer), item_ids[item], at)
-            if n_done % PAUSE_AFTER == 0:
-                pause()
-        state._counts[:n_items] = snapshot.log_counts
-        state._firsts[:n_items] = snapshot.firsts
-        state._lasts[:n_items] = snapshot.lasts
+        n_before = snapshot.n_met - np.bincount(items, minlength=n_items)
+        state._readers = rings(rows, items, n_before, bounds.n_readers)
+        state._recent = rings(items, rows, np.zeros(n_customers, np.int64), bounds.n_recent)
+        state._n_recorded = np.bincount(rows, minlength=n_customers)
+        state._seen, state._depths = np.empty(n_customers), np.empty(n_customers)
+        state._seen[rows], state._depths[rows] = seconds, seconds - np.minimum(firsts[items], seconds)
         state.latest = float(snapshot.lasts.max(initial=-np.inf))
+        while state.n_customers > bounds.n_customers:
+            state._forget_customers()
         return state
 
     @property

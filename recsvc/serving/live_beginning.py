@@ -6,7 +6,6 @@ trained, and who refuses now, is left out of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from recsvc.bundles.bundle import Bundle
@@ -21,9 +20,7 @@ HALF_LIVES_DAYS = (0.25, 7.0)
 _SKEW = timedelta(hours=1)  # By so much the clocks of those who take events in may differ.
 
 
-def begin_state(
-    sources: LiveSources, model: Model | None, bounds: Bounds, n_last: int, *, pause: Callable[[], None]
-) -> Follower:
+def begin_state(sources: LiveSources, model: Model | None, bounds: Bounds, n_last: int) -> Follower:
     """The state of the model, or of the store alone, with what to read next: the last `n_last` meetings.
 
     Raises StoreError.
@@ -34,7 +31,7 @@ def begin_state(
     if model is None or state_version(model) is None:
         state = LiveState(HALF_LIVES_DAYS, bounds)
         return Follower(sources, state, start=start, places=places)
-    state = opened_state(model.bundle, bounds, pause=pause)
+    state = opened_state(model.bundle, bounds)
     trained = _trained(model.bundle)
     follower = Follower(sources, state, start=start, places=places, trained=trained)
     known, made_at = set(state.customer_ids()), model.bundle.manifest.created_at

@@ -36,7 +36,6 @@ REBUILD_SECONDS = 900.0
 anew costs seconds, and everybody who is forgotten meanwhile is left out by the same one."""
 
 _BATCH = 1_000
-_PAUSE_SECONDS = 0.003  # While a state is built, after every 2 ms of work.
 _REST_SECONDS = 1.0  # So long no request asks a store that failed.
 _PATIENCE_SECONDS = 0.1  # So long a request waits for another that is asking.
 
@@ -88,10 +87,8 @@ class LiveFeed:
         bounds: Bounds = DEFAULT_BOUNDS,
         n_last: int = N_LAST,
         rebuild_seconds: float = REBUILD_SECONDS,
-        sleep: Callable[[float], None] = lambda seconds: None,
     ) -> None:
         """`rebuild_seconds` differs from worker to worker, so that not all of them build at once."""
-        self._sleep = sleep
         self._sources = sources
         self._clock = clock
         self._monotonic = monotonic
@@ -233,7 +230,7 @@ class LiveFeed:
         """Build the state of a model from its snapshot and the store, and let one reference move to it."""
         n_expected = self._n_expected
         try:
-            follower = begin_state(self._sources, model, self._bounds, self._n_last, pause=self._give_way)
+            follower = begin_state(self._sources, model, self._bounds, self._n_last)
             is_outdated = follower.read_to_end(_BATCH)
         except StoreError as error:
             self._note_failure(error)
@@ -242,11 +239,6 @@ class LiveFeed:
         kept = _Kept(follower, now, now if is_outdated else None, n_expected)
         self._kept = {**self._kept, version: kept}
         log.info("live_state_built", version=version, sequence=follower.sequence)
-
-    def _give_way(self) -> None:
-        """Requests go first, where there is a state already that answers them."""
-        if self._kept:
-            self._sleep(_PAUSE_SECONDS)
 
     def _note_failure(self, error: StoreError) -> None:
         self._rests_until = self._monotonic() + _REST_SECONDS

@@ -120,18 +120,18 @@ def readers_of(state: LiveState, item_id: str) -> set[str]:
 
 def test_after_a_restore_who_comes_next_replaces_the_oldest_reader() -> None:
     bounds = Bounds(n_items=10, n_customers=100, n_readers=4, n_recent=5)
-    whole = a_state(*((f"c{number}", "a", number) for number in range(11)), bounds=bounds)
+    whole = a_state(*((f"c{number}", "a", number) for number in range(12)), bounds=bounds)
     snapshot = Snapshot(
         log_counts=np.stack([whole.log_counts(place, 0.0) for place in range(2)], axis=1),
         firsts=whole.firsts().copy(),
         lasts=whole.lasts().copy(),
-        n_met=np.array([11]),
-        customers=np.array([8, 9, 10], np.int32),
+        n_met=np.array([12]),
+        customers=np.array([9, 10, 11], np.int32),
         items=np.zeros(3, np.int32),
-        seconds=np.array([8.0, 9.0, 10.0]) * DAY,
+        seconds=np.array([9.0, 10.0, 11.0]) * DAY,
     )
     restored = LiveState.restored((1.0, 7.0), bounds, snapshot, ["a"], "c{}".format)
-    for number in range(11, 14):
+    for number in range(12, 15):
         for state in (whole, restored):
             state.record(f"c{number}", "a", number * DAY)
         assert (
@@ -139,9 +139,26 @@ def test_after_a_restore_who_comes_next_replaces_the_oldest_reader() -> None:
             == readers_of(whole, "a")
             == {f"c{n}" for n in range(number - 3, number + 1)}
         )
-    me = [state.customer_row("c13") for state in (whole, restored)]
-    weights = [s.likeness(row)[s.customer_row("c12")] for s, row in zip((whole, restored), me, strict=True)]
-    assert weights[0] == weights[1] == pytest.approx(1 / np.log2(2 + 14) / (1 + 4))
+    me = [state.customer_row("c14") for state in (whole, restored)]
+    weights = [s.likeness(row)[s.customer_row("c13")] for s, row in zip((whole, restored), me, strict=True)]
+    assert weights[0] == weights[1] == pytest.approx(1 / np.log2(2 + 15) / (1 + 4))
+
+
+def test_of_more_customers_than_there_is_room_for_a_restore_forgets_those_longest_unseen() -> None:
+    whole = a_state(*((f"c{number}", "a", number) for number in range(9)))
+    snapshot = Snapshot(
+        log_counts=np.stack([whole.log_counts(place, 0.0) for place in range(2)], axis=1),
+        firsts=whole.firsts().copy(),
+        lasts=whole.lasts().copy(),
+        n_met=np.array([9]),
+        customers=np.arange(9, dtype=np.int32),
+        items=np.zeros(9, np.int32),
+        seconds=np.arange(9.0) * DAY,
+    )
+    bounds = Bounds(n_items=10, n_customers=8, n_readers=16, n_recent=5)
+    restored = LiveState.restored((1.0, 7.0), bounds, snapshot, ["a"], "c{}".format)
+    assert restored.customer_ids() == [f"c{number}" for number in range(1, 9)]
+    assert readers_of(restored, "a") == set(restored.customer_ids())
 
 
 def test_decades_of_events_under_a_half_life_of_an_hour_stay_finite() -> None:

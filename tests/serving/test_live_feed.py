@@ -20,7 +20,7 @@ from recsvc.domain.customers import Consents, Customer
 from recsvc.domain.interactions import Interaction, TailEvent
 from recsvc.errors import StoreError
 from recsvc.live.scoring import HalfLives, LiveModel, blend, part_scores, shortlist
-from recsvc.live.state import PAUSE_AFTER, Bounds
+from recsvc.live.state import Bounds
 from recsvc.policy import load_policy
 from recsvc.sample_bank import SampleBank
 from recsvc.serving.live_feed import REBUILD_SECONDS, STALE_SECONDS, LiveFeed
@@ -104,7 +104,6 @@ class Bank:
         n_last: int = 50_000,
         bounds: Bounds | None = None,
         rebuild_seconds: float = REBUILD_SECONDS,
-        sleep: Callable[[float], None] = lambda seconds: None,
     ) -> LiveFeed:
         database = open_database(self.url)
         self._opened.append(database)
@@ -117,7 +116,6 @@ class Bank:
             bounds=bounds or Bounds(500, 500),
             n_last=n_last,
             rebuild_seconds=rebuild_seconds,
-            sleep=sleep,
         )
 
     def did(
@@ -841,22 +839,3 @@ def test_a_new_model_whose_state_cannot_be_built_is_reported(
     worker.follow(later)
     assert not worker.is_stale
     assert worker.report().sequence == 1
-
-
-def test_a_state_that_is_built_beside_another_gives_way_to_requests_and_is_the_same(
-    bank: Bank, model: Model, published: tuple[Path, Path]
-) -> None:
-    later = load_model(published[1])
-    n_meetings = later.bundle.manifest.arrays["live_meeting_items"].shape[0]
-    pauses: list[float] = []
-    worker = bank.worker(sleep=pauses.append)
-    worker.follow(model)
-    assert pauses == []  # Nobody is answered yet, so there is nobody to give way to.
-    worker.follow(later)
-    assert len(pauses) == n_meetings // PAUSE_AFTER > 0
-    customers = later.bundle.customers.ids_of(range(20))
-    paused, at_once = (
-        scores_of(worker, customers, later),
-        scores_of(followed(bank.worker(), later), customers, later),
-    )
-    assert repr(paused) == repr(at_once)
