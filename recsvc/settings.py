@@ -89,6 +89,12 @@ class Settings:
         "path",
         "Folder where workers find which bundles passed their check; recsvc serve makes one.",
     )
+    reports_dir: Path | None = _setting(
+        "RECSVC_REPORTS_DIR",
+        None,
+        "path",
+        "Folder where workers keep reports that read much for one another; recsvc serve makes one.",
+    )
     workers: int = _setting(
         "RECSVC_WORKERS", 2, "int", "Web worker processes.", validate=validate.Range(min=1, max=256)
     )

@@ -1,7 +1,7 @@
 """Answers that read much of the store. In: a request for one. Out: the place to make it, or the refusal.
 
-A worker has few threads and answers customers with the same ones: results of a hundred thousand customers
-take seconds of CPU. So such answers are made one at a time in each process.
+A worker has few threads and answers customers with the same ones. So such answers are made, or waited for,
+one at a time in each process.
 """
 
 from __future__ import annotations

@@ -114,6 +114,9 @@ UNAVAILABLE = ProblemType(
     "a part that this answer needs is not available; try again soon",
     (("Retry-After", str(RETRY_AFTER_SECONDS)),),
 )
+REPORT_NOT_READY = ProblemType(
+    "report-not-ready", 503, "The report is not there yet", "ask again when Retry-After says"
+)
 
 PROBLEMS: dict[type[Exception], ProblemType] = {
     errors.UnparsableRequestError: MALFORMED,
@@ -128,6 +131,7 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
     errors.PreconditionFailedError: PRECONDITION_FAILED,
     errors.PreconditionRequiredError: PRECONDITION_REQUIRED,
     errors.StoreError: UNAVAILABLE,
+    errors.ReportNotReadyError: REPORT_NOT_READY,
     errors.RedisError: UNAVAILABLE,
     errors.BundleError: UNAVAILABLE,
     http.BadRequest: MALFORMED,
@@ -171,7 +175,7 @@ def problem_response(error: Exception, environ: WSGIEnvironment) -> Response:
     kind = problem_type_of(error)
     record: RequestRecord = environ[RECORD_KEY]
     if kind.status >= 500:
-        log_failure(record, error, expected=kind is UNAVAILABLE)
+        log_failure(record, error, expected=kind is not INTERNAL_ERROR)
     document = {
         "type": kind.uri,
         "title": kind.title,
@@ -187,7 +191,7 @@ def problem_response(error: Exception, environ: WSGIEnvironment) -> Response:
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
     if isinstance(error, http.TooManyRequests) and isinstance(error.retry_after, int):
         response.headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, errors.TooManyRunsError):
+    if isinstance(error, (errors.TooManyRunsError, errors.ReportNotReadyError)):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, errors.RunOpenError):
         response.headers["Location"] = f"/v1/training-runs/{error.run_id}"
@@ -206,7 +210,7 @@ def _encode(document: Mapping[str, Any], found: tuple[errors.FieldError, ...]) -
 def _detail_of(error: Exception, kind: ProblemType) -> str:
     if isinstance(error, errors.InvalidRequestError):
         return kind.detail
-    if isinstance(error, errors.RequestError):
+    if isinstance(error, (errors.RequestError, errors.ReportNotReadyError)):
         return str(error)[:_MAX_DETAIL_CHARS] or kind.detail
     # Only a sentence of ours goes out: werkzeug's own descriptions may quote the request.
     if isinstance(error, http.HTTPException) and type(error) in PROBLEMS:

@@ -12,6 +12,7 @@ REPORT_EXAMPLE: dict[str, Any] = {
     "method": "confidence_sequence",
     "alpha": 0.05,
     "control": "control",
+    "as_of": "2026-11-22T10:20:00Z",
     "counted_until": "2026-11-22T10:20:00Z",
     "has_ended": True,
     "checks": {

@@ -178,6 +178,7 @@ class ExperimentReportSchema(AnswerSchema):
     method = _one_of(Method, "What the intervals are made by.")
     alpha = _number("The chance of a false finding that was registered.")
     control = _text("The variant that all others are compared with: the first.")
+    as_of = fields.AwareDateTime(required=True, metadata=_said("What was stored then is told of."))
     counted_until = fields.AwareDateTime(required=True, metadata=_said("Events before then count."))
     has_ended = fields.Boolean(required=True, metadata=_said("Whether only late events change it now."))
     checks = fields.Nested(ChecksSchema, required=True)

@@ -11,6 +11,7 @@ from recsvc.api.bodies import JSON
 from recsvc.api.documents import CHANGE_HEADERS
 from recsvc.api.endpoints import Endpoints, services
 from recsvc.api.long_reads import LONG_READS
+from recsvc.api.problems import REPORT_NOT_READY
 from recsvc.api.satisfaction_schemas import SatisfactionQuery, SatisfactionSchema
 from recsvc.domain.access import Scope as AccessScope
 from recsvc.domain.satisfaction import Interval, Share
@@ -43,6 +44,7 @@ _GROUP = {
     "ces": None,
 }
 _EXAMPLE = {
+    "as_of": "2026-11-22T10:20:00Z",
     "since": "2026-08-24T10:20:00Z",
     "until": "2026-11-22T10:20:00Z",
     "by": "channel",
@@ -62,16 +64,17 @@ _EXAMPLE = {
     answers=SatisfactionSchema,
     headers=CHANGE_HEADERS,
     example=_EXAMPLE,
+    problems=(REPORT_NOT_READY,),
 )
 def get_satisfaction(query: dict[str, Any]) -> Response:
     """NPS, CSAT and CES from survey events, with 95 % intervals and response rates, in all and by group.
 
     Every customer counts once in a group, with the latest answer there. Days, weeks and months are those of
     UTC. Segments are by recorded attributes. Of an experiment, its present phase: an answer counts for the
-    variant that the customer met first, and from then on.
+    variant that the customer met first, and from then on. What reads much is made, and kept for a while, as
+    results of experiments are: `as_of` says of which moment it is.
     """
-    with LONG_READS.place():
-        report = services().satisfaction.report(SatisfactionQuestion(**query))
+    report = services().satisfaction.report(SatisfactionQuestion(**query), LONG_READS.place())
     headers = {"Cache-Control": "no-store"}
     return Response(msgspec.json.encode(_shown(report)), mimetype=JSON, headers=headers)
 
@@ -80,6 +83,7 @@ def _shown(report: SatisfactionReport) -> dict[str, Any]:
     scope = report.scope
     experiment = scope.experiment
     return {
+        "as_of": report.as_of,
         "since": scope.since,
         "until": scope.until,
         "by": report.by,

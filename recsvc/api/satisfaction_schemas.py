@@ -170,6 +170,7 @@ class SatisfactionExperimentSchema(AnswerSchema):
 class SatisfactionSchema(AnswerSchema):
     """How content customers are."""
 
+    as_of = fields.AwareDateTime(required=True, metadata=_said("What was stored then is told of."))
     since = fields.AwareDateTime(required=True)
     until = fields.AwareDateTime(required=True)
     by = fields.Enum(Grouping, by_value=fields.String, required=True, allow_none=True)

@@ -77,7 +77,9 @@ def serve(models: Path | None, host: str | None, port: int | None, workers: int 
         _tell(settings, embedded=server is not None)
         configure_logging(settings.log_level)
         stack.enter_context(_counted(settings))
-        stack.enter_context(_checked_once(settings))
+        # Have one check of a bundle, and one report, do for all workers.
+        stack.enter_context(_shared(settings, "checks", "RECSVC_CHECKS_DIR"))
+        stack.enter_context(_shared(settings, "reports", "RECSVC_REPORTS_DIR"))
         run_workers(settings)
 
 
@@ -144,13 +146,13 @@ def _counted(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def _checked_once(settings: Settings) -> Iterator[None]:
-    """Have one check of a bundle do for all workers: what they tell one another begins empty, and is ours."""
-    folder = settings.data_dir.resolve() / "checks" / str(settings.port)
+def _shared(settings: Settings, name: str, variable: str) -> Iterator[None]:
+    """A folder of what the workers tell one another meanwhile: it begins empty, and is ours."""
+    folder = settings.data_dir.resolve() / name / str(settings.port)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     folder.chmod(0o700)
-    set_environment({"RECSVC_CHECKS_DIR": folder})
+    set_environment({variable: folder})
     try:
         yield
     finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +50,18 @@ class OutcomeEvents:
     scores: Sequence[float]
     scales: Sequence[float]
     currencies: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a report reads at most: events from `since` to `until`, and exposures.
+
+    `since` None is the first exposure. `before` is how far before that moment it reads. `exposed` names the
+    experiment and the phase whose exposures are read, `n_times` over.
+    """
+
+    since: datetime | None
+    until: datetime
+    before: timedelta = timedelta(0)
+    exposed: tuple[str, int] | None = None
+    n_times: int = 1

@@ -28,11 +28,14 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class NpsAnswers:
-    """Answers 0 to 10 to "would you recommend us?", by class: 9 and 10 promote, 0 to 6 detract."""
+    """Answers 0 to 10 to "would you recommend us?", by class: 9 and 10 promote, 0 to 6 detract.
 
-    promoters: float
-    passives: float
-    detractors: float
+    Counts are whole, and stay so where they go through JSON; an adjusted interval adds parts of one.
+    """
+
+    promoters: int | float
+    passives: int | float
+    detractors: int | float
 
     @classmethod
     def of(cls, scores: Iterable[float]) -> NpsAnswers:

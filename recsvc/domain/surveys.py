@@ -156,8 +156,12 @@ class VariantDifference:
 
 @dataclass(frozen=True, slots=True)
 class SatisfactionReport:
-    """All together and by group. `n_off_scale` answers do not count: they are not on their survey's scale."""
+    """All together and by group, of what the store held at `as_of`.
 
+    `n_off_scale` answers do not count: they are not on their survey's scale.
+    """
+
+    as_of: datetime
     scope: Scope
     by: Grouping | None
     total: GroupSatisfaction

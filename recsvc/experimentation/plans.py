@@ -93,6 +93,10 @@ class Planner:
         self._outcomes = outcomes
         self._policy = policy
 
+    def check(self, wish: PlanWish) -> None:
+        """Refuse what no store could say, before anything is read. Raises as `plan` does."""
+        self._rule_of(wish)
+
     def plan(self, wish: PlanWish, *, now: datetime) -> Plan:
         """The plan of a fixed test; several arms are each planned at the level that Holm begins with.
 

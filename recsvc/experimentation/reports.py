@@ -119,7 +119,7 @@ class Checks:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentReport:
-    """What an experiment's phase says at a moment.
+    """What an experiment's phase says by what the store held at `as_of`.
 
     Events count up to `counted_until`; once it `has_ended`, only events that come late change the figures.
     Where there is nothing to compare at all, `refusal` says why and there are no arms.
@@ -132,6 +132,7 @@ class ExperimentReport:
     method: Method
     alpha: float
     control: str
+    as_of: datetime
     counted_until: datetime
     has_ended: bool
     checks: Checks

@@ -65,6 +65,7 @@ class ResultsReader:
             method=standing.method,
             alpha=experiment.alpha,
             control=experiment.variants[0].key,
+            as_of=now,
             counted_until=standing.counted_until,
             has_ended=standing.has_ended,
             checks=checks,

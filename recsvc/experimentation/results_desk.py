@@ -1,19 +1,22 @@
-"""Answer analysts. In: an experiment's key, or a wish. Out: what it says, or how long it must run."""
+"""Answer analysts. In: an experiment's key, a wish, a question. Out: what it says, a plan, satisfaction.
+
+Each takes the place that is held while its report is made here, or waited for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Protocol
 
 from recsvc.domain.experiments import HOLDOUT_KEY, Experiment
 from recsvc.domain.records import Versioned
+from recsvc.domain.surveys import SatisfactionReport
 from recsvc.errors import NotFoundError
 from recsvc.experimentation.allocations import holdout_experiment
-from recsvc.experimentation.counting import OutcomeStore
-from recsvc.experimentation.plans import Plan, Planner, PlanWish
+from recsvc.experimentation.kept_reports import Place, Reports
+from recsvc.experimentation.plans import Plan, PlanWish
+from recsvc.experimentation.report_making import Ask
 from recsvc.experimentation.reports import ExperimentReport
-from recsvc.experimentation.results import ResultsReader
+from recsvc.experimentation.satisfaction import SatisfactionQuestion
 from recsvc.policy import Policy
 
 
@@ -28,32 +31,27 @@ class RegisteredExperiments(Protocol):
 class ResultsDesk:
     """Says what experiments say, and plans them."""
 
-    def __init__(
-        self,
-        experiments: RegisteredExperiments,
-        outcomes: OutcomeStore,
-        policy: Policy,
-        *,
-        clock: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, experiments: RegisteredExperiments, reports: Reports, policy: Policy) -> None:
         self._experiments = experiments
-        self._reader = ResultsReader(outcomes, policy)
-        self._planner = Planner(outcomes, policy)
+        self._reports = reports
         self._policy = policy
-        self._clock = clock
 
-    def report(self, key: str) -> ExperimentReport:
-        """What the experiment's phase says now.
+    def report(self, key: str, place: Place) -> ExperimentReport:
+        """What the experiment's phase says.
 
         Raises:
             NotFoundError: there is no such experiment.
-            StoreError: the store cannot answer.
+            ReportNotReadyError, StoreError: as `Reports.report` does.
         """
-        return self._reader.report(self._experiment(key), now=self._clock())
+        found = self._reports.report(Ask(results=self._experiment(key)), place).results
+        assert found is not None
+        return found
 
-    def plan(self, wish: PlanWish) -> Plan:
-        """How long an experiment would have to run. Raises as `Planner.plan` does."""
-        return self._planner.plan(wish, now=self._clock())
+    def plan(self, wish: PlanWish, place: Place) -> Plan:
+        """How long an experiment would have to run. Raises as `Reports.report` and `Planner.plan` do."""
+        found = self._reports.report(Ask(plan=wish), place).plan
+        assert found is not None
+        return found
 
     def _experiment(self, key: str) -> Experiment:
         if key == HOLDOUT_KEY:
@@ -65,3 +63,16 @@ class ResultsDesk:
         if found is None:
             raise NotFoundError("there is no such experiment")
         return found.value
+
+
+class SatisfactionDesk:
+    """Says how content customers are."""
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+
+    def report(self, question: SatisfactionQuestion, place: Place) -> SatisfactionReport:
+        """All together and by group. Raises as `Reports.report` and `SatisfactionReader.report` do."""
+        found = self._reports.report(Ask(satisfaction=question), place).satisfaction
+        assert found is not None
+        return found

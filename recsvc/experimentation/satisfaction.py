@@ -84,22 +84,21 @@ class _Groups:
     of: Callable[[SurveyAnswer], str | None]
 
 
-class SatisfactionDesk:
-    """Answers for analysts."""
+class SatisfactionReader:
+    """Counts answers from the store, anew each time."""
 
-    def __init__(self, store: SatisfactionStore, policy: Policy, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: SatisfactionStore, policy: Policy) -> None:
         self._store = store
         self._policy = policy
-        self._clock = clock
 
-    def report(self, question: SatisfactionQuestion) -> SatisfactionReport:
+    def report(self, question: SatisfactionQuestion, *, now: datetime) -> SatisfactionReport:
         """How content customers are, all together and by group.
 
         Raises:
             InvalidRequestError: the window is empty or has too many periods, or there is no such experiment.
             StoreError: the store cannot answer.
         """
-        scope = self._scope(question)
+        scope = self.scope(question, now=now)
         groups = self._groups(scope, question.by)
         everybody, n_off_scale = LatestAnswers({}), 0
         kept: dict[str | None, LatestAnswers] = defaultdict(lambda: LatestAnswers({}))
@@ -110,10 +109,11 @@ class SatisfactionDesk:
         total = everybody.figures(None, self._store.n_customers(scope))
         found = tuple(kept[name].figures(name, size) for name, size in groups.sizes.items())
         differences = _differences(found) if question.by is Grouping.VARIANT else ()
-        return SatisfactionReport(scope, question.by, total, found, differences, n_off_scale)
+        return SatisfactionReport(now, scope, question.by, total, found, differences, n_off_scale)
 
-    def _scope(self, question: SatisfactionQuestion) -> Scope:
-        until = question.until or self._clock()
+    def scope(self, question: SatisfactionQuestion, *, now: datetime) -> Scope:
+        """Whose answers are asked for. Raises as `report` does."""
+        until = question.until or now
         since = question.since or until - DEFAULT_WINDOW
         if since >= until:
             raise _refused("since", "must be before until, which is now where it is absent")
@@ -124,6 +124,8 @@ class SatisfactionDesk:
                 raise _refused("experiment", "names no experiment: see GET /v1/experiments")
         elif question.by is Grouping.VARIANT:
             raise _refused("experiment", "must be given with by=variant: variants are those of an experiment")
+        if n_periods(question.by, since, until) > MAX_PERIODS:
+            raise _refused("by", f"makes over {MAX_PERIODS} groups: ask for less time, or by week or month")
         return Scope(since, until, question.channel, experiment)
 
     def _groups(self, scope: Scope, by: Grouping | None) -> _Groups:
@@ -153,13 +155,18 @@ class SatisfactionDesk:
         return _Groups(sizes, lambda answer: segment_of.get(answer.customer_id, last))
 
     def _by_period(self, scope: Scope, by: Grouping) -> _Groups:
-        found = list(islice(periods(by, scope.since, scope.until), MAX_PERIODS + 1))
-        if len(found) > MAX_PERIODS:
-            raise _refused("by", f"makes over {MAX_PERIODS} groups: ask for less time, or by week or month")
         sizes: _Sizes = {
-            one.name: self._store.n_customers(replace(scope, since=one.start, until=one.end)) for one in found
+            one.name: self._store.n_customers(replace(scope, since=one.start, until=one.end))
+            for one in periods(by, scope.since, scope.until)
         }
         return _Groups(sizes, lambda answer: period_name(by, answer.answered_at))
+
+
+def n_periods(by: Grouping | None, since: datetime, until: datetime) -> int:
+    """How many days, weeks or months are told of, counted up to one too many; 0 of other groups."""
+    if by not in (Grouping.DAY, Grouping.WEEK, Grouping.MONTH):
+        return 0
+    return sum(1 for _ in islice(periods(by, since, until), MAX_PERIODS + 1))
 
 
 def _differences(variants: Sequence[GroupSatisfaction]) -> tuple[VariantDifference, ...]:

@@ -14,7 +14,10 @@ from recsvc.domain.experiments import (
 from recsvc.domain.exposures import Exposure
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import Channel
-from recsvc.experimentation.results_desk import ResultsDesk
+from recsvc.experimentation.kept_reports import ReportsHere
+from recsvc.experimentation.report_making import ReportMaker
+from recsvc.experimentation.results_desk import ResultsDesk, SatisfactionDesk
+from recsvc.experimentation.satisfaction import SatisfactionStore
 from recsvc.policy import Policy
 from recsvc.stores.memory import MemoryCustomers, MemoryEvents
 from recsvc.stores.memory_experiments import MemoryExperiments
@@ -24,8 +27,8 @@ from recsvc.stores.memory_outcomes import MemoryOutcomes
 N_CUSTOMERS = 80
 
 
-def tried(policy: Policy, now: datetime) -> ResultsDesk:
-    """`home` began two days ago and has customers and clicks; `draft` has nothing."""
+def tried(policy: Policy, surveys: SatisfactionStore, now: datetime) -> tuple[ResultsDesk, SatisfactionDesk]:
+    """`home` began two days ago and has customers and clicks; `draft` has nothing. And the surveys."""
     experiments, exposures, events = MemoryExperiments(), MemoryExposures(), MemoryEvents()
     began = now - timedelta(days=2)
     halves = (ExperimentVariant("control", "m1", 50), ExperimentVariant("new", "m2", 50))
@@ -55,4 +58,5 @@ def tried(policy: Policy, now: datetime) -> ResultsDesk:
     came = [Interaction(f"v-{name}", "view", name, "a7", began - timedelta(hours=1)) for name in names]
     events.append([*clicked, *came], received_at=now)
     outcomes = MemoryOutcomes(exposures, events, MemoryCustomers())
-    return ResultsDesk(experiments, outcomes, policy, clock=lambda: now)
+    reports = ReportsHere(ReportMaker(outcomes, surveys, policy), clock=lambda: now)
+    return ResultsDesk(experiments, reports, policy), SatisfactionDesk(reports)

@@ -37,7 +37,6 @@ from recsvc.errors import (
     StoreError,
 )
 from recsvc.experimentation.desks import ExperimentDesk, IdentityDesk
-from recsvc.experimentation.satisfaction import SatisfactionDesk
 from recsvc.experimentation.units import Units
 from recsvc.policy import load_policy
 from recsvc.policy_experiments import ExperimentsPolicy
@@ -475,6 +474,7 @@ def fake_services(*, experiments_policy: ExperimentsPolicy | None = None, **sett
     identities = MemoryIdentities(MemoryExposures())
     units = Units(identities)
     ids = (f"{number:032x}" for number in itertools.count(1))
+    experiment_results, satisfaction = tried(load_policy(), surveyed(), NOW)
     defaults = {f.name: f.metadata["default"] for f in Settings.__dataclass_fields__.values()}
     return Services(
         settings=Settings(**{**defaults, **settings}),
@@ -506,8 +506,8 @@ def fake_services(*, experiments_policy: ExperimentsPolicy | None = None, **sett
             new_id=lambda: next(ids),
         ),
         portraits=FakePortraits(),
-        experiment_results=tried(load_policy(), NOW),
-        satisfaction=SatisfactionDesk(surveyed(), load_policy(), clock=lambda: NOW),
+        experiment_results=experiment_results,
+        satisfaction=satisfaction,
         privacy=FakePrivacy(),
         experiments=ExperimentDesk(
             MemoryExperiments(),

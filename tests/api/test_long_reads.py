@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask import Flask
 
+from recsvc.api.app import create_app
 from recsvc.api.long_reads import LONG_READS
+from recsvc.errors import ReportNotReadyError
+from recsvc.experimentation.kept_reports import Place
+from recsvc.experimentation.report_making import Answer, Ask
+from recsvc.experimentation.results_desk import SatisfactionDesk
+from recsvc.services import Services
 from tests.api.fakes import CONTENT, READER
 from tests.api.test_items import call
 
@@ -32,3 +39,25 @@ def test_who_comes_while_another_is_made_is_told_to_come_again(
         assert (refused.status, refused.header("Retry-After")) == (503, "1")
         assert call(app, "GET", CONTENT, key=READER).status == 200
     assert call(app, method, target, body, key=key).status != 503
+
+
+class NotReady:
+    """Reports that are being made."""
+
+    def report(self, ask: Ask, place: Place) -> Answer:
+        raise ReportNotReadyError("is being made", 5)
+
+    def stop(self) -> None:
+        """Nothing was begun."""
+
+
+def test_a_report_that_is_not_there_yet_says_when_to_ask_again(services: Services) -> None:
+    app = create_app(replace(services, satisfaction=SatisfactionDesk(NotReady())))
+    reply = call(app, "GET", "/v1/cx", key=ANALYST)
+    assert (reply.status, reply.header("Retry-After"), reply.header("Cache-Control")) == (
+        503,
+        "5",
+        "no-store",
+    )
+    assert reply.json["type"] == "/problems/report-not-ready"
+    assert reply.json["detail"] == "the report is being made; ask again in 5 s"

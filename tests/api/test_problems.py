@@ -22,6 +22,7 @@ ARGUMENTS: dict[type[Exception], tuple[Any, ...]] = {
     errors.InvalidRequestError: ([FieldError("body/x", "must be there")],),
     errors.ForbiddenError: ("recs:read",),
     errors.TooManyRunsError: (10, 60),
+    errors.ReportNotReadyError: ("is being made", 5),
     http.MethodNotAllowed: (["PUT", "GET"],),
 }
 EVERY_ERROR = pytest.mark.parametrize("error", [*PROBLEMS, Exception], ids=lambda error: error.__name__)

@@ -17,7 +17,7 @@ from recsvc.domain.items import Channel
 from recsvc.domain.satisfaction import NpsAnswers, nps_difference
 from recsvc.domain.surveys import Grouping, SatisfactionReport
 from recsvc.errors import InvalidRequestError
-from recsvc.experimentation.satisfaction import SatisfactionDesk, SatisfactionQuestion
+from recsvc.experimentation.satisfaction import SatisfactionQuestion, SatisfactionReader
 from recsvc.policy import load_policy
 from recsvc.stores.memory import MemoryCustomers, MemoryEvents
 from recsvc.stores.memory_satisfaction import MemorySatisfaction
@@ -54,8 +54,8 @@ def ask(
     log = MemoryEvents()
     log.append(events, received_at=NOW)
     store = MemorySatisfaction(log, MemoryCustomers(customers), experiments=[RATES], exposures=exposures)
-    desk = SatisfactionDesk(store, load_policy(), clock=lambda: NOW)
-    return desk.report(question or SatisfactionQuestion())
+    reader = SatisfactionReader(store, load_policy())
+    return reader.report(question or SatisfactionQuestion(), now=NOW)
 
 
 def names(report: SatisfactionReport) -> list[str | None]:
