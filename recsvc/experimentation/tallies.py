@@ -58,6 +58,10 @@ class Tally:
         if self.rule.kind is MetricKind.VALUE:
             weights = np.nan_to_num(np.asarray(events.values, np.float64))
             self.currencies.update(filter(None, compress(events.currencies, wanted)))
+            # Events come in no order, on which the last digit of a sum would hang.
+            order = np.lexsort((weights, seconds, places))
+            places, seconds, weights = places[order], seconds[order], weights[order]
+            wanted, in_window = wanted[order], in_window[order]
         is_before = seconds < 0
         _sum(self.above, places, wanted & in_window, weights)
         _sum(self.before, places, wanted & is_before, weights)

@@ -85,8 +85,10 @@ class SqlOutcomes:
         self._database = database
         self._at_once = at_once
         is_among = partial(_is_among, database.dialect)
-        self._ids_of = select(identities.c.identity_id, identities.c.customer_id).where(
-            is_among(identities.c.customer_id)
+        self._ids_of = (
+            select(identities.c.identity_id, identities.c.customer_id)
+            .where(is_among(identities.c.customer_id))
+            .order_by(identities.c.identity_id)
         )
         self._records = select(customers.c.customer_id, customers.c.document).where(
             is_among(customers.c.customer_id)

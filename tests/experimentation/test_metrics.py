@@ -121,6 +121,27 @@ def test_money_is_capped_at_the_quantile_of_those_who_spent_any() -> None:
     assert found[:900].max() == 0 and found[905] == 6
 
 
+def test_money_adds_up_to_the_same_in_whatever_order_it_comes() -> None:
+    spent = [
+        (0.1, 1.0),
+        (0.2, 2.0),
+        (0.3, 1.0),
+        (1e9, 3.0),
+        (-1e9, 3.0),
+        (0.7, -1.0),
+        (1e9, -2.0),
+        (0.1, -3.0),
+    ]
+    rule = MetricPolicy(MetricKind.VALUE, of=("purchase",))
+    sums = set()
+    for order in (spent, spent[::-1], sorted(spent)):
+        events = [(0, "purchase", days) for _, days in order]
+        told = count(rule, exposed(3), columns(events, ["purchase"], values=[value for value, _ in order]))
+        assert told.before is not None
+        sums.add((float(told.above[0]), float(told.before[0])))
+    assert len(sums) == 1
+
+
 def test_money_of_two_currencies_is_not_added_up() -> None:
     rule = MetricPolicy(MetricKind.VALUE, of=("purchase",))
     events = [(0, "purchase", 1.0), (0, "purchase", 2.0), (1, "purchase", -1.0)]
