@@ -27,6 +27,7 @@ FLUSH_SECONDS = 0.2
 _PIECE_BYTES = 4096  # What POSIX promises to write to a pipe without anybody in between, on Linux.
 _MAX_WAITING = 20_000  # More than a worker can answer between two looks; whoever leaves one more writes them.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_DIGITS = tuple(f"{number:03}" for number in range(1_000))  # Half the price of having them formatted.
 
 _Kind = tuple[str, str, int, str | None, str | None]
 _Facts = tuple[str, str, float, float]  # A request's id, the end of its line, when it began and ended.
@@ -103,9 +104,14 @@ class AccessLines:
                 self._write("".join(piece))
 
     def _line(self, request_id: str, end: str, started: float, ended: float) -> str:
+        into = ended - self._second_began
+        if not 0 <= into < 1:
+            into = self._begin_second(ended)
+        thousands, micros = divmod(int(into * 1_000_000), 1_000)
+        took_millis, took_micros = divmod(round((ended - started) * 1_000_000), 1_000)
         return (
-            f'{{"timestamp":"{self._time_of(ended)}","request_id":"{request_id}",'
-            f'"duration_ms":{(ended - started) * 1000:.3f},{end}'
+            f'{{"timestamp":"{self._second_text}{_DIGITS[thousands]}{_DIGITS[micros]}Z",'
+            f'"request_id":"{request_id}","duration_ms":{took_millis}.{_DIGITS[took_micros]},{end}'
         )
 
     def _learn(self, kind: _Kind) -> str:
@@ -136,14 +142,11 @@ class AccessLines:
             main.join(FLUSH_SECONDS)
             self.flush()
 
-    def _time_of(self, moment: float) -> str:
-        """The time at a moment of the machine's own seconds, which are set by the clock once a second."""
-        into = moment - self._second_began
-        if not 0 <= into < 1:
-            stamp = structlog.processors.TimeStamper(fmt=None, utc=True)
-            time = float(stamp(None, "", {})["timestamp"]) - (perf_counter() - moment)
-            second = int(time)
-            into = time - second
-            self._second_began = moment - into
-            self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
-        return f"{self._second_text}{int(into * 1_000_000):06d}Z"
+    def _begin_second(self, moment: float) -> float:
+        """Find the second of the clock that a moment of the machine's own seconds falls in, and how far."""
+        stamp = structlog.processors.TimeStamper(fmt=None, utc=True)
+        time = float(stamp(None, "", {})["timestamp"]) - (perf_counter() - moment)
+        into = time % 1
+        self._second_began = moment - into
+        self._second_text = datetime.fromtimestamp(int(time), UTC).strftime("%Y-%m-%dT%H:%M:%S.")
+        return into

@@ -41,6 +41,10 @@ class Engine(Protocol):
         """The slate for the request."""
         ...
 
+    def at_hand(self, request: SlateRequest) -> ServedSlate | None:
+        """The same slate, where it stands ready; None where somebody would have to wait for it."""
+        ...
+
 
 class Computing(Protocol):
     """Bounds what a request for many lists costs."""

@@ -102,7 +102,7 @@ class Settings:
         "RECSVC_THREADS",
         2,
         "int",
-        "Threads of each worker: more wait for the store at once, but make each answer from memory dearer.",
+        "Threads of each worker for answers that wait for something, beside one for what is ready in memory.",
         validate=validate.Range(min=1, max=64),
     )
     computations: int = _setting(

@@ -105,6 +105,7 @@ class FastPath:
         self._services = services
         self._monotonic = monotonic
         self._recommend = services.engine.recommend
+        self._at_hand = services.engine.at_hand
         self._telemetry = services.telemetry
         self._new_id: Callable[[], str] = services.new_id
         self._query = SlateQuery()
@@ -121,35 +122,50 @@ class FastPath:
         start_response("200 OK" if status == 200 else "304 NOT MODIFIED", headers)
         return [body]
 
+    def at_hand(self, environ: WSGIEnvironment) -> Reply | None:
+        """The answer that stands ready in memory; None where nothing does, or not to this caller.
+
+        Nobody waits for this. `environ` needs no more than what a request says of itself, with its headers
+        after the stream of its body.
+        """
+        started = perf_counter()
+        call = self._known.get(_asked_in(environ))
+        if call is None or call.caller.until <= self._monotonic():
+            return None
+        if not _has_no_body(environ) or not _do_last_headers_fit(environ):
+            return None
+        try:
+            served = self._at_hand(call.wanted)
+        except Exception:
+            return None
+        return None if served is None else self._answer(call, served, environ, started)
+
     def _reply(self, environ: WSGIEnvironment) -> Reply | None:
         """The answer; None where that is for the whole way to say."""
         started = perf_counter()
-        get = environ.get
-        if get("REQUEST_METHOD") != "GET" or not _is_plain(environ):
+        if not _is_plain(environ):
             return None
-        asked = (
-            get("PATH_INFO", ""),
-            get("QUERY_STRING", ""),
-            get("HTTP_AUTHORIZATION"),
-            get("HTTP_X_API_KEY"),
-        )
+        asked = _asked_in(environ)
         call = self._known.get(asked)
         if call is None:
             call = self._learn(asked)
-            if call is None:
-                return None
-        elif call.caller.until <= self._monotonic() and not self._may_pass(call.caller):
+        elif not self._passes(call.caller):
+            call = None
+        if call is None:
             return None
         try:
             served = self._recommend(call.wanted)
         except Exception:
             return None  # There it fails again, and is told as it should.
+        return self._answer(call, served, environ, started)
+
+    def _answer(self, call: _Call, served: ServedSlate, environ: WSGIEnvironment, started: float) -> Reply:
         said = call.said
         if said is None or said.served is not served:
             said = call.said = self._say(call, served)
-        given = get("HTTP_X_REQUEST_ID")
+        given = environ.get("HTTP_X_REQUEST_ID")
         request_id = given if given and REQUEST_ID.fullmatch(given) else self._new_id()
-        held = get("HTTP_IF_NONE_MATCH")
+        held = environ.get("HTTP_IF_NONE_MATCH")
         if held and is_known(served.etag, held):
             return self._not_changed(call, served, request_id, started)
         ended = perf_counter()
@@ -207,14 +223,16 @@ class FastPath:
     def _caller_of(self, shown: Presented) -> _Caller | None:
         """The caller, if they may pass now. Others are not remembered."""
         caller = self._callers.get(shown) or _Caller(shown, 0.0)
-        if caller.until <= self._monotonic() and not self._may_pass(caller):
+        if not self._passes(caller):
             return None
         if len(self._callers) >= _MAX_CALLERS:
             self._callers.clear()
         return self._callers.setdefault(shown, caller)
 
-    def _may_pass(self, caller: _Caller) -> bool:
+    def _passes(self, caller: _Caller) -> bool:
         now = self._monotonic()
+        if caller.until > now:
+            return True
         try:
             authorise(self._services, caller.shown, SCOPE)
         except RecsvcError:
@@ -228,30 +246,40 @@ def _record_of(call: _Call, served: ServedSlate, request_id: str, started: float
     return RequestRecord(request_id, "GET", started, call.route, source, cache, served.generated_at)
 
 
+def _asked_in(environ: WSGIEnvironment) -> _Asked:
+    get = environ.get
+    return get("PATH_INFO", ""), get("QUERY_STRING", ""), get("HTTP_AUTHORIZATION"), get("HTTP_X_API_KEY")
+
+
 def _is_plain(environ: WSGIEnvironment) -> bool:
-    """Whether the request has no body, is within the limits, and was not mounted below another path."""
-    if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ or environ.get("SCRIPT_NAME"):
+    """Whether it is a GET without a body, within the limits, and was not mounted below another path."""
+    if not _has_no_body(environ) or environ.get("SCRIPT_NAME"):
         return False
-    return _do_headers_fit(environ)
-
-
-def _do_headers_fit(environ: WSGIEnvironment) -> bool:
-    """What `check_limits` says, at a tenth of the cost where the headers stand last.
-
-    granian puts them after its own entries, of which the body's stream is the last, or after what the headers
-    of the body said. Where something else stands there, all is counted.
-    """
-    n_bytes = n_names = 0
-    for name, value in reversed(environ.items()):
-        if name[:5] == "HTTP_":
-            n_names += 1
-            n_bytes += len(name) + len(value)
-        elif name == "wsgi.input" and environ.get("SERVER_SOFTWARE") == "Granian":
-            return n_names <= MAX_HEADER_FIELDS and n_bytes <= MAX_HEADER_BYTES
-        elif name != "CONTENT_TYPE":
-            break
+    if environ.get("SERVER_SOFTWARE") == "Granian" and _do_last_headers_fit(environ):
+        return True
     try:
         check_limits(environ)
     except HTTPException:
         return False
     return True
+
+
+def _has_no_body(environ: WSGIEnvironment) -> bool:
+    if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
+        return False
+    return bool(environ["REQUEST_METHOD"] == "GET")
+
+
+def _do_last_headers_fit(environ: WSGIEnvironment) -> bool:
+    """Whether `check_limits` has nothing against the headers, at a tenth of the cost, where they stand last.
+
+    granian puts them after its own entries, of which the body's stream is the last, or after what the headers
+    of the body said. False where something else stands there, or where nobody knows here.
+    """
+    names = [*environ]
+    try:
+        place = names.index("wsgi.input") + 1
+        n_bytes = len("".join(names[place:])) + len("".join([*environ.values()][place:]))
+    except (ValueError, TypeError):
+        return False
+    return n_bytes <= MAX_HEADER_BYTES and len(names) - place <= MAX_HEADER_FIELDS

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from multiprocessing.util import Finalize
-from wsgiref.types import WSGIApplication
 
 from recsvc.api.app import create_app
+from recsvc.api.fast_path import FastPath
 from recsvc.bootstrap import build_services
 from recsvc.observability import collect_access_lines, configure_logging
 from recsvc.settings import load_settings
 
 
-def create() -> WSGIApplication:
+def create() -> FastPath:
     """Build everything that one worker needs."""
     settings = load_settings()
     configure_logging(settings.log_level)
@@ -19,4 +19,6 @@ def create() -> WSGIApplication:
     services = build_services(settings)
     # A worker that is told to end is a child of the server, and such a process passes over `atexit`.
     Finalize(None, services.close, exitpriority=1)
-    return create_app(services)
+    outermost = create_app(services).wsgi_app
+    assert isinstance(outermost, FastPath)
+    return outermost

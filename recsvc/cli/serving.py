@@ -26,13 +26,14 @@ from granian.log import LogLevels
 
 from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
+from recsvc.cli.direct_answers import answer_directly, answers_directly
 from recsvc.cli.metrics import metrics_served
 from recsvc.cli.terminal import models_option, say, settings_with
 from recsvc.cli.workers import Workers
 from recsvc.errors import RedisError, ServeError
 from recsvc.observability import configure_logging
 from recsvc.policy import load_policy
-from recsvc.settings import Settings, set_environment
+from recsvc.settings import Settings, load_settings, set_environment
 from recsvc.stores.database import open_database
 from recsvc.stores.redis_server import EmbeddedRedis, open_redis
 
@@ -93,7 +94,7 @@ def run_workers(settings: Settings) -> None:
         port=settings.port,
         interface=Interfaces.WSGI,
         workers=settings.workers,
-        blocking_threads=settings.threads,
+        blocking_threads=settings.threads + answers_directly(settings),
         backpressure=MAX_WAITING,
         http=HTTPModes.http1,
         factory=True,
@@ -171,10 +172,12 @@ def create_worker() -> WSGIApplication:
     from recsvc.api.wsgi import create  # Only a worker needs it.
 
     sys.setswitchinterval(SWITCH_SECONDS)
-
     if server := multiprocessing.parent_process():
         _end_with(server.pid)
-    return create()
+    application, settings = create(), load_settings()
+    if answers_directly(settings):
+        answer_directly(application.at_hand)
+    return application
 
 
 def _end_with(server: int | None) -> None:

@@ -37,6 +37,7 @@ class Served(Protocol):
 
 
 S = TypeVar("S", bound=Served)
+A = TypeVar("A", bound=Served | None)
 S_co = TypeVar("S_co", bound=Served, covariant=True)
 
 
@@ -45,6 +46,10 @@ class InnerEngine(Protocol[S_co]):
 
     def recommend(self, request: SlateRequest) -> S_co:
         """The answer to the request."""
+        ...
+
+    def at_hand(self, request: SlateRequest) -> S_co | None:
+        """The answer, where nobody has to wait for it."""
         ...
 
 
@@ -57,6 +62,11 @@ class Units(Protocol):
 
     def unit_of(self, customer_id: str) -> str:
         """The id by which that customer is dealt to variants."""
+        ...
+
+    @property
+    def are_current(self) -> bool:
+        """Whether both can be told without asking the store."""
         ...
 
 
@@ -74,6 +84,7 @@ class ExposedEngine(Generic[S]):
         monotonic: Callable[[], float],
     ) -> None:
         self._recommend = engine.recommend
+        self._at_hand = engine.at_hand
         self._running = running
         self._units = units
         self._notes = notes
@@ -87,14 +98,26 @@ class ExposedEngine(Generic[S]):
     def recommend(self, request: SlateRequest) -> S:
         """The answer for the customer's arm; the champion's where no experiment decides."""
         dealing = self._running.dealing
+        return (
+            self._recommend(request) if dealing is None else self._in_arm(request, dealing, self._recommend)
+        )
+
+    def at_hand(self, request: SlateRequest) -> S | None:
+        """The same answer, where nobody has to wait for it; None where it must be fetched or made."""
+        dealing = self._running.dealing
         if dealing is None:
-            return self._recommend(request)
+            return self._at_hand(request)
+        return self._in_arm(request, dealing, self._at_hand) if self._units.are_current else None
+
+    def _in_arm(self, request: SlateRequest, dealing: Dealing, answer: Callable[[SlateRequest], A]) -> A:
         now = self._clock()  # Before the answer: whatever the customer does with it comes later.
         placed = self._place(request, dealing, now)
         if placed is None:
-            return self._recommend(request)
+            return answer(request)
         begun = self._monotonic()
-        served = self._recommend(placed.request)
+        served = answer(placed.request)
+        if served is None:
+            return served
         micros = int((self._monotonic() - begun) * 1e6)
         try:
             for one in (placed.held, placed.arm):
@@ -115,7 +138,7 @@ class ExposedEngine(Generic[S]):
             log.exception("arm_not_found")
             return None
 
-    def _note(self, arm: Arm, request: SlateRequest, served: S, now: datetime, micros: int) -> None:
+    def _note(self, arm: Arm, request: SlateRequest, served: Served, now: datetime, micros: int) -> None:
         version = served.model_version
         is_mismatched = arm.model_version is not None and version != arm.model_version
         self._notes.note(

@@ -72,13 +72,18 @@ class Units:
             self._stamps.move((_LINKS,))
         self.refresh()
 
+    @property
+    def are_current(self) -> bool:
+        """Whether nobody linked anything since this process last looked, as far as is known."""
+        return self._stamps is None or not self._stamp or self._stamps.is_current(self._stamp)
+
     def canonical_of(self, customer_id: str) -> str:
         """The customer whose id it is; the id itself where it is nobody else's."""
         return self._owners.get(customer_id, customer_id)
 
     def unit_of(self, customer_id: str) -> str:
         """The id by which the customer is dealt to variants."""
-        if self._stamps is not None and self._stamp and not self._stamps.is_current(self._stamp):
+        if self._stamps is not None and not self.are_current:
             self._look_before_an_answer(self._stamps)
         canonical_id = self._owners.get(customer_id, customer_id)
         return self._units.get(canonical_id, canonical_id)

@@ -107,6 +107,11 @@ class CachedEngine:
         copy = copies.find(request, label) if copies is not None else None
         return copy if copy is not None else self._look_further(request, label)
 
+    def at_hand(self, request: SlateRequest) -> ServedSlate | None:
+        """The slate that is kept in this worker's memory; None without one that counts."""
+        copies = self._copies
+        return copies.find(request, self._view_for(request).label) if copies is not None else None
+
     def renew_ageing(self) -> None:
         """Make anew what is asked for and ends before long. A worker does this again and again.
 

@@ -118,7 +118,7 @@ def a_slate(request: SlateRequest) -> Slate:
 
 @dataclass
 class FakeEngine:
-    """Answers every request, keeps what it was asked, and fails when told to."""
+    """Answers every request, keeps what it was asked, and fails when told to. All stands ready."""
 
     asked: list[SlateRequest] = field(default_factory=list)
     failure: Exception | None = None
@@ -137,6 +137,9 @@ class FakeEngine:
             slate.expires_at,
             CacheStatus.HIT,
         )
+
+    def at_hand(self, request: SlateRequest) -> ServedSlate | None:
+        return self.recommend(request)
 
 
 class FakeComputing:

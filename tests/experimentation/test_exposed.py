@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from itertools import pairwise
@@ -18,6 +19,7 @@ from recsvc.experimentation.allocations import allocation_of
 from recsvc.experimentation.exposed import ALARM_SECONDS, ExposedEngine
 from recsvc.experimentation.exposure_notes import ExposureNotes
 from recsvc.experimentation.units import Units
+from recsvc.stores.epoch_table import MemoryEpochTable
 from recsvc.stores.memory_exposures import MemoryExposures
 from recsvc.stores.memory_identities import MemoryIdentities
 
@@ -40,10 +42,14 @@ class Inner:
         self.instead: str | None = None
         self.source = Source.PERSONALISED
         self.champion = "v0"
+        self.ready: set[str] = set()
 
     def recommend(self, request: SlateRequest) -> Answer:
         wanted = request.arm.model_version if request.arm else None
         return Answer(request, self.instead or wanted or self.champion, self.source)
+
+    def at_hand(self, request: SlateRequest) -> Answer | None:
+        return self.recommend(request) if request.customer_id in self.ready else None
 
 
 class Store(MemoryExposures):
@@ -117,6 +123,32 @@ def test_every_customer_is_served_their_arm_on_every_channel_and_after_a_restart
             deals.assign(customer_id).variant
         }
         assert len({one.model_version for one in answers}) == 1
+
+
+def test_what_stands_ready_is_the_same_answer_and_is_noted_as_one(
+    registered: Registered, store: Store
+) -> None:
+    worker = Worker(registered, store)
+    worker.inner.ready.add("c1")
+    requests = [SlateRequest(ItemKind.CONTENT, customer_id) for customer_id in ("c1", "c2")]
+    assert [worker.engine.at_hand(each) for each in requests] == [worker.engine.recommend(requests[0]), None]
+    worker.notes.write()
+    assert {one.customer_id: one.n_answers for one in exposures(store)} == {"c1": 2}
+
+
+def test_nothing_stands_ready_while_somebody_linked_ids_that_nobody_looked_at_yet(
+    registered: Registered, store: Store
+) -> None:
+    worker = Worker(registered, store)
+    worker.inner.ready.add("c1")
+    stamps = MemoryEpochTable(rng=random.SystemRandom())
+    worker.engine._units = units = Units(MemoryIdentities(MemoryExposures()), stamps)
+    request = SlateRequest(ItemKind.CONTENT, "c1")
+    assert worker.engine.at_hand(request) is not None
+    stamps.move_all()
+    assert worker.engine.at_hand(request) is None
+    units.unit_of("c1")
+    assert worker.engine.at_hand(request) is not None
 
 
 def test_every_field_of_a_request_goes_along(registered: Registered, store: Store) -> None:

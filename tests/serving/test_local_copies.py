@@ -99,6 +99,18 @@ def test_a_second_request_needs_neither_redis_nor_the_engine(
     assert here.shows() == ([], CacheStatus.LOCAL)
 
 
+def test_only_a_copy_that_counts_is_at_hand(workers: tuple[Worker, Worker]) -> None:
+    here, there = workers
+    request = a_request()
+    assert here.engine.at_hand(request) is None
+    served = here.engine.recommend(request)
+    found = here.engine.at_hand(request)
+    assert found is not None
+    assert (found.body, found.cache) == (served.body, CacheStatus.LOCAL)
+    there.intake.take([a_click("e1")])
+    assert here.engine.at_hand(request) is None
+
+
 def test_what_one_worker_acknowledged_is_in_the_next_answer_of_all(workers: tuple[Worker, Worker]) -> None:
     here, there = workers
     for number, event_id in enumerate(("e1", "e2", "e3"), start=1):

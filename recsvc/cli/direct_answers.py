@@ -1,0 +1,128 @@
+"""Answer what is at hand at once, and let one thread at a time take requests. In: granian's requests.
+
+granian runs a WSGI application on threads that each take a request and then the interpreter. Where several
+take them, they wait for one another at every request, which costs as much as the answer does; where there is
+only one, whoever waits for the store makes all others wait. So one thread takes requests. What stands ready
+in this worker's memory it gives at once, without what WSGI would have it put together; before it does
+anything that has to be waited for, it lets another one take the next request.
+
+That is no promise of granian's: it takes the place of the function that wraps a WSGI application there. A
+release of granian that has no such function is served through WSGI alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+from wsgiref.types import WSGIApplication
+
+from granian.server import mp as granian_workers
+
+from recsvc.settings import Settings
+
+WRAPPER = "_wsgi_call_wrap"
+
+Headers = list[tuple[str, str]]
+AtHand = Callable[[dict[str, Any]], tuple[int, Headers, bytes] | None]
+"""The status, headers and body that stand ready; None where somebody would have to wait for them."""
+
+
+class Taker(Protocol):
+    """Where granian takes an answer."""
+
+    def response_bytes(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send an answer."""
+        ...
+
+
+_Answer = Callable[[Taker, dict[str, Any]], object]
+
+
+class Turns:
+    """Whose turn it is to take requests: one thread's, whenever there is one that has nothing else to do."""
+
+    def __init__(self) -> None:
+        self.n_taking = 0
+        """Threads that take requests now. There are two for as long as a request takes, when one is new."""
+        self._here = threading.local()
+        self._lock = threading.RLock()
+        self._resting: list[threading.Lock] = []
+
+    def come(self) -> None:
+        """Somebody took a request. A thread that was not here before takes them from now on until it ends."""
+        try:
+            self._here.presence  # noqa: B018
+        except AttributeError:
+            with self._lock:
+                self.n_taking += 1
+            self._here.presence = _Presence(self._leave)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Meanwhile this thread takes none: another one does, if one rests."""
+        self._leave()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.n_taking += 1
+
+    def rest(self) -> None:
+        """Wait until nobody else takes requests."""
+        turn = threading.Lock()
+        with self._lock:
+            if self.n_taking <= 1:
+                return
+            self.n_taking -= 1
+            turn.acquire()
+            self._resting.append(turn)
+        turn.acquire()
+
+    def _leave(self) -> None:
+        with self._lock:
+            self.n_taking -= 1
+            if not self.n_taking and self._resting:
+                self.n_taking += 1
+                self._resting.pop().release()
+
+
+class _Presence:
+    """Ends with its thread: granian ends threads that have nothing to do for some time."""
+
+    def __init__(self, at_end: Callable[[], None]) -> None:
+        self._at_end = at_end
+
+    def __del__(self) -> None:
+        self._at_end()
+
+
+def answers_directly(settings: Settings) -> bool:
+    """Whether this release of granian lets us, and anything can be at hand at all."""
+    return settings.local_slates_mb > 0 and hasattr(granian_workers, WRAPPER)
+
+
+def answer_directly(at_hand: AtHand) -> None:
+    """Have the application that this process is about to serve answered so."""
+    wrap = getattr(granian_workers, WRAPPER)
+
+    def wrap_directly(application: WSGIApplication, *given: Any) -> _Answer:
+        return _directly(at_hand, wrap(application, *given), Turns())
+
+    setattr(granian_workers, WRAPPER, wrap_directly)
+
+
+def _directly(at_hand: AtHand, answer: _Answer, turns: Turns) -> _Answer:
+    def answer_directly(taker: Taker, scope: dict[str, Any]) -> None:
+        turns.come()
+        ready = at_hand(scope)
+        if ready is not None:
+            taker.response_bytes(*ready)
+        else:
+            with turns.away():
+                answer(taker, scope)
+        if turns.n_taking > 1:
+            turns.rest()
+
+    return answer_directly
