@@ -14,7 +14,7 @@ In: numbers of offers. Out: the four, and order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from recsvc.domain.slates import Priority
 from recsvc.policy_offers import OffersPolicy
-from recsvc.serving.offers.facts import Proposal
 from recsvc.serving.offers.table import OfferTable, Rows
 
 Floats = NDArray[np.float64]
@@ -63,28 +62,31 @@ def lever_of(weights: Floats) -> Floats:
 
 
 def factors_of(
-    proposals: Sequence[Proposal],
     rows: Rows,
+    propensity: Floats,
+    weariness: Floats,
     table: OfferTable,
     boosts: Mapping[str, float],
     policy: OffersPolicy,
 ) -> Factors:
-    """The factors of the proposed offers, best proposed first; `rows` are theirs in the table.
+    """The factors of the offers of these rows of the table, best proposed first.
 
     Rounded, so that what an answer says of them multiplies to what they were ordered by.
+
+    Args:
+        propensity: that of the propensity model, NaN where it was not asked: (n_rows,).
+        weariness: what is left of the relevance, 0 to 1: (n_rows,).
     """
-    n = len(proposals)
+    n = len(rows)
     places = np.arange(n)
     stand_in = FIRST_RATE / (places + 1)
-    modelled = _floats(np.nan if one.propensity is None else one.propensity for one in proposals)
-    weariness = _floats(one.weariness for one in proposals)
-    is_known = ~np.isnan(modelled)
+    is_known = ~np.isnan(propensity)
     relevance = np.where(is_known, 1 - places / max(n, 1), 0.0)
     weights = table.weights[rows]
     if boosts:
-        weights = weights + _floats(100 * (boosts.get(one.offer_id, 1.0) - 1) for one in proposals)
+        weights = weights + _floats(100 * (boosts.get(table.ids[row], 1.0) - 1) for row in rows.tolist())
     return Factors(
-        propensity=_rounded(np.where(is_known, modelled, stand_in)),
+        propensity=_rounded(np.where(is_known, propensity, stand_in)),
         context=_rounded(context_of(100 * ((1 + relevance) * weariness - 1))),
         value=_rounded(np.maximum(table.value[rows] * _rates(table, policy)[rows], 1.0)),
         lever=_rounded(lever_of(weights)),

@@ -7,8 +7,9 @@ A pure function: whoever has the same three gets the same decision, today or in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from recsvc.serving.candidate import Candidate
 from recsvc.serving.offers.arbitration import Factors, Floats, factors_of
 from recsvc.serving.offers.choosing import choose
 from recsvc.serving.offers.exploring import Draw, draw
-from recsvc.serving.offers.facts import Facts, Proposal
+from recsvc.serving.offers.facts import Facts
 from recsvc.serving.offers.gates import GATES, OPEN, refused_by
 from recsvc.serving.offers.table import OfferTable, Rows
 from recsvc.serving.offers.texts import disclosures_of
@@ -36,8 +37,8 @@ class Decided:
 
 @dataclass(frozen=True)
 class _Ranked:
-    """The survivors by their order on the list; `places` lead to them in the order in which they are
-    proposed."""
+    """The survivors, best proposed first; `by_priority` and `places` lead to them in the order of priority,
+    and in that of the list."""
 
     rows: Rows
     factors: Factors
@@ -49,47 +50,48 @@ class _Ranked:
 def decide(facts: Facts, table: OfferTable, policy: OffersPolicy) -> Decided:
     """The decision that follows from the facts."""
     refused = refused_by(table, facts, policy)
-    proposals = _surviving(facts, table, refused)
-    ranked = _rank(proposals, facts, table, policy)
+    ranked = _rank(refused, facts, table, policy)
     chosen = choose(ranked.rows[ranked.places].tolist(), facts, table)
-    priorities = dict(zip(ranked.rows.tolist(), ranked.factors.each(), strict=True))
+    priorities: list[Priority | None] = [None] * len(table)
+    for row, priority in zip(ranked.rows.tolist(), ranked.factors.each(), strict=True):
+        priorities[row] = priority
     return Decided(
         _judged(facts, table, policy, refused, chosen, priorities),
         _placed(chosen, ranked, facts, table, policy, priorities),
     )
 
 
-def survivors_of(
-    facts: Facts, table: OfferTable, policy: OffersPolicy, among: Rows | None = None
-) -> list[str]:
-    """The offers that every gate lets pass, by id; only those of the rows `among`, where it is given."""
-    rows = table.all_rows if among is None else among
-    is_open = refused_by(table, facts, policy, rows)[rows] == OPEN
-    return [table.ids[row] for row in rows[is_open].tolist()]
+def open_rows(facts: Facts, table: OfferTable, policy: OffersPolicy) -> Rows:
+    """The rows of the offers that every gate lets pass, ascending."""
+    return np.flatnonzero(refused_by(table, facts, policy) == OPEN)
 
 
-def _surviving(facts: Facts, table: OfferTable, refused: Rows) -> Sequence[Proposal]:
-    """The proposals that every gate lets pass, best first."""
-    is_open = (refused == OPEN).tolist()
-    rows = table.row_of
-    passing = [one for one in facts.proposals if one.offer_id in rows and is_open[rows[one.offer_id]]]
-    if facts.lists.least_relevance == 0:
-        return passing
-    by_id = {one.offer_id: one for one in passing}
-    candidates = [Candidate(table.items[rows[one.offer_id]], one.score, one.source, None) for one in passing]
-    relevant = relevant_enough(candidates, facts.lists.least_relevance)
-    return [by_id[one.item.item_id] for one in relevant]
+def _surviving(refused: Rows, facts: Facts, table: OfferTable) -> tuple[Rows, Rows]:
+    """The proposals that every gate lets pass, best first: their places, and their rows in the table."""
+    proposals = facts.proposals
+    rows = np.array([table.row_of.get(offer_id, -1) for offer_id in proposals.offer_ids], dtype=np.int64)
+    passing = np.flatnonzero((rows >= 0) & (refused[rows] == OPEN) if len(table) else rows >= 0)
+    if facts.lists.least_relevance > 0:
+        candidates = [
+            Candidate(table.items[rows[place]], proposals.scores[place], proposals.sources[place], place)
+            for place in passing.tolist()
+        ]
+        relevant = relevant_enough(candidates, facts.lists.least_relevance)
+        passing = np.array([one.row for one in relevant], dtype=np.int64)
+    return passing, rows[passing]
 
 
-def _rank(proposals: Sequence[Proposal], facts: Facts, table: OfferTable, policy: OffersPolicy) -> _Ranked:
+def _rank(refused: Rows, facts: Facts, table: OfferTable, policy: OffersPolicy) -> _Ranked:
     """The survivors by falling priority, or by what was drawn where the policy explores."""
-    rows = table.rows_of(one.offer_id for one in proposals)
-    factors = factors_of(proposals, rows, table, facts.marketers.factors, policy)
+    proposed, rows = _surviving(refused, facts, table)
+    propensity = np.array(facts.proposals.propensity, dtype=np.float64)[proposed]
+    weariness = np.array(facts.proposals.weariness)[proposed]
+    factors = factors_of(rows, propensity, weariness, table, facts.marketers.factors, policy)
     by_priority = np.argsort(-factors.priority, kind="stable")
     if policy.exploration == 0 or not len(rows):
         return _Ranked(rows, factors, by_priority, by_priority, None)
     worth: Floats = factors.context * factors.value * factors.lever
-    evidence = np.array([one.evidence for one in proposals])
+    evidence = np.array(facts.proposals.evidence)[proposed]
     drawn = draw(
         factors.propensity, evidence, worth, table.keys[rows], facts.seed, least_share=policy.exploration
     )
@@ -105,15 +107,13 @@ def _placed(
     facts: Facts,
     table: OfferTable,
     policy: OffersPolicy,
-    priorities: Mapping[int, Priority],
+    priorities: Sequence[Priority | None],
 ) -> tuple[ChosenOffer, ...]:
-    place_of = {row: place for place, row in enumerate(ranked.rows.tolist())}
-    usual = {place: order for order, place in enumerate(ranked.by_priority.tolist())}
-    drawn_order = {place: order for order, place in enumerate(ranked.places.tolist())}
+    usual, drawn = _order_of(ranked.by_priority), _order_of(ranked.places)
     pinned = {offer_id for _, offer_id in facts.marketers.pins}
     placed = []
     for position, row in enumerate(chosen, start=1):
-        place, offer = place_of[row], table.items[row]
+        place, offer = int(np.flatnonzero(ranked.rows == row)[0]), table.items[row]
         is_pinned = offer.item_id in pinned
         placed.append(
             ChosenOffer(
@@ -122,11 +122,18 @@ def _placed(
                 position=position,
                 priority=priorities[row],
                 propensity=_propensity(ranked, place, position, facts, is_pinned=is_pinned),
-                explored=not is_pinned and drawn_order[place] < usual[place],
+                explored=not is_pinned and bool(drawn[place] < usual[place]),
                 disclosures=disclosures_of(offer, facts.asked.locale, policy),
             )
         )
     return tuple(placed)
+
+
+def _order_of(places: Rows) -> Rows:
+    """For each place the number at which it comes in an order of places."""
+    order = np.empty_like(places)
+    order[places] = np.arange(len(places))
+    return order
 
 
 def _propensity(ranked: _Ranked, place: int, position: int, facts: Facts, *, is_pinned: bool) -> float | None:
@@ -148,33 +155,28 @@ def _judged(
     policy: OffersPolicy,
     refused: Rows,
     chosen: Sequence[int],
-    priorities: Mapping[int, Priority],
+    priorities: Sequence[Priority | None],
 ) -> tuple[JudgedOffer, ...]:
     """Every offer with the first gate that shut on it, or with its priority."""
-    instead, listed = _stand_instead(chosen, table), frozenset(chosen)
-    judged = []
+    ids, versions = table.ids, table.versions
     nothing: Mapping[str, Compared] = {}
-    for row, number in enumerate(refused.tolist()):
-        gate, compared = None, nothing
-        if number != OPEN:
-            rule = GATES[number]
-            gate, compared = rule.gate, rule.compares(table.items[row], table, facts, policy)
-        elif row not in listed and (other := instead(row)) is not None:
+    judged = list(map(JudgedOffer, ids, versions, repeat(None), repeat(nothing), priorities))
+    for row in np.flatnonzero(refused != OPEN).tolist():
+        rule = GATES[refused[row]]
+        compared = rule.compares(table.items[row], table, facts, policy)
+        judged[row] = JudgedOffer(ids[row], versions[row], rule.gate, compared)
+    for row, instead in _stand_instead(chosen, table).items():
+        if refused[row] == OPEN and row not in chosen:
             group = table.items[row].offer_terms.exclusive_group
-            gate, compared = Gate.GROUP, {"exclusive_group": group, "instead": other}
-        judged.append(JudgedOffer(table.ids[row], table.versions[row], gate, compared, priorities.get(row)))
+            compared = {"exclusive_group": group, "instead": instead}
+            judged[row] = JudgedOffer(ids[row], versions[row], Gate.GROUP, compared, priorities[row])
     return tuple(judged)
 
 
-def _stand_instead(chosen: Sequence[int], table: OfferTable) -> Callable[[int], str | None]:
-    """Finds for a row the offer on the list that is of its exclusive group, or is one with it."""
-    taken: dict[object, str] = {}
-    for row in chosen:
-        taken |= dict.fromkeys(table.places[row], table.ids[row])
-
-    def instead(row: int) -> str | None:
-        if taken.keys().isdisjoint(table.places[row]):
-            return None
-        return min(taken[place] for place in table.places[row] if place in taken)
-
-    return instead
+def _stand_instead(chosen: Sequence[int], table: OfferTable) -> Mapping[int, str]:
+    """By row the offer on the list that is of its exclusive group, or is one with it: the first by id."""
+    found: dict[int, str] = {}
+    for row in sorted(chosen, reverse=True):  # Rows are in the order of ids.
+        for place in table.places[row]:
+            found |= dict.fromkeys(table.by_place[place].tolist(), table.ids[row])
+    return found

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
 
 from recsvc.domain.conditions import Fact
 from recsvc.domain.contacts import Shortage
@@ -70,20 +69,24 @@ class MarketersFacts:
     pins: tuple[tuple[int, str], ...] = ()
 
 
-class Proposal(NamedTuple):
-    """An offer as a rung of the ladder proposes it. They come best first.
+@dataclass(frozen=True, slots=True)
+class Proposals:
+    """Offers as the rungs of the ladder propose them, best first: a value each.
 
-    `weariness` is what is left of its relevance after what was shown lately and turned down, 0 to 1.
-    `propensity` is that of the propensity model; None where there is none. `evidence` is of how many contacts
-    it is known.
+    `weariness` is what is left of an offer's relevance after what was shown lately and turned down, 0 to 1.
+    `propensity` is that of the propensity model; None for an offer that it was not asked about. `evidence` is
+    of how many contacts it is known.
     """
 
-    offer_id: str
-    source: Source
-    score: float
-    weariness: float = 1.0
-    propensity: float | None = None
-    evidence: float = 0.0
+    offer_ids: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+    scores: tuple[float, ...] = ()
+    weariness: tuple[float, ...] = ()
+    propensity: tuple[float | None, ...] = ()
+    evidence: tuple[float, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.offer_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ class Facts:
     lists: ListsPolicy
     policy_version: str
     marketers: MarketersFacts = MarketersFacts()
-    proposals: tuple[Proposal, ...] = ()
+    proposals: Proposals = Proposals()
     mix: Mapping[str, float] = field(default_factory=dict)
     elsewhere: tuple[str, ...] = ()
     alike: tuple[str, ...] = ()

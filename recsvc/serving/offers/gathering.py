@@ -17,9 +17,8 @@ from recsvc.serving.basis import Basis
 from recsvc.serving.candidate import Candidate
 from recsvc.serving.candidates import rankings
 from recsvc.serving.customers import Subject, is_erased_since
-from recsvc.serving.offers.asking import Propensities
 from recsvc.serving.offers.exploring import seed_of
-from recsvc.serving.offers.facts import CustomerFacts, Facts, ListFacts, MarketersFacts, Proposal
+from recsvc.serving.offers.facts import CustomerFacts, Facts, ListFacts, MarketersFacts, Proposals
 from recsvc.serving.offers.table import OfferTable
 from recsvc.serving.reranking import fitting, wanted_mix, weariness_of
 from recsvc.serving.verification import Model
@@ -46,15 +45,13 @@ def gather(
     *,
     decision_id: str,
     champion: Callable[[], Model | None],
-    propensities: Propensities | None = None,
 ) -> Facts:
-    """The facts of the request, for its own placement, before anything is counted.
+    """The facts of the request, for its own placement, before anything is counted or predicted.
 
     What rules ask of a portrait is asked of the `champion`, so that they hold alike in every arm of a test.
     """
     subject, policy, arm = basis.subject, basis.policy, request.arm
     lists = fitting(policy.lists, ItemKind.OFFER, basis.view)
-    weariness = weariness_of(candidates, subject.past, basis.view).tolist()
     return Facts(
         decision_id=decision_id,
         now=basis.now,
@@ -63,7 +60,14 @@ def gather(
         lists=lists,
         policy_version=policy.version,
         marketers=marketers_facts(basis, request, table),
-        proposals=_proposals(candidates, weariness, table, propensities),
+        proposals=Proposals(
+            offer_ids=tuple([one.item.item_id for one in candidates]),
+            sources=tuple([one.source for one in candidates]),
+            scores=tuple([float(one.score) for one in candidates]),
+            weariness=tuple(weariness_of(candidates, subject.past, basis.view).tolist()),
+            propensity=(None,) * len(candidates),
+            evidence=(0.0,) * len(candidates),
+        ),
         mix=wanted_mix(request, subject, basis.view, lists),
         seed=seed_of(subject.customer_id, basis.now),
         profile_version=subject.profile_version,
@@ -71,22 +75,6 @@ def gather(
         experiment=arm.experiment if arm else None,
         variant=arm.variant if arm else None,
     )
-
-
-def _proposals(
-    candidates: Sequence[Candidate],
-    weariness: Sequence[float],
-    table: OfferTable,
-    propensities: Propensities | None,
-) -> tuple[Proposal, ...]:
-    """The candidates in their order, with what is known of who responds to them."""
-    ids = [one.item.item_id for one in candidates]
-    sources, scores = [one.source for one in candidates], [float(one.score) for one in candidates]
-    if propensities is None:
-        return tuple(map(Proposal, ids, sources, scores, weariness))
-    rows = table.rows_of(ids)
-    propensity, evidence = propensities.propensity[rows].tolist(), propensities.evidence[rows].tolist()
-    return tuple(map(Proposal, ids, sources, scores, weariness, propensity, evidence))
 
 
 def customer_facts(

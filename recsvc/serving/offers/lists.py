@@ -10,11 +10,10 @@ an empty list: never a guess.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-import numpy as np
 import structlog
 from msgspec.structs import replace as with_changes
 
@@ -29,7 +28,7 @@ from recsvc.serving.candidate import Candidate
 from recsvc.serving.customers import LOAD, SubjectReader
 from recsvc.serving.live_access import LiveReader
 from recsvc.serving.merchandising import log_ruled, with_picks
-from recsvc.serving.offers.asking import Propensities, PropensityReader
+from recsvc.serving.offers.asking import PropensityReader
 from recsvc.serving.offers.auditing import Explanation, explanation_of
 from recsvc.serving.offers.deciding import Decided, decide
 from recsvc.serving.offers.facts import AnswerFacts, Facts
@@ -38,7 +37,7 @@ from recsvc.serving.offers.pages import OfferPage, page_of
 from recsvc.serving.offers.pairs import alike, categories_of, content_beside
 from recsvc.serving.offers.protocols import Contacts, OfferLedger
 from recsvc.serving.offers.slates import decision_of, slate_of
-from recsvc.serving.offers.table import OfferTable
+from recsvc.serving.offers.table import OfferTable, Rows
 from recsvc.serving.offers.tables import OfferTables
 from recsvc.serving.offers.uncounted import NobodyCounts
 from recsvc.serving.reasons import explain
@@ -62,7 +61,6 @@ class _Draft:
     basis: Basis
     table: OfferTable
     candidates: Mapping[str, Candidate]
-    propensities: Propensities | None
     contacts: Contacts
     degraded: tuple[str, ...]
 
@@ -114,11 +112,8 @@ class OfferLists:
         table = self._tables.with_offer(basis.view, offer_id)
         draft = self._draft(request, basis, table)
         facts = self._page(draft, "").left(table, self._policy.offers)
-        counted = self._counted([offer_id], table)
-        if counted:
-            who, channel = facts.customer.customer_id, facts.asked.channel
-            short = draft.contacts.shortages(who, counted, channel=channel, now=facts.now)
-            facts = replace(facts, shortages={**facts.shortages, **short})
+        short = self._shortages(facts, table.rows_of([offer_id]), draft)
+        facts = replace(facts, shortages={**facts.shortages, **short})
         decided = decide(facts, table, self._policy.offers)
         offer = table.items[table.row_of[offer_id]]
         return explanation_of(offer, table, facts, decided, self._policy.offers)
@@ -145,7 +140,6 @@ class OfferLists:
             basis.model, basis.now, lambda live: propose(replace(basis, live=live), table)
         )
         return _Draft(
-            propensities=self._propensities.read(basis, request.channel, table),
             request=request,
             basis=basis,
             table=table,
@@ -156,7 +150,7 @@ class OfferLists:
         )
 
     def _page(self, draft: _Draft, slate_id: str) -> OfferPage:
-        """The facts of every placement of the page, with what has no contact left."""
+        """The facts of every placement of the page, with propensities and what has no contact left."""
         facts = gather(
             draft.request,
             draft.basis,
@@ -164,11 +158,13 @@ class OfferLists:
             tuple(draft.candidates.values()),
             decision_id=slate_id,
             champion=self._champion,
-            propensities=draft.propensities,
         )
         facts = self._beside_content(facts, draft)
         page = page_of(draft.request, facts, draft.basis, draft.table, self._policy)
-        return page.with_shortages(self._shortages(page, draft))
+        passing = page.open_rows(draft.table, self._policy.offers)
+        asked = self._propensities.read(draft.basis, draft.request.channel, draft.table, passing)
+        page = page.with_propensities(asked, draft.table)
+        return page.with_shortages(self._shortages(page.own, passing, draft))
 
     def _beside_content(self, facts: Facts, draft: _Draft) -> Facts:
         """The facts, with the articles that stand beside the list."""
@@ -178,25 +174,16 @@ class OfferLists:
         articles = self._content(asked, draft.basis)
         return replace(facts, beside=categories_of(articles), alike=alike(articles, draft.table))
 
-    def _shortages(self, page: OfferPage, draft: _Draft) -> Mapping[str, Shortage]:
+    def _shortages(self, facts: Facts, passing: Rows, draft: _Draft) -> Mapping[str, Shortage]:
         """What has no contact left, of the offers that pass every other gate and are counted."""
-        table = draft.table
-        is_each = bool(self._policy.offers.contact_caps)
-        counted = table.all_rows if is_each else np.flatnonzero(table.with_counts)
-        if not len(counted):
+        counted = self._counted(passing, draft.table)
+        if not counted:
             return {}
-        passing = page.survivors(table, self._policy.offers, counted)
-        if not passing:
-            return {}
-        offers = [table.items[row] for row in table.rows_of(passing).tolist()]
-        own = page.own
-        return draft.contacts.shortages(
-            own.customer.customer_id, offers, channel=own.asked.channel, now=own.now
-        )
+        who, channel = facts.customer.customer_id, facts.asked.channel
+        return draft.contacts.shortages(who, counted, channel=channel, now=facts.now)
 
-    def _counted(self, offer_ids: Iterable[str], table: OfferTable) -> list[Item]:
+    def _counted(self, rows: Rows, table: OfferTable) -> list[Item]:
         """The offers of which somebody counts the contacts: all, where the policy caps contacts over all."""
-        rows = table.rows_of(offer_ids)
         if not self._policy.offers.contact_caps:
             rows = rows[table.with_counts[rows]]
         return [table.items[row] for row in rows.tolist()]
@@ -231,7 +218,7 @@ class OfferLists:
         return self._ledger.enter(
             decision_of(facts, decided, slate, grounds),
             grounds,
-            self._counted(listed, draft.table),
+            self._counted(draft.table.rows_of(listed), draft.table),
             until=slate.expires_at + timedelta(minutes=self._policy.offers.shown_within_minutes),
         )
 

@@ -6,8 +6,10 @@ What is pinned further down is left to that placement, unless it is pinned here 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from recsvc.domain.contacts import Shortage
 from recsvc.domain.items import ItemKind
@@ -15,8 +17,9 @@ from recsvc.domain.slates import SlateRequest
 from recsvc.policy import Policy
 from recsvc.policy_offers import OffersPolicy
 from recsvc.serving.basis import Basis
+from recsvc.serving.offers.asking import Propensities
 from recsvc.serving.offers.choosing import pinned_on
-from recsvc.serving.offers.deciding import decide, survivors_of
+from recsvc.serving.offers.deciding import decide, open_rows
 from recsvc.serving.offers.facts import Facts
 from recsvc.serving.offers.gathering import list_facts, marketers_facts
 from recsvc.serving.offers.sameness import places_of
@@ -40,21 +43,19 @@ class OfferPage:
 
     def with_shortages(self, shortages: Mapping[str, Shortage]) -> OfferPage:
         """The same page, where these offers have no contact left."""
-        if not shortages:
+        return self._each(lambda facts: replace(facts, shortages=shortages)) if shortages else self
+
+    def with_propensities(self, propensities: Propensities | None, table: OfferTable) -> OfferPage:
+        """The same page, with what is known of who responds to what."""
+        if propensities is None:
             return self
+        # All placements are proposed the same.
+        proposals = propensities.beside(self.own.proposals, table)
+        return self._each(lambda facts: replace(facts, proposals=proposals))
 
-        def short(some: Iterable[Facts]) -> tuple[Facts, ...]:
-            return tuple(replace(one, shortages=shortages) for one in some)
-
-        (own,) = short([self.own])
-        return OfferPage(short(self.earlier), own, short(self.later))
-
-    def survivors(self, table: OfferTable, policy: OffersPolicy, among: Rows) -> list[str]:
-        """The offers of these rows that pass every gate in one of the placements, by id."""
-        passing = (
-            offer_id for one in self.placements for offer_id in survivors_of(one, table, policy, among)
-        )
-        return list(dict.fromkeys(passing))
+    def open_rows(self, table: OfferTable, policy: OffersPolicy) -> Rows:
+        """The rows of the offers that pass every gate in one of the placements, ascending."""
+        return np.unique(np.concatenate([open_rows(one, table, policy) for one in self.placements]))
 
     def left(self, table: OfferTable, policy: OffersPolicy) -> Facts:
         """The facts of the placement asked for, after what the others of the page show."""
@@ -65,6 +66,10 @@ class OfferPage:
             there = _after(facts, shown, self.placements[place + 1 :], table, policy)
             shown += [one.offer_id for one in decide(there, table, policy).chosen]
         return _after(self.own, shown, self.later, table, policy)
+
+    def _each(self, change: Callable[[Facts], Facts]) -> OfferPage:
+        earlier, later = tuple(map(change, self.earlier)), tuple(map(change, self.later))
+        return OfferPage(earlier, change(self.own), later)
 
 
 def page_of(
@@ -115,8 +120,8 @@ def pins_standing(facts: Facts, table: OfferTable, policy: OffersPolicy) -> list
     """The pinned offers that every gate lets pass and that have a place on the list."""
     if not facts.marketers.pins:
         return []
-    survivors = survivors_of(facts, table, policy)
-    return [one.item.item_id for _, one in pinned_on(table.rows_of(survivors).tolist(), facts, table)]
+    survivors = open_rows(facts, table, policy).tolist()
+    return [one.item.item_id for _, one in pinned_on(survivors, facts, table)]
 
 
 def _one_with(offer_ids: tuple[str, ...], table: OfferTable) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from recsvc.domain.propensity import KnownOffer, PropensityFacts, gather_facts, 
 
 Bits = NDArray[np.uint16]
 Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 _ALL = np.uint16(0xFFFF)
 _LOWEST = np.array([0, *((n & -n).bit_length() - 1 for n in range(1, 1 << 16))], dtype=np.uint8)
 
@@ -104,16 +105,28 @@ class PropensityScorer:
             attributes, interactions, prepared.known, rules, since=self.model.plan.since, as_of=now
         )
 
-    def propensities(self, facts: PropensityFacts, offers: Sequence[Item], channel: Channel | None) -> Floats:
+    def propensities(
+        self,
+        facts: PropensityFacts,
+        offers: Sequence[Item],
+        channel: Channel | None,
+        rows: Rows | None = None,
+    ) -> Floats:
         """The chance of a response to each of the offers, sent to the customer now: (n_offers,).
 
         Ask with the same sequence of offers again and again: what is the same for everybody is kept.
+
+        Args:
+            rows: the places of the offers that are asked about, in any order; None for all: (n_rows,).
         """
         prepared = self._prepared(offers)
+        asked = np.arange(len(offers)) if rows is None else rows
         of_customer = customer_values(facts, channel, self.model.plan)
-        rows = [one.of_one(of_customer[row]) for row, one in self._of_customer]
-        bits = prepared.bits & np.bitwise_and.reduce(rows) if rows else prepared.bits.copy()
-        of_both = pair_values(facts, prepared.table)
+        bits = prepared.bits.take(asked, axis=0)
+        left = [one.of_one(of_customer[row]) for row, one in self._of_customer]
+        if left:
+            bits &= np.bitwise_and.reduce(left)
+        of_both = pair_values(facts, prepared.table).take(asked, axis=1)
         for row, one in self._of_both:
             bits &= one.of_many(of_both[row])
         leaves = _LOWEST.take(bits) + self._leaf_of_tree

@@ -15,15 +15,15 @@ from recsvc.domain.items import Item, ItemKind, text_in
 from recsvc.domain.slates import OfferItem, Reason, Slate, Source
 from recsvc.serving.answers import render_slate
 from recsvc.serving.offers.deciding import Decided
-from recsvc.serving.offers.facts import AnswerFacts, Facts, Proposal
+from recsvc.serving.offers.facts import AnswerFacts, Facts
 from recsvc.serving.offers.table import OfferTable
 
 
 def slate_of(facts: Facts, answer: AnswerFacts, decided: Decided, table: OfferTable) -> Slate:
     """The slate of a decision. It hangs on nothing else, so that it can be made again."""
-    proposals = {one.offer_id: one for one in facts.proposals}
-    listed = [proposals[one.offer_id] for one in decided.chosen]
-    rungs = {one.source for one in listed}
+    proposals = facts.proposals
+    listed = [proposals.offer_ids.index(one.offer_id) for one in decided.chosen]
+    rungs = {proposals.sources[place] for place in listed}
     return Slate(
         slate_id=facts.decision_id,
         customer_id=facts.customer.customer_id or None,
@@ -32,8 +32,8 @@ def slate_of(facts: Facts, answer: AnswerFacts, decided: Decided, table: OfferTa
         placement=facts.asked.placement,
         locale=facts.asked.locale,
         items=tuple(
-            _shown(one, proposal, table.items[table.row_of[one.offer_id]], reason, facts)
-            for one, proposal, reason in zip(decided.chosen, listed, answer.reasons, strict=True)
+            _shown(one, proposals.scores[place], table.items[table.row_of[one.offer_id]], reason, facts)
+            for one, place, reason in zip(decided.chosen, listed, answer.reasons, strict=True)
         ),
         source=next((rung for rung in Source if rung in rungs), Source.EDITORIAL),
         model_version=facts.model_version,
@@ -68,11 +68,11 @@ def decision_of(facts: Facts, decided: Decided, slate: Slate, grounds: Grounds) 
     )
 
 
-def _shown(chosen: ChosenOffer, proposal: Proposal, offer: Item, reason: Reason, facts: Facts) -> OfferItem:
+def _shown(chosen: ChosenOffer, score: float, offer: Item, reason: Reason, facts: Facts) -> OfferItem:
     return OfferItem(
         item_id=offer.item_id,
         position=chosen.position,
-        score=round(proposal.score, 6),
+        score=round(score, 6),
         title=text_in(offer.title, facts.asked.locale),
         category=offer.category,
         url=offer.url,

@@ -42,7 +42,7 @@ class OfferTable:
     `by_placement` and `by_jurisdiction` lead to rows; `open_placement` and `open_jurisdiction` are those that
     name none. `eligibility` leads from rows to rules; None is a rule that cannot be read. Rows of one
     rule, and those of one market, for which an offer stands, are judged at once. `places` are what no two
-    offers of a list may share.
+    offers of a list may share, and `by_place` leads from there to the rows.
     """
 
     items: tuple[Item, ...]
@@ -70,6 +70,7 @@ class OfferTable:
     rows_by_rule: tuple[tuple[Condition | None, Rows], ...]
     rows_by_market: tuple[tuple[Item, Rows], ...]
     places: tuple[frozenset[object], ...]
+    by_place: Mapping[object, Rows]
     versions: tuple[int, ...]
 
     def __len__(self) -> int:
@@ -132,6 +133,7 @@ def make_table(items: Iterable[Item], fields: Mapping[str, FieldType]) -> OfferT
     offers = sorted((one for one in items if one.kind is ItemKind.OFFER), key=lambda one: one.item_id)
     terms = [one.offer_terms for one in offers]
     ids = tuple(one.item_id for one in offers)
+    places = tuple(frozenset(places_of(one)) for one in offers)
     eligibility = {
         row: rule_of(one, fields) for row, one in enumerate(offers) if one.offer_terms.eligibility is not None
     }
@@ -160,7 +162,8 @@ def make_table(items: Iterable[Item], fields: Mapping[str, FieldType]) -> OfferT
         eligibility=eligibility,
         rows_by_rule=_rows_by_rule(offers, eligibility),
         rows_by_market=_rows_by_market(offers),
-        places=tuple(frozenset(places_of(one)) for one in offers),
+        places=places,
+        by_place=_rows_by(places),
         versions=tuple(one.version for one in terms),
     )
 
@@ -190,7 +193,7 @@ def _has_market(terms: OfferTerms) -> bool:
 T = TypeVar("T")
 
 
-def _rows_by(names: Sequence[Sequence[T]]) -> Mapping[T, Rows]:
+def _rows_by(names: Iterable[Iterable[T]]) -> Mapping[T, Rows]:
     found: dict[T, list[int]] = {}
     for row, of_row in enumerate(names):
         for name in of_row:
