@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
 
 import msgspec
+from msgspec.structs import replace as with_changes
 
 from recsvc.domain.condition_facts import known_fields
 from recsvc.domain.customers import Customer
@@ -151,7 +152,7 @@ def _decide(
     pins = tuple((draw.choice((1, 2)), name) for name in table.ids if draw.random() < 0.05)
     boosts = {name: draw.choice((0.01, 10.0)) for name in table.ids if draw.random() < 0.05}
     marketers = MarketersFacts(dict.fromkeys(asked.blocked, "r"), boosts, {}, tuple(sorted(pins)))
-    facts = replace(facts, marketers=marketers, beside=asked.beside)
+    facts = with_changes(facts, marketers=marketers, beside=asked.beside)
     if draw.random() < 0.02:
         facts = msgspec.json.decode(msgspec.json.encode(facts), type=Facts)
     return [one.offer_id for one in decide(facts, table, policy.offers).chosen]

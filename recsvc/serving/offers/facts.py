@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
+
 from recsvc.domain.conditions import Fact
 from recsvc.domain.contacts import Shortage
 from recsvc.domain.items import Channel
@@ -99,8 +101,7 @@ class AnswerFacts:
     degraded: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """Everything that a decision stands on beside the offers and the policy.
 
     `elsewhere` are offers that other placements of the page show, `alike` those that are one with an article
@@ -118,11 +119,11 @@ class Facts:
     policy_version: str
     marketers: MarketersFacts = MarketersFacts()
     proposals: Proposals = Proposals()
-    mix: Mapping[str, float] = field(default_factory=dict)
+    mix: Mapping[str, float] = {}
     elsewhere: tuple[str, ...] = ()
     alike: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
-    shortages: Mapping[str, Shortage] = field(default_factory=dict)
+    shortages: Mapping[str, Shortage] = {}
     reserved: tuple[str, ...] | None = None
     seed: int = 0
     profile_version: str | None = None

@@ -19,7 +19,7 @@ from recsvc.policy_offers import OffersPolicy
 from recsvc.serving.offers import shutting, words
 from recsvc.serving.offers.facts import Facts
 from recsvc.serving.offers.markets import market_words
-from recsvc.serving.offers.shutting import Shuts
+from recsvc.serving.offers.shutting import NOBODY, Shuts
 from recsvc.serving.offers.table import OfferTable, Rows
 from recsvc.serving.offers.words import Words
 
@@ -49,7 +49,7 @@ def refused_by(table: OfferTable, facts: Facts, policy: OffersPolicy, among: Row
         if not len(rows):
             break
         shut = rule.shuts(table, rows, facts, policy)
-        if shut.any():
+        if shut is not NOBODY and shut.any():
             found[rows[shut]] = number
             rows = rows[~shut]
     return found
@@ -64,7 +64,8 @@ def findings_of(offer: Item, table: OfferTable, facts: Facts, policy: OffersPoli
 def _finding(
     rule: GateRule, offer: Item, rows: Rows, table: OfferTable, facts: Facts, policy: OffersPolicy
 ) -> Finding:
-    passed = not rule.shuts(table, rows, facts, policy).any()
+    shut = rule.shuts(table, rows, facts, policy)
+    passed = shut is NOBODY or not shut.any()
     remedy = None if passed else rule.remedy
     return Finding(rule.gate, passed, rule.compares(offer, table, facts, policy), remedy)
 

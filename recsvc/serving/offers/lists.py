@@ -113,7 +113,7 @@ class OfferLists:
         draft = self._draft(request, basis, table)
         facts = self._page(draft, "").left(table, self._policy.offers)
         short = self._shortages(facts, table.rows_of([offer_id]), draft)
-        facts = replace(facts, shortages={**facts.shortages, **short})
+        facts = with_changes(facts, shortages={**facts.shortages, **short})
         decided = decide(facts, table, self._policy.offers)
         offer = table.items[table.row_of[offer_id]]
         return explanation_of(offer, table, facts, decided, self._policy.offers)
@@ -126,7 +126,7 @@ class OfferLists:
         for rounds in itertools.count(1):
             decided = decide(facts, table, self._policy.offers)
             answer = AnswerFacts(self._reasons(decided, facts, draft), expires_at, draft.degraded)
-            facts = replace(facts, answer=answer)
+            facts = with_changes(facts, answer=answer)
             slate = slate_of(facts, answer, decided, table)
             short = self._enter(facts, decided, slate, draft)
             if not short:
@@ -172,7 +172,7 @@ class OfferLists:
         if asked is None:
             return facts
         articles = self._content(asked, draft.basis)
-        return replace(facts, beside=categories_of(articles), alike=alike(articles, draft.table))
+        return with_changes(facts, beside=categories_of(articles), alike=alike(articles, draft.table))
 
     def _shortages(self, facts: Facts, passing: Rows, draft: _Draft) -> Mapping[str, Shortage]:
         """What has no contact left, of the offers that pass every other gate and are counted."""
@@ -245,11 +245,11 @@ class OfferLists:
 def _without(short: Mapping[str, Shortage], facts: Facts, decided: Decided, *, is_last: bool) -> Facts:
     """The facts once something proved short: at last, or where a cap over all offers was reached, nothing new
     is chosen in its place."""
-    facts = replace(facts, shortages={**facts.shortages, **short})
+    facts = with_changes(facts, shortages={**facts.shortages, **short})
     if not is_last and all(one.what != "contact_cap" for one in short.values()):
         return facts
     left = (one.offer_id for one in decided.chosen if one.offer_id not in short)
-    return replace(facts, reserved=tuple(left))
+    return with_changes(facts, reserved=tuple(left))
 
 
 def _blocked(decided: Decided, facts: Facts) -> Mapping[str, str]:

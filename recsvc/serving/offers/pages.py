@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec.structs import replace as with_changes
 
 from recsvc.domain.contacts import Shortage
 from recsvc.domain.items import ItemKind
@@ -43,7 +44,7 @@ class OfferPage:
 
     def with_shortages(self, shortages: Mapping[str, Shortage]) -> OfferPage:
         """The same page, where these offers have no contact left."""
-        return self._each(lambda facts: replace(facts, shortages=shortages)) if shortages else self
+        return self._each(lambda facts: with_changes(facts, shortages=shortages)) if shortages else self
 
     def with_propensities(self, propensities: Propensities | None, table: OfferTable) -> OfferPage:
         """The same page, with what is known of who responds to what."""
@@ -51,7 +52,7 @@ class OfferPage:
             return self
         # All placements are proposed the same.
         proposals = propensities.beside(self.own.proposals, table)
-        return self._each(lambda facts: replace(facts, proposals=proposals))
+        return self._each(lambda facts: with_changes(facts, proposals=proposals))
 
     def open_rows(self, table: OfferTable, policy: OffersPolicy) -> Rows:
         """The rows of the offers that pass every gate in one of the placements, ascending."""
@@ -79,7 +80,7 @@ def page_of(
     *earlier, own = requests_of_page(request, policy.pages)
     return OfferPage(
         tuple(_in_placement(one, facts, basis, table) for one in earlier),
-        replace(facts, asked=replace(facts.asked, limit=own.limit)),
+        with_changes(facts, asked=replace(facts.asked, limit=own.limit)),
         tuple(_in_placement(one, facts, basis, table) for one in _later(request, policy)),
     )
 
@@ -97,7 +98,7 @@ def _later(request: SlateRequest, policy: Policy) -> tuple[SlateRequest, ...]:
 
 
 def _in_placement(request: SlateRequest, facts: Facts, basis: Basis, table: OfferTable) -> Facts:
-    return replace(
+    return with_changes(
         facts,
         asked=list_facts(request, facts.asked.locale),
         marketers=marketers_facts(basis, request, table),
@@ -113,7 +114,7 @@ def _after(
         own = pins_standing(facts, table, policy)
         below = [offer_id for offer_id in below if offer_id not in own]
     elsewhere = tuple(dict.fromkeys((*shown, *below)))
-    return replace(facts, elsewhere=elsewhere, alike=(*facts.alike, *_one_with(elsewhere, table)))
+    return with_changes(facts, elsewhere=elsewhere, alike=(*facts.alike, *_one_with(elsewhere, table)))
 
 
 def pins_standing(facts: Facts, table: OfferTable, policy: OffersPolicy) -> list[str]:

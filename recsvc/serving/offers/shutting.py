@@ -1,8 +1,11 @@
-"""Whom each gate refuses. In: rows of a table of offers, facts. Out: which of the rows: (n_rows,)."""
+"""Whom each gate refuses. In: rows of a table of offers, facts. Out: which of the rows: (n_rows,).
+
+`NOBODY` says that none is refused: most gates refuse nobody of most lists, and need not look at the rows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -18,7 +21,9 @@ from recsvc.serving.offers.texts import are_told
 MAX_LOCALES = 64
 """Of so many locales a table remembers which offers have their texts."""
 
-Shuts = Callable[[OfferTable, Rows, Facts, OffersPolicy], Bools]
+NOBODY = None
+
+Shuts = Callable[[OfferTable, Rows, Facts, OffersPolicy], Bools | None]
 
 
 def _each(table: OfferTable, rows: Rows, is_refused: Callable[[Item], bool]) -> Bools:
@@ -33,13 +38,16 @@ def _few(table: OfferTable, rows: Rows, among: Bools, is_refused: Callable[[Item
     return shut
 
 
-def no_consent(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
-    return np.full(len(rows), not facts.customer.may_market)
+def no_consent(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
+    return NOBODY if facts.customer.may_market else np.ones(len(rows), dtype=np.bool_)
 
 
-def banned(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+def banned(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
+    bans = bans_on_customer(facts.customer, policy.bans)
+    if not bans:
+        return NOBODY
     shut = np.zeros(len(table), dtype=np.bool_)
-    for ban in bans_on_customer(facts.customer, policy.bans):
+    for ban in bans:
         hit: Bools = np.asarray(table.risk_class >= ban.min_risk_class)
         if ban.categories:
             named = np.zeros(len(table), dtype=np.bool_)
@@ -93,10 +101,10 @@ def wrong_jurisdiction(table: OfferTable, rows: Rows, facts: Facts, policy: Offe
     return ~(table.open_jurisdiction | named)[rows]
 
 
-def suppressed(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+def suppressed(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
     customer = facts.customer
     if not customer.refusals and not customer.used:
-        return np.zeros(len(rows), dtype=np.bool_)
+        return NOBODY
     said = table.mask_of(customer.refusals)
     shut = _few(table, rows, said, lambda offer: _is_barred(offer, facts, policy))
     return shut | table.mask_of(customer.used)[rows]
@@ -107,8 +115,9 @@ def _is_barred(offer: Item, facts: Facts, policy: OffersPolicy) -> bool:
     return until is None or facts.now < until
 
 
-def held_back(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
-    return _of_categories(facts.customer.held_back, table)[rows]
+def held_back(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
+    held_back = facts.customer.held_back
+    return _of_categories(held_back, table)[rows] if held_back else NOBODY
 
 
 def _of_categories(categories: Sequence[str], table: OfferTable) -> Bools:
@@ -118,34 +127,40 @@ def _of_categories(categories: Sequence[str], table: OfferTable) -> Bools:
     return shut
 
 
+def _named(offer_ids: Collection[str], table: OfferTable, rows: Rows) -> Bools | None:
+    return table.mask_of(offer_ids)[rows] if offer_ids else NOBODY
+
+
 def short_of(*what: str) -> Shuts:
-    def shuts(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
-        short = [one for one, shortage in facts.shortages.items() if shortage.what in what]
-        return table.mask_of(short)[rows]
+    def shuts(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
+        return _named(
+            [one for one, shortage in facts.shortages.items() if shortage.what in what], table, rows
+        )
 
     return shuts
 
 
-def not_asked_for(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+def not_asked_for(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
     asked = facts.asked
-    shut = table.mask_of((*asked.exclude, *facts.elsewhere))
-    if asked.categories:
-        shut |= ~_of_categories(asked.categories, table)
-    return shut[rows]
+    shut = _named((*asked.exclude, *facts.elsewhere), table, rows)
+    if not asked.categories:
+        return shut
+    others = ~_of_categories(asked.categories, table)[rows]
+    return others if shut is NOBODY else others | shut
 
 
-def blocked(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
-    return table.mask_of(facts.marketers.blocked)[rows]
+def blocked(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
+    return _named(facts.marketers.blocked, table, rows)
 
 
-def beside_content(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+def beside_content(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
     barred = [
         category
         for pair in policy.pairs
         if not set(pair.content).isdisjoint(facts.beside)
         for category in pair.offers
     ]
-    return _of_categories(barred, table)[rows]
+    return _of_categories(barred, table)[rows] if barred else NOBODY
 
 
 def not_told(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
@@ -158,11 +173,17 @@ def not_told(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) 
     return ~told[rows]
 
 
-def taken(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
-    return table.mask_of(facts.alike)[rows]
+def taken(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
+    return _named(facts.alike, table, rows)
 
 
-def capped(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+def capped(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
     """Short of contacts; or, where the list is only what was granted a contact, without one."""
-    short = short_of("cap", "contact_cap")(table, rows, facts, policy)
-    return short if facts.reserved is None else short | ~table.mask_of(facts.reserved)[rows]
+    short = _SHORT_OF_CONTACTS(table, rows, facts, policy)
+    if facts.reserved is None:
+        return short
+    others = ~table.mask_of(facts.reserved)[rows]
+    return others if short is NOBODY else others | short
+
+
+_SHORT_OF_CONTACTS = short_of("cap", "contact_cap")
