@@ -39,6 +39,7 @@ __all__ = ["Candidate", "Shares", "open_to", "popular", "ranked", "rankings"]
 
 _FIRST_LOOK = 256  # Most slates are filled from so many; only what is filtered hard needs them all in order.
 _COLD = 2**40  # Places from here on are of cold items; below, they are rows.
+_NO_SCORES = np.zeros(0, dtype=np.float32)
 _MANY_ITEMS = 5_000  # Fewer are scored as soon as a shortlist of them is made.
 
 
@@ -115,7 +116,7 @@ def _of_shortlist(
     for depth in shortlist.depths:
         few = shortlist.among(open_items.open_rows, subject.past.history, depth)
         if few.size:
-            ranking = _personal(few, open_items.cold, subject, model, open_items.view)
+            ranking = _personal(few, open_items.cold, subject, model, open_items.view, None)
             for candidate in islice(ranking, depth):
                 if candidate.item.item_id not in named:
                     named.add(candidate.item.item_id)
@@ -171,22 +172,27 @@ def _personal_after(
 ) -> Iterator[Candidate]:
     """What the model thinks of all that was not blended."""
     if not blended:
-        return _personal(open_items.rows, open_items.cold, subject, model, open_items.view)
+        return _personal(open_items.rows, open_items.cold, subject, model, open_items.view, None)
     placed = np.array([one.row for one in blended if one.row is not None], dtype=np.int32)
     rows = OpenRows(open_items.rows, placed, len(model.bundle.items)).all
     cold = open_items.cold.without({one.item.item_id for one in blended})
-    return _going_on(blended[-1], _personal(rows, cold, subject, model, open_items.view))
+    return _personal(rows, cold, subject, model, open_items.view, blended[-1].score)
 
 
 def _personal(
-    rows: RowArray, cold: ColdItems, subject: Subject, model: Model, view: CatalogueView
+    rows: RowArray, cold: ColdItems, subject: Subject, model: Model, view: CatalogueView, last: float | None
 ) -> Iterator[Candidate]:
-    """What the model thinks of the items after this customer's history. Of equals a cold one comes last."""
+    """What the model thinks of the items after this customer's history. Of equals a cold one comes last.
+
+    Where a ranking goes before it, its scores go on from the `last` one there.
+    """
     past = subject.past
     source = Source.FOLDED_IN if past.is_folded_in else Source.PERSONALISED
-    if not cold.items:
-        return _known(rows, model.scorer.score_of(past.history, rows), source, view)
-    scores, of_cold = model.scorer.score_with_new(past.history, rows, cold.factors)
+    scores, of_cold = (
+        model.scorer.score_with_new(past.history, rows, cold.factors)
+        if cold.items
+        else (model.scorer.score_of(past.history, rows), _NO_SCORES)
+    )
     known = np.flatnonzero(scores)
     cold_places = np.arange(len(cold.items)) + _COLD
     places = np.concatenate([rows[known], cold_places])
@@ -194,7 +200,7 @@ def _personal(
         Candidate(cold.items[place - _COLD], score, source, None)
         if place >= _COLD
         else Candidate(view.by_row[place], score, source, place)
-        for place, score in _best_first(places, np.concatenate([scores[known], of_cold]))
+        for place, score in _best_first(places, np.concatenate([scores[known], of_cold]), last)
     )
 
 
@@ -214,8 +220,16 @@ def ranked(
         yield Candidate(view.by_row[row], score, source, row)
 
 
-def _best_first(places: NDArray[np.integer], scores: NDArray[np.floating]) -> Iterator[tuple[int, float]]:
-    """The places with their scores by falling score, of equals the earlier first."""
+def _best_first(
+    places: NDArray[np.integer], scores: NDArray[np.floating], last: float | None = None
+) -> Iterator[tuple[int, float]]:
+    """The places with their scores by falling score, of equals the earlier first.
+
+    Where they go on from a `last` score, all are moved so that the first is equal to it.
+    """
+    if last is not None and len(scores):
+        scores = scores.astype(np.float64)
+        scores -= scores.max() - last
     looks = [np.arange(len(scores))]
     if len(scores) > 2 * _FIRST_LOOK:
         threshold = np.partition(scores, -_FIRST_LOOK)[-_FIRST_LOOK]

@@ -6,10 +6,11 @@ met is not popular, and one of no date is not new.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from math import isfinite
 
 import numpy as np
 
@@ -31,13 +32,14 @@ _SHORT_HALF_LIFE = 0
 
 @dataclass(frozen=True)
 class Grounds:
-    """The facts of one request. `state` is None where nothing live is read."""
+    """The facts of one request about the items `asked`, by id. `state` is None where nothing live is read."""
 
     subject: Subject
     model: Model | None
     view: CatalogueView
     now: datetime
     state: LiveState | None
+    asked: Sequence[str]
 
     @cached_property
     def is_known(self) -> bool:
@@ -50,12 +52,12 @@ class Grounds:
 
     def is_met(self, candidate: Candidate) -> bool:
         """Whether anybody ever had to do with the item."""
-        return bool(np.isfinite(self._counts([candidate.item.item_id])[0]))
+        return isfinite(self._counted[candidate.item.item_id])
 
     def is_popular(self, candidate: Candidate) -> bool:
         """Whether more people have to do with the item now than with most of its kind that anybody met."""
-        count = self._counts([candidate.item.item_id])[0]
-        return bool(np.isfinite(count)) and count > self._medians[candidate.item.kind]
+        count = self._counted[candidate.item.item_id]
+        return isfinite(count) and count > self._medians[candidate.item.kind]
 
     def is_popular_in_segment(self, candidate: Candidate) -> bool:
         """The same among those of the customer's segment."""
@@ -67,6 +69,10 @@ class Grounds:
             return False
         of_kind = counts[self.view.trained_rows[candidate.item.kind]]
         return bool(counts[row] > np.median(of_kind[of_kind > 0])) if (of_kind > 0).any() else False
+
+    @cached_property
+    def _counted(self) -> Mapping[str, float]:
+        return dict(zip(self.asked, self._counts(self.asked).tolist(), strict=True))
 
     def _counts(self, item_ids: Sequence[str]) -> Floats:
         """log2 of how many people have to do with each item now: (n_item_ids,), -inf for nobody ever.

@@ -55,7 +55,8 @@ def explain(
         state: the live state that neighbours were found in; None where the scores are the model's alone.
     """
     served = ServedScore(subject, model, view, state) if model else None
-    codes = _codes(chosen, model, Grounds(subject, model, view, now, state), served)
+    grounds = Grounds(subject, model, view, now, state, [one.item.item_id for one in chosen])
+    codes = _codes(chosen, model, grounds, served)
     because = _because(chosen, codes, served) if in_detail and served else {}
     return [
         _reason(code, because.get(one.item.item_id, ()), view, locale)

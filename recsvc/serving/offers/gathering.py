@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from recsvc.domain.condition_facts import SEGMENT, facts_of
 from recsvc.domain.conditions import NO_FACTS, Fact
@@ -24,24 +24,27 @@ from recsvc.serving.reranking import fitting, wanted_mix, weariness_of
 from recsvc.serving.verification import Model
 
 
-def propose(basis: Basis, table: OfferTable) -> list[Candidate]:
-    """Every offer of the table as the highest rung that names it ranks it; the others come last."""
+def propose(basis: Basis, table: OfferTable) -> Mapping[str, Candidate]:
+    """Every offer of the table by id, as the highest rung that names it ranks it; the others come last."""
     found: dict[str, Candidate] = {}
     n_offers = len(table)
     *_, whole = rankings(ItemKind.OFFER, basis.subject, basis.model, basis.view, basis.policy, basis.live)
     for candidate in whole:
-        found.setdefault(candidate.item.item_id, candidate)
-        if len(found) == n_offers:
-            break
-    rest = (item for item in table.items if item.item_id not in found)
-    return [*found.values(), *(Candidate(item, 0.0, Source.EDITORIAL, None) for item in rest)]
+        if (offer_id := candidate.item.item_id) not in found:
+            found[offer_id] = candidate
+            if len(found) == n_offers:
+                return found
+    for offer_id, row in table.row_of.items():
+        if offer_id not in found:
+            found[offer_id] = Candidate(table.items[row], 0.0, Source.EDITORIAL, None)
+    return found
 
 
 def gather(
     request: SlateRequest,
     basis: Basis,
     table: OfferTable,
-    candidates: Sequence[Candidate],
+    candidates: Mapping[str, Candidate],
     *,
     decision_id: str,
     champion: Callable[[], Model | None],
@@ -51,6 +54,7 @@ def gather(
     What rules ask of a portrait is asked of the `champion`, so that they hold alike in every arm of a test.
     """
     subject, policy, arm = basis.subject, basis.policy, request.arm
+    proposed = list(candidates.values())
     lists = fitting(policy.lists, ItemKind.OFFER, basis.view)
     return Facts(
         decision_id=decision_id,
@@ -61,10 +65,10 @@ def gather(
         policy_version=policy.version,
         marketers=marketers_facts(basis, request, table),
         proposals=Proposals(
-            offer_ids=tuple([one.item.item_id for one in candidates]),
-            sources=tuple([one.source for one in candidates]),
-            scores=tuple([float(one.score) for one in candidates]),
-            weariness=tuple(weariness_of(candidates, subject.past, basis.view).tolist()),
+            offer_ids=tuple(candidates),
+            sources=tuple([one.source for one in proposed]),
+            scores=tuple([one.score for one in proposed]),
+            weariness=tuple(weariness_of(proposed, subject.past, basis.view).tolist()),
             propensity=(None,) * len(candidates),
             evidence=(0.0,) * len(candidates),
         ),

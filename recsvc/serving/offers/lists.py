@@ -143,7 +143,7 @@ class OfferLists:
             request=request,
             basis=basis,
             table=table,
-            candidates={one.item.item_id: one for one in proposed.value},
+            candidates=proposed.value,
             # Nobody can count the contacts of a visitor without an id.
             contacts=self._contacts if request.customer_id else NobodyCounts(),
             degraded=basis.degraded if proposed.is_whole else (*basis.degraded, "live"),
@@ -155,7 +155,7 @@ class OfferLists:
             draft.request,
             draft.basis,
             draft.table,
-            tuple(draft.candidates.values()),
+            draft.candidates,
             decision_id=slate_id,
             champion=self._champion,
         )
@@ -238,7 +238,7 @@ class OfferLists:
         degraded: tuple[str, ...],
     ) -> Slate:
         """An empty list, because the store was not asked."""
-        facts = gather(request, basis, table, (), decision_id=slate_id, champion=lambda: None)
+        facts = gather(request, basis, table, {}, decision_id=slate_id, champion=lambda: None)
         return slate_of(facts, AnswerFacts((), basis.expires_at, degraded), Decided((), ()), table)
 
 
