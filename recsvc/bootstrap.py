@@ -166,6 +166,17 @@ def build_services(settings: Settings) -> Services:
         clock=now,
         new_id=new_id,
     )
+    cached = CachedEngine(bounded, cache, live, policy.version, clock=now, copies=copies)
+    warm_up = WarmUp(
+        copies.asked_of_late,
+        cached.warm,
+        lambda: live.view.model_version,
+        settings.warm_up_slates,
+        asked_again=copies.asked_again,
+        make_ahead=cached.make_ahead,
+        monotonic=time.monotonic,
+        sleep=time.sleep,
+    )
     freed = FreedMemory(lambda: f"{bundles.model and bundles.model.version}", trim_of_libc())
     # A model that comes finds its live state ready: it is built before answers turn to the model.
     refresher = Refresher(
@@ -173,6 +184,7 @@ def build_services(settings: Settings) -> Services:
             bundles.refresh,
             live.leave_touched,
             lambda: feed.follow(bundles.model, bundles.beside),
+            lambda: warm_up.go_ahead(live.lay_coming()),
             live.refresh,
             freed.give_back,
             lambda: running.open_for(live.versions, [one.version for one in bundles.refused]),
@@ -203,14 +215,6 @@ def build_services(settings: Settings) -> Services:
     watcher.start()
     # Every worker follows the store by itself, so that all know of an event within a second.
     follower = Refresher((feed.refresh,), FOLLOW_SECONDS)
-    cached = CachedEngine(bounded, cache, live, policy.version, clock=now, copies=copies)
-    warm_up = WarmUp(
-        copies.asked_of_late,
-        cached.warm,
-        lambda: live.view.model_version,
-        settings.warm_up_slates,
-        monotonic=time.monotonic,
-    )
     previewer = Previewer(items, live, subjects, policy, clock=now, contacts=contacts)
     exposed = ExposedEngine(cached, running, units, notes, clock=now, monotonic=time.monotonic)
     breakers = {"redis": redis.is_resting, "slates": cache.is_distrusted}

@@ -98,7 +98,9 @@ class Bundle:
 
     @cached_property
     def _catalogue(self) -> tuple[Item, ...]:
-        return msgspec.json.decode(self.arrays["catalogue"].tobytes(), type=tuple[Item, ...])
+        # One by one: nobody else in the process goes on while a piece is decoded.
+        pieces = msgspec.json.decode(self.arrays["catalogue"].tobytes(), type=list[msgspec.Raw])
+        return tuple(map(msgspec.json.Decoder(Item).decode, pieces))
 
     def is_untouched(self) -> bool:
         """Whether no array file was written to, cut short or removed since it was checked.

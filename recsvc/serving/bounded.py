@@ -60,6 +60,10 @@ class BoundedEngine:
         """The slate for this request; what is popular where there was no place, or no allowance left."""
         return self._make(request, lambda: self._engine.recommend(request))
 
+    def recommend_ahead(self, request: SlateRequest, champion: str) -> Slate:
+        """The slate as it will be by another champion. Nobody waits for it, so it takes nobody's place."""
+        return self._engine.recommend_ahead(request, champion)
+
     def recommend_visitor(self, request: SlateRequest, did: Sequence[Interaction]) -> Slate:
         """The same for somebody of whom nothing is known but what they `did` in this session."""
         return self._make(request, lambda: self._engine.recommend_visitor(request, did))

@@ -27,10 +27,11 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from recsvc.domain.slates import EpochStamp, Slate, SlateRequest, Source
+from recsvc.domain.slates import EpochStamp, Slate, SlateRequest
 from recsvc.errors import RedisError
-from recsvc.serving.answers import CacheStatus, ServedSlate, render_slate, said_without
+from recsvc.serving.answers import CacheStatus, ServedSlate, said_without
 from recsvc.serving.customers import LOAD
+from recsvc.serving.kept_slates import KeptSlate, etag_of, kept_slate
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
 from recsvc.serving.local_copies import LocalCopies
 from recsvc.serving.protocols import Fetched, ReadySlates, SlateKey
@@ -40,17 +41,6 @@ log = structlog.get_logger()
 
 RENEW_SECONDS = 0.25
 LEASE_SECONDS = 10.0  # How long nobody else renews a slate. It lives longer than that after its renewal.
-
-
-class _Entry(msgspec.Struct, array_like=True):
-    """A slate as it is kept."""
-
-    etag: str
-    source: Source
-    model_version: str | None
-    expires_at: datetime
-    body: bytes
-    generated_at: datetime  # Last: another release may read the rest.
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +63,10 @@ class SlateMaker(Protocol):
         """The slate for the request."""
         ...
 
+    def recommend_ahead(self, request: SlateRequest, champion: str) -> Slate:
+        """The slate as it will be when that version has become champion."""
+        ...
+
 
 class CachedEngine:
     """Answers from what is kept where it may, and from the engine otherwise."""
@@ -93,7 +87,7 @@ class CachedEngine:
         self._policy_version = policy_version
         self._clock = clock
         self._copies = copies
-        self._flights = SingleFlight[_Entry]()
+        self._flights = SingleFlight[KeptSlate]()
 
     @property
     def n_waiting(self) -> int:
@@ -136,12 +130,38 @@ class CachedEngine:
         fetched = self._cache.fetch(key)
         place = _Place(request, label, fetched.epoch, stamp)
         if kept := self._usable(fetched):
-            self._copy(place, _served(kept, CacheStatus.HIT))
+            self._copy(place, kept.served(CacheStatus.HIT))
             return False
         if not self._cache.claim(key, fetched.epoch, LEASE_SECONDS):
             return False
         _, is_ours = self._flights.make(place, lambda: self._make_and_keep(place, key))
         return is_ours
+
+    def make_ahead(self, request: SlateRequest, champion: str) -> bool:
+        """Have a copy ready for when that version, which serves beside the champion, is champion itself.
+
+        False where another worker makes it at this moment. Without Redis, each makes its own.
+        """
+        stamp = self._copies.stamp(request.customer_id) if self._copies is not None else None
+        if self._copies is None or stamp is None:
+            return True
+        label = self._catalogue.view_for(champion).label
+        key = slate_key(request, label, self._policy_version)
+        try:
+            fetched = self._cache.fetch(key)
+            entry, epoch = self._usable(fetched), fetched.epoch
+            if entry is None and not self._cache.claim(key, epoch, LEASE_SECONDS):
+                return False
+        except RedisError:
+            entry, epoch = None, None
+        if entry is None:
+            slate = self._engine.recommend_ahead(request, champion)
+            if slate.degraded or slate.model_version != champion:
+                return True
+            entry = kept_slate(slate)
+            self._keep(key, epoch, slate, entry)
+        self._copies.keep_coming(request, label, stamp, entry.served(CacheStatus.HIT))
+        return True
 
     def _renew(self, request: SlateRequest) -> None:
         label = self._view_for(request).label
@@ -152,7 +172,7 @@ class CachedEngine:
         if self._cache.claim(key, fetched.epoch, LEASE_SECONDS):
             self._flights.make(place, lambda: self._make_and_keep(place, key))
         elif kept := self._usable(fetched):  # Another worker makes it, or just has.
-            self._copy(place, _served(kept, CacheStatus.HIT))
+            self._copy(place, kept.served(CacheStatus.HIT))
 
     def _renew_alone(self, request: SlateRequest) -> None:
         stamp = self._copies.stamp(request.customer_id) if self._copies is not None else None
@@ -173,15 +193,15 @@ class CachedEngine:
         kept = self._usable(fetched)
         if kept is None:
             return self._make(place, key)
-        served = _served(kept, CacheStatus.HIT)
+        served = kept.served(CacheStatus.HIT)
         self._copy(place, served)
         return served
 
-    def _usable(self, fetched: Fetched) -> _Entry | None:
+    def _usable(self, fetched: Fetched) -> KeptSlate | None:
         if fetched.value is None:
             return None
         try:
-            entry = msgspec.msgpack.decode(fetched.value, type=_Entry)
+            entry = msgspec.msgpack.decode(fetched.value, type=KeptSlate)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None  # Another release kept it, or nobody that we know.
         return entry if entry.expires_at > self._clock() else None
@@ -190,30 +210,34 @@ class CachedEngine:
         status = CacheStatus.MISS if place.epoch is not None else CacheStatus.BYPASSED
         if place.epoch is None and place.stamp is None:
             # Nothing tells whether an event came between two requests: nobody may join another's.
-            return _served(self._make_and_keep(place, key), status)
+            return self._make_and_keep(place, key).served(status)
         entry, is_ours = self._flights.make(place, lambda: self._make_and_keep(place, key))
-        return _served(entry, status if is_ours else CacheStatus.JOINED)
+        return entry.served(status if is_ours else CacheStatus.JOINED)
 
-    def _make_and_keep(self, place: _Place, key: SlateKey) -> _Entry:
+    def _make_and_keep(self, place: _Place, key: SlateKey) -> KeptSlate:
         slate = self._engine.recommend(place.request)
         if LOAD in slate.degraded:
-            return self._of_former_model(place) or _entry(slate)
-        entry = _entry(slate)
+            return self._of_former_model(place) or kept_slate(slate)
+        entry = kept_slate(slate)
         # What was made without a part must not outlive its absence, and what was made while the model or the
         # catalogue moved does not belong under the key.
         view = self._view_for(place.request)
         if slate.degraded or view.label != place.label or view.model_version != slate.model_version:
             return entry
-        if place.epoch is not None:
-            ttl_seconds = (slate.expires_at - slate.generated_at).total_seconds()
-            try:
-                self._cache.keep(key, place.epoch, msgspec.msgpack.encode(entry), ttl_seconds)
-            except RedisError as error:
-                log.warning("slate_not_kept", reason=str(error))
-        self._copy(place, _served(entry, CacheStatus.MISS))
+        self._keep(key, place.epoch, slate, entry)
+        self._copy(place, entry.served(CacheStatus.MISS))
         return entry
 
-    def _of_former_model(self, place: _Place) -> _Entry | None:
+    def _keep(self, key: SlateKey, epoch: int | None, slate: Slate, entry: KeptSlate) -> None:
+        if epoch is None:
+            return
+        ttl_seconds = (slate.expires_at - slate.generated_at).total_seconds()
+        try:
+            self._cache.keep(key, epoch, msgspec.msgpack.encode(entry), ttl_seconds)
+        except RedisError as error:
+            log.warning("slate_not_kept", reason=str(error))
+
+    def _of_former_model(self, place: _Place) -> KeptSlate | None:
         """What is better than a list that nobody had time to make: a whole one by the champion before.
 
         All else that it depends on stands, so whatever is on it may be shown. None where an experiment says
@@ -226,8 +250,8 @@ class CachedEngine:
         if former is None:
             return None
         body = said_without(former.body, LOAD)
-        return _Entry(
-            _etag(body), former.source, former.model_version, former.expires_at, body, former.generated_at
+        return KeptSlate(
+            etag_of(body), former.source, former.model_version, former.expires_at, body, former.generated_at
         )
 
     def _view_for(self, request: SlateRequest) -> CatalogueView:
@@ -248,24 +272,3 @@ def slate_key(request: SlateRequest, catalogue_label: str, policy_version: str) 
     parts = (catalogue_label, policy_version, request)
     digest = hashlib.blake2b(msgspec.msgpack.encode(parts), digest_size=16).hexdigest()
     return SlateKey(request.customer_id, digest)
-
-
-def _entry(slate: Slate) -> _Entry:
-    body = render_slate(slate)
-    return _Entry(_etag(body), slate.source, slate.model_version, slate.expires_at, body, slate.generated_at)
-
-
-def _etag(body: bytes) -> str:
-    return f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-
-
-def _served(entry: _Entry, status: CacheStatus) -> ServedSlate:
-    return ServedSlate(
-        entry.body,
-        entry.etag,
-        entry.source,
-        entry.model_version,
-        entry.generated_at,
-        entry.expires_at,
-        status,
-    )

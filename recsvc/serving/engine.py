@@ -80,6 +80,10 @@ class Engine:
         """The slate for this request, from one model and one state of the catalogue."""
         return self._recommend(request, partial(self._subjects.read, request.customer_id))
 
+    def recommend_ahead(self, request: SlateRequest, champion: str) -> Slate:
+        """The slate as it will be when that version, which serves beside the champion, is champion."""
+        return self._recommend(request, partial(self._subjects.read, request.customer_id), champion)
+
     def recommend_visitor(self, request: SlateRequest, did: Sequence[Interaction]) -> Slate:
         """The slate for somebody of whom nothing is known but what they `did` in this session."""
         return self._recommend(request, partial(self._subjects.read_visitor, did))
@@ -100,8 +104,10 @@ class Engine:
         basis = self._basis(request, partial(self._subjects.read, request.customer_id))
         return self._offers.explain(request, basis, offer_id)
 
-    def _recommend(self, request: SlateRequest, read: Callable[..., Subject]) -> Slate:
-        basis = self._basis(request, read)
+    def _recommend(
+        self, request: SlateRequest, read: Callable[..., Subject], champion: str | None = None
+    ) -> Slate:
+        basis = self._basis(request, read, champion)
         model, now = basis.model, basis.now
         if request.kind is ItemKind.OFFER:
             return self._offers.make(request, basis, self._slate_id())
@@ -109,10 +115,12 @@ class Engine:
         slate = made.value
         return slate if made.is_whole else replace(slate, degraded=(*slate.degraded, "live"))
 
-    def _basis(self, request: SlateRequest, read: Callable[..., Subject]) -> Basis:
+    def _basis(
+        self, request: SlateRequest, read: Callable[..., Subject], champion: str | None = None
+    ) -> Basis:
         """What the slate is made from, all of one moment."""
         now, arm = self._clock(), request.arm
-        model, view = self._catalogue.model_and_view(arm.model_version if arm else None)
+        model, view = self._catalogue.model_and_view((arm.model_version if arm else None) or champion)
         policy = _policy_for(arm, model, self._policy)
         subject = read(channel=request.channel, model=model, items=view.known, now=now, lists=policy.lists)
         return Basis(subject, model, view, None, now, policy, self._catalogue.is_stale)

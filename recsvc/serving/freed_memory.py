@@ -1,13 +1,14 @@
 """Give back to the system what loading a model left behind. In: what is served. Out: nothing.
 
 To check and open a model takes far more memory for a moment than to hold it. The C library keeps what was
-freed, in each worker, for a next time that may be weeks away; glibc can be told to let go of it.
+freed, in each worker, for a next time that may be weeks away; glibc can be told to let go of it. A model goes
+with the last reference to it: nothing large in it waits for the collector, which would hold all threads up
+for as long as it looks at everything else.
 """
 
 from __future__ import annotations
 
 import ctypes
-import gc
 from collections.abc import Callable
 
 
@@ -25,7 +26,6 @@ class FreedMemory:
         served = self._served()
         if served != self._before:
             self._before = served
-            gc.collect()
             self._trim()
 
 

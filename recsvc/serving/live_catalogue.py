@@ -163,6 +163,18 @@ class LiveCatalogue:
         if standing is not None and not standing.bundle.is_untouched():
             self.refresh()
 
+    def lay_coming(self) -> str | None:
+        """Have the champion that is to come serve beside the one that serves now: its version.
+
+        None where none is to come, or none serves. It is champion with the next refresh.
+        """
+        model = self._bundles.model
+        if model is None or self._serving.champion.model in (None, model):
+            return None
+        coming, serving = {model.version: self._laid(model)}, self._serving
+        self._serving = replace(serving, by_version={**serving.by_version, **coming})
+        return model.version
+
     def refresh(self) -> None:
         """Follow the store and the model. While the store cannot answer, the last view goes on serving."""
         try:

@@ -31,20 +31,24 @@ _MAX_AGEING = 500
 _OVERHEAD_BYTES = 1_500  # A copy beside its body: the request, its texts, the places in the tables.
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Copy:
+    """A kept slate. `n_found` counts how often it answered, or one before it for the same request."""
+
     served: ServedSlate
     label: str
     stamp: EpochStamp
     ages_at: float  # By the clock, in seconds.
     ends_at: float
+    n_found: int
 
 
 class LocalCopies:
     """At most `max_bytes` of ready slates. Those that were not asked for lately go first.
 
     They stand in two tables: what is kept or found goes to the young one; when that is half of all, or old
-    enough, it becomes the old one, and what was the old one goes.
+    enough, it becomes the old one, and what was the old one goes. Copies of what is to come, of which there
+    may be one beside another for the same request, stand in a third until they are found.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class LocalCopies:
         self._known_until = known_until
         self._young: dict[SlateRequest, _Copy] = {}
         self._old: dict[SlateRequest, _Copy] = {}
+        self._coming: dict[SlateRequest, _Copy] = {}
         self._n_bytes = 0  # Of the young ones.
         self._ageing: dict[SlateRequest, None] = {}
         self._turned_at = monotonic()
@@ -85,13 +90,12 @@ class LocalCopies:
         if self._monotonic() >= self._on_until:
             return None
         copy = self._young.get(request)
-        if copy is None:
-            copy = self._old.get(request)
-            if copy is None or not self._counts(request, copy, label):
+        if copy is None or not self._counts(request, copy, label):
+            copy = self._find_elsewhere(request, label)
+            if copy is None:
                 return None
             self._add(request, copy)
-        elif not self._counts(request, copy, label):
-            return None
+        copy.n_found += 1
         return copy.served
 
     def find_of_former_model(self, request: SlateRequest, label: str) -> ServedSlate | None:
@@ -108,12 +112,29 @@ class LocalCopies:
 
     def keep(self, request: SlateRequest, label: str, stamp: EpochStamp, served: ServedSlate) -> None:
         """Keep a slate that was begun after the stamp was taken."""
-        if self._is_current(stamp):
-            now, ends_at = self._clock(), served.expires_at.timestamp()
-            ages_at = now + _FRESH_RATIO * (ends_at - now)
-            self._add(
-                request, _Copy(replace(served, cache=CacheStatus.LOCAL), label, stamp, ages_at, ends_at)
-            )
+        if copy := self._copy_of(request, label, stamp, served):
+            self._add(request, copy)
+
+    def keep_coming(self, request: SlateRequest, label: str, stamp: EpochStamp, served: ServedSlate) -> None:
+        """Keep a slate as `keep` does, beside the one that counts until there is another label."""
+        if copy := self._copy_of(request, label, stamp, served):
+            self._coming[request] = copy
+
+    def _copy_of(
+        self, request: SlateRequest, label: str, stamp: EpochStamp, served: ServedSlate
+    ) -> _Copy | None:
+        if not self._is_current(stamp):
+            return None
+        now, ends_at = self._clock(), served.expires_at.timestamp()
+        before = self._young.get(request) or self._old.get(request)
+        return _Copy(
+            replace(served, cache=CacheStatus.LOCAL),
+            label,
+            stamp,
+            ages_at=now + _FRESH_RATIO * (ends_at - now),
+            ends_at=ends_at,
+            n_found=before.n_found if before is not None else 0,
+        )
 
     def take_ageing(self) -> tuple[SlateRequest, ...]:
         """The requests that were answered of late with copies that end before long."""
@@ -126,6 +147,13 @@ class LocalCopies:
         with self._lock:
             young, old = tuple(self._young), tuple(self._old)
         return tuple(dict.fromkeys((*reversed(young), *reversed(old))))
+
+    def asked_again(self) -> tuple[SlateRequest, ...]:
+        """Those of them that copies have answered; those that came most often first."""
+        with self._lock:
+            copies = self._old | self._young
+        found = {request: copy.n_found for request, copy in copies.items() if copy.n_found}
+        return tuple(sorted(found, key=found.__getitem__, reverse=True))
 
     def refresh(self) -> None:
         """Look who else there is, and let go of what nobody asks for. A worker does this again and again."""
@@ -148,6 +176,13 @@ class LocalCopies:
             self._turn()
         log.warning("local_copies_off")
 
+    def _find_elsewhere(self, request: SlateRequest, label: str) -> _Copy | None:
+        for copies in (self._old, self._coming):
+            copy = copies.get(request)
+            if copy is not None and self._counts(request, copy, label):
+                return copy
+        return None
+
     def _counts(self, request: SlateRequest, copy: _Copy, label: str) -> bool:
         if not self._is_current(copy.stamp) or copy.label != label:
             return False
@@ -167,7 +202,7 @@ class LocalCopies:
                 self._turn()
 
     def _turn(self) -> None:
-        self._old, self._young, self._n_bytes = self._young, {}, 0
+        self._old, self._young, self._coming, self._n_bytes = self._young, {}, {}, 0
         self._turned_at = self._monotonic()
 
 

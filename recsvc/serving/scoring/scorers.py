@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -168,7 +169,7 @@ class Blend:
         self._families = tuple(family for family, _, _ in named)
         self._parts = tuple((part, weight) for _, part, weight in named)
         self._covariances = covariances
-        self._folded = _Lately(self._fold_in)
+        self._folded = _Lately(partial(_fold_in, self._parts))
         self._wide = _wide_place([part for part, _ in self._parts])
 
     @property
@@ -242,9 +243,6 @@ class Blend:
             total += part.similar(item_row) * np.float32(weight)
         return total
 
-    def _fold_in(self, history: History) -> list[tuple[FoldedIn, float]]:
-        return [(part.fold_in(history), weight) for part, weight in self._parts]
-
     def _summed(self, parts: Iterable[tuple[FoldedIn, float, FloatArray]]) -> FloatArray:
         scaled, constant = [], 0.0
         for folded, weight, scores in parts:
@@ -252,6 +250,10 @@ class Blend:
             scaled.append(scores * np.float32(weight / spread.deviation))
             constant -= weight * spread.mean / spread.deviation
         return np.asarray(sum(scaled, np.float32(constant)), dtype=np.float32)
+
+
+def _fold_in(parts: Sequence[tuple[Part, float]], history: History) -> list[tuple[FoldedIn, float]]:
+    return [(part.fold_in(history), weight) for part, weight in parts]
 
 
 def _wide_place(parts: Sequence[Part]) -> int | None:
