@@ -5,8 +5,10 @@ Also a small bank with a model of it, made once for all who look.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +28,23 @@ def pytest_configure() -> None:
             del os.environ[name]
 
 
+def made_once(name: str, make: Callable[[Path], object], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that whoever asks first makes, and all processes of a run share. Nobody may change it."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # A process's own folder stands in that of the run.
+    folder = shared / f"made-{name}"
+    with (shared / f"made-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            making = shared / f"making-{name}"
+            shutil.rmtree(making, ignore_errors=True)
+            making.mkdir()
+            make(making)
+            making.rename(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def bank_in_small() -> SampleBank:
     from .small_bank import small_bank
@@ -38,9 +57,13 @@ def published(bank_in_small: SampleBank, tmp_path_factory: pytest.TempPathFactor
     """Two bundles on one shelf, the older first. Nobody may change them."""
     from .small_bank import END, train_on
 
-    folder = tmp_path_factory.mktemp("models")
-    versions = [train_on(bank_in_small, folder, created_at=END + timedelta(days=day)) for day in (0, 1)]
-    return folder / versions[0], folder / versions[1]
+    def train(folder: Path) -> None:
+        for day in (0, 1):
+            train_on(bank_in_small, folder, created_at=END + timedelta(days=day))
+
+    folder = made_once("small", train, tmp_path_factory)
+    older, newer = sorted(manifest.parent for manifest in folder.glob("*/manifest.json"))
+    return older, newer
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ import pytest
 import structlog
 
 from recsvc.bundles.registry import Registry
-from recsvc.sample_bank import SampleBank
+from recsvc.sample_bank import SampleBank, make_sample_bank
 
-from ..small_bank import World
+from ..conftest import made_once
+from ..small_bank import END, World, train_on
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +20,22 @@ def quiet() -> Iterator[None]:
     """What is logged in a test is kept from the terminal."""
     with structlog.testing.capture_logs():
         yield
+
+
+@pytest.fixture(scope="session")
+def demo_bank() -> SampleBank:
+    """The bank of the demo."""
+    return make_sample_bank(end=END)
+
+
+@pytest.fixture(scope="session")
+def demo_shelf(demo_bank: SampleBank, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of it, trained as the demo trains it, and champion. Nobody may change it."""
+
+    def train(folder: Path) -> None:
+        Registry(folder).promote(train_on(demo_bank, folder))
+
+    return made_once("demo", train, tmp_path_factory)
 
 
 @pytest.fixture

@@ -10,67 +10,54 @@ from statistics import mean
 import numpy as np
 import pytest
 
-from recsvc.bundles.registry import Registry
 from recsvc.domain.customers import Consents, Customer
 from recsvc.domain.items import Item
 from recsvc.domain.slates import Source
-from recsvc.sample_bank import CATEGORIES, SampleBank, make_sample_bank
+from recsvc.sample_bank import CATEGORIES, SampleBank
 
-from ..small_bank import CONTENT, END, World, ids, train_on, who
+from ..small_bank import CONTENT, END, World, ids, who
 
 N_CUSTOMERS = 150
 N_DAYS = 14
 
 
-@pytest.fixture(scope="module")
-def bank() -> SampleBank:
-    return make_sample_bank(end=END)
-
-
-@pytest.fixture(scope="module")
-def demo_shelf(bank: SampleBank, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demo")
-    Registry(folder).promote(train_on(bank, folder))
-    return folder
-
-
 @pytest.fixture
-def demo(bank: SampleBank, demo_shelf: Path) -> World:
+def demo(demo_bank: SampleBank, demo_shelf: Path) -> World:
     """The bank of the demo, trained as the demo trains it; this test may change it."""
-    return World(demo_shelf, items=bank.items, customers=bank.customers)
+    return World(demo_shelf, items=demo_bank.items, customers=demo_bank.customers)
 
 
 @pytest.fixture(scope="module")
-def customers(bank: SampleBank) -> list[str]:
-    return [one for one in who(bank.customers) if one in bank.truth.top_categories][:N_CUSTOMERS]
+def customers(demo_bank: SampleBank) -> list[str]:
+    return [one for one in who(demo_bank.customers) if one in demo_bank.truth.top_categories][:N_CUSTOMERS]
 
 
-def just_published(bank: SampleBank, category: str, number: int) -> Item:
+def just_published(demo_bank: SampleBank, category: str, number: int) -> Item:
     """What the magazine wrote last about something, under another name."""
-    (*_, like) = [item for item in bank.items if item.kind is CONTENT and item.category == category]
+    (*_, like) = [item for item in demo_bank.items if item.kind is CONTENT and item.category == category]
     names = {"item_id": f"just-in-{category}-{number}", "title": {"en": f"News {number} of {category}"}}
     return replace(like, **names, url=None, published_at=END)
 
 
 @pytest.mark.parametrize("category", CATEGORIES[:2])
 def test_an_article_published_a_moment_ago_reaches_those_whose_tastes_it_fits(
-    bank: SampleBank, demo: World, customers: list[str], category: str
+    demo_bank: SampleBank, demo: World, customers: list[str], category: str
 ) -> None:
-    fitting = [one for one in customers if category in bank.truth.top_categories[one]]
-    demo.put(just_published(bank, category, 1))
+    fitting = [one for one in customers if category in demo_bank.truth.top_categories[one]]
+    demo.put(just_published(demo_bank, category, 1))
     reached = mean(f"just-in-{category}-1" in ids(demo.slate(CONTENT, one)) for one in fitting)
     print(f"{reached:.2f} of the {len(fitting)} who like {category} have it among their ten")
     assert len(fitting) > 15 and reached >= 0.8
 
 
 def test_of_a_new_edition_everybody_gets_what_fits_their_tastes(
-    bank: SampleBank, demo: World, customers: list[str]
+    demo_bank: SampleBank, demo: World, customers: list[str]
 ) -> None:
-    edition = [just_published(bank, category, number) for category in CATEGORIES for number in (1, 2)]
+    edition = [just_published(demo_bank, category, number) for category in CATEGORIES for number in (1, 2)]
     demo.put(*edition)
     listed: dict[bool, list[bool]] = {True: [], False: []}
     for one in customers:
-        shown, tops = set(ids(demo.slate(CONTENT, one))), bank.truth.top_categories[one]
+        shown, tops = set(ids(demo.slate(CONTENT, one))), demo_bank.truth.top_categories[one]
         for item in edition:
             listed[item.category in tops].append(item.item_id in shown)
     fitting, others = mean(listed[True]), mean(listed[False])
@@ -83,7 +70,7 @@ def test_of_a_new_edition_everybody_gets_what_fits_their_tastes(
 
 
 def test_an_article_gone_stale_leaves_the_lists_without_a_training(
-    bank: SampleBank, demo: World, customers: list[str]
+    demo_bank: SampleBank, demo: World, customers: list[str]
 ) -> None:
     hot = ids(demo.slate(CONTENT, "nobody"))[0]
 
@@ -91,7 +78,7 @@ def test_an_article_gone_stale_leaves_the_lists_without_a_training(
         return mean(hot in ids(demo.slate(CONTENT, one)) for one in customers)
 
     before, version = share(), demo.slate(CONTENT, "nobody").model_version
-    others = [item.item_id for item in bank.items if item.kind is CONTENT and item.item_id != hot]
+    others = [item.item_id for item in demo_bank.items if item.kind is CONTENT and item.item_id != hot]
     rng = np.random.default_rng(3)
     for _ in range(N_DAYS):
         demo.now += timedelta(days=1)
@@ -107,7 +94,7 @@ def test_an_article_gone_stale_leaves_the_lists_without_a_training(
     assert popular.model_version == version
 
 
-def test_what_everybody_reads_now_is_popular_and_trending_at_once(bank: SampleBank, demo: World) -> None:
+def test_what_everybody_reads_now_is_popular_and_trending_at_once(demo_bank: SampleBank, demo: World) -> None:
     (*_, old) = demo.slate(CONTENT, "nobody", limit=100).items
     for reader in range(60):
         demo.did(f"reader{reader}", "view", old.item_id)
@@ -127,7 +114,7 @@ def test_what_everybody_reads_now_is_popular_and_trending_at_once(bank: SampleBa
 
 
 def test_without_consent_and_after_an_erasure_nothing_live_is_read_of_a_customer(
-    bank: SampleBank, demo: World, customers: list[str]
+    demo_bank: SampleBank, demo: World, customers: list[str]
 ) -> None:
     asked: list[str] = []
     (follower,) = [kept.follower for kept in demo.feed._kept.values()]

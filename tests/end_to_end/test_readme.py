@@ -29,10 +29,11 @@ def test_the_two_commands_are_there_and_can_be_run() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where `recsvc demo --data-dir demo` was run before."""
+    """Where `recsvc demo --data-dir demo` was run before, but for the size of the bank."""
     from recsvc.bootstrap import now
 
-    write_sample_bank(make_sample_bank(end=now()), tmp_path / "demo" / "sample")
+    bank = make_sample_bank(end=now(), n_customers=500, n_articles=120, n_offers=20, n_events=15_000)
+    write_sample_bank(bank, tmp_path / "demo" / "sample")
     return tmp_path
 
 

@@ -56,9 +56,13 @@ def test_deskdrop_is_trained_on_and_served(real_data: Path, tmp_path: Path, serv
 def test_starbucks_is_trained_on_with_its_offers_and_customers_and_served(
     real_data: Path, tmp_path: Path, serve: Serve
 ) -> None:
+    """By what every fourth customer did: that is enough to see the whole way, and a third of the time."""
     folder = real_data / "starbucks"
+    events = tmp_path / "events.parquet"
+    everything = pl.read_parquet(folder / "dev_events_lt504h.parquet")
+    everything.filter(pl.col("customer_id").str.contains("^[0-3]")).write_parquet(events)
     files = {
-        "--events": folder / "dev_events_lt504h.parquet",
+        "--events": events,
         "--items": folder / "portfolio.json",
         "--customers": folder / "profile.parquet",
         "--mapping": MAPPINGS / "starbucks.toml",
