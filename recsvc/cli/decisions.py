@@ -36,13 +36,14 @@ def verify(as_json: bool) -> None:
 
     Exit code 1 where there is one.
     """
-    n, found = 0, None
+    n, n_erasures, found = 0, 0, None
     with _log() as log, progress_bar() as progress:
         for entry, share in log.verified():
             if isinstance(entry, Break):
                 found = entry
                 break
             n += 1
+            n_erasures += entry.is_erasure
             progress("verify", share)
     if as_json:
         print_json({"entries": n, "sound": found is None, "broken": msgspec.to_builtins(found)})
@@ -50,7 +51,8 @@ def verify(as_json: bool) -> None:
         named = f" ({found.decision_id})" if found.decision_id else ""
         raise StoreError(f"entry {found.sequence} of the decision log{named}: {found.what}")
     if not as_json:
-        say(f"{n:,} decisions, and every one is what was written")
+        erased = f", {n_erasures:,} of them erasures" if n_erasures else ""
+        say(f"{n:,} entries{erased}, and every one is what was written")
 
 
 @decisions.command(epilog="\b\nExample:\n  recsvc decisions show s_3f9a1c0b5d2e4f60\n")

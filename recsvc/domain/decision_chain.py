@@ -1,18 +1,19 @@
-"""The chain of decisions. In: decisions, one after another. Out: sealed entries, the first that was changed.
+"""The chain of decisions. In: decisions and erasures. Out: sealed entries, the first that was changed.
 
 Each entry carries the hash of everything in it that must not change and of the entry before it; the head
 tells how many there are and the hash of the last. So a byte that is changed, an entry that is taken out, put
 in or moved, and an end that is cut off are all found.
 
 What is personal is not hashed itself but committed to: the hash of a random salt and of the personal part.
-An erasure takes away salt and part, and the chain still holds.
+An erasure takes away salt and part, and the chain still holds. It is an entry itself, and names by number the
+entries that it took something from: what is missing without one was taken away by somebody else.
 """
 
 from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -24,10 +25,11 @@ _LEVEL = 1  # Facts of hundreds of offers shrink to a tenth; more effort gains l
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A decision as it stands in the log. `sequence` counts from 1.
+    """A decision, or an erasure, as it stands in the log. `sequence` counts from 1.
 
     `body` is the decision without what is personal, `personal` the rest, both as compressed JSON.
-    `customer_id`, `salt` and `personal` are None once the customer was erased.
+    `customer_id`, `salt` and `personal` are None once the customer was erased, and of an erasure. The body of
+    an erasure is the numbers of the entries that it took something from.
     """
 
     sequence: int
@@ -38,6 +40,11 @@ class Entry:
     salt: bytes | None
     commitment: bytes
     hash: bytes
+
+    @property
+    def is_erasure(self) -> bool:
+        """Whether this is no decision."""
+        return self.decision_id.startswith(_ERASURE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,8 @@ class _Personal(msgspec.Struct, frozen=True):
 
 
 _NAMES = _Personal.__struct_fields__
+_ERASURE = "erasure "  # Then its number. No id of a decision has a space.
+_NO_COMMITMENT = bytes(32)
 
 
 def draft(decision: Decision, salt: bytes) -> Entry:
@@ -80,6 +89,12 @@ def draft(decision: Decision, salt: bytes) -> Entry:
     body = _pack(_without_customer(decision))
     commitment = hashlib.sha256(salt + personal).digest()
     return Entry(0, decision.decision_id, decision.customer_id, body, personal, salt, commitment, b"")
+
+
+def erasure(numbers: Sequence[int], head: Head) -> Entry:
+    """The entry of an erasure that took something from the entries of these numbers, after the head."""
+    name = f"{_ERASURE}{head.n + 1}"
+    return link(Entry(0, name, None, _pack(numbers), None, None, _NO_COMMITMENT, b""), head)
 
 
 def link(entry: Entry, head: Head) -> Entry:
@@ -117,20 +132,49 @@ def _without_customer(decision: Decision) -> Decision:
     )
 
 
-def checked(entries: Iterable[Entry], head: Head) -> Iterator[Entry | Break]:
-    """The entries, in order, each once it proved sound; at the first break that, and no more."""
-    last = EMPTY
-    for entry in entries:
-        found = _break_at(entry, last)
-        if found is not None:
-            yield found
-            return
-        last = head_after(entry)
-        yield entry
-    if last.n < head.n:
-        yield Break(last.n + 1, None, f"missing, with all up to {head.n}: the end was cut off")
-    elif last != head:
-        yield Break(last.n, None, "the head does not name the last entry")
+class ChainCheck:
+    """Follows a chain from its first entry."""
+
+    def __init__(self, begun_at: Head) -> None:
+        """`begun_at` is the head before the first entry was read: an erasure up to there was done by then."""
+        self._begun_at = begun_at
+        self._last = EMPTY
+        self._without: dict[
+            int, str
+        ] = {}  # What is personal is missing of these, and nothing told why so far.
+
+    def follow(self, entry: Entry) -> Break | None:
+        """Take the next entry; how it is broken, if it is."""
+        found = _break_at(entry, self._last) or self._account(entry)
+        if found is None:
+            self._last = head_after(entry)
+        return found
+
+    def end(self, head: Head) -> Break | None:
+        """How the end is broken, if it is; `head` is what is said to be the last entry."""
+        last = self._last
+        if last.n < head.n:
+            return Break(last.n + 1, None, f"missing, with all up to {head.n}: the end was cut off")
+        return None if last == head else Break(last.n, None, "the head does not name the last entry")
+
+    @property
+    def untold(self) -> Break | None:
+        """The first entry from which something was taken away that no erasure tells of, if there is one."""
+        for sequence, decision_id in self._without.items():
+            return Break(
+                sequence, decision_id, "changed: what is personal is gone, and no erasure tells of it"
+            )
+        return None
+
+    def _account(self, entry: Entry) -> Break | None:
+        if not entry.is_erasure:
+            if entry.personal is None:
+                self._without[entry.sequence] = entry.decision_id
+            return None
+        for number in _numbers_of(entry):
+            if self._without.pop(number, None) is None and entry.sequence <= self._begun_at.n:
+                return Break(entry.sequence, entry.decision_id, f"undone: entry {number} is not erased")
+        return None
 
 
 def _break_at(entry: Entry, last: Head) -> Break | None:
@@ -151,6 +195,11 @@ def _break_at(entry: Entry, last: Head) -> Break | None:
         if opened(entry).customer_id != entry.customer_id:
             return Break(place, entry.decision_id, "changed: it stands under another customer")
     return None
+
+
+def _numbers_of(entry: Entry) -> Sequence[int]:
+    numbers: Sequence[int] = msgspec.json.decode(zlib.decompress(entry.body), type=tuple[int, ...])
+    return numbers
 
 
 def _hash_of(entry: Entry, previous: bytes) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from recsvc.domain.decision_chain import Break, Entry, Head, checked, opened
+from recsvc.domain.decision_chain import Break, ChainCheck, Entry, Head, erasure, opened
 from recsvc.domain.decisions import Decision, Grounds, read_grounds
 from recsvc.errors import NotFoundError, StoreError
 from recsvc.stores.database import Database
@@ -37,6 +37,11 @@ _OF_CUSTOMER = (
     .order_by(decisions.c.sequence.desc())
     .limit(bindparam("limit"))
 )
+_NUMBERS_OF_CUSTOMER = (
+    select(decisions.c.sequence)
+    .where(decisions.c.customer_id == bindparam("wanted"))
+    .order_by(decisions.c.sequence)
+)
 _GROUNDS = select(decision_grounds.c.document).where(decision_grounds.c.digest == bindparam("wanted"))
 _END = 2**62
 
@@ -51,9 +56,10 @@ class SqlDecisions:
         """One decision. Raises NotFoundError, StoreError."""
         with self._database.reading() as connection:
             row = connection.execute(_ONE, {"wanted": decision_id}).one_or_none()
-        if row is None:
+        entry = None if row is None else _entry(row)
+        if entry is None or entry.is_erasure:
             raise NotFoundError(f"there is no decision {decision_id}")
-        return _opened(_entry(row))
+        return _opened(entry)
 
     def grounds(self, digest: str) -> Grounds:
         """What decisions of this digest stand on. Raises NotFoundError; StoreError where it was changed."""
@@ -90,19 +96,38 @@ class SqlDecisions:
 
         With each comes what share of all it is the end of. Raises StoreError.
         """
-        with self._database.reading() as connection:
-            head = read_head(connection)
+        begun_at = self._head()
+        check = ChainCheck(begun_at)
         sound: dict[str, bool] = {}
-        for found in checked(self._entries(head.n), head):
-            if isinstance(found, Entry):
-                digest = _opened(found).grounds
-                if digest not in sound:
-                    sound[digest] = self._is_sound(digest)
-                if not sound[digest]:
-                    what = "the offers and the policy that it stands on are missing or changed"
-                    yield Break(found.sequence, found.decision_id, what), 1.0
-                    return
-            yield found, found.sequence / max(head.n, 1)
+        for entry in self._entries(begun_at):
+            broken = check.follow(entry) or self._unfounded(entry, sound)
+            if broken is not None:
+                yield broken, 1.0
+                return
+            yield entry, entry.sequence / begun_at.n
+        broken = check.end(begun_at)
+        if broken is None and check.untold is not None:
+            broken = self._erased_meanwhile(check, begun_at)
+        if broken is not None:
+            yield broken, 1.0
+
+    def _erased_meanwhile(self, check: ChainCheck, begun_at: Head) -> Break | None:
+        """Whether what is missing is told of by erasures that came while the entries were read."""
+        head = self._head()
+        for entry in self._entries(head, after=begun_at.n):
+            if (broken := check.follow(entry)) is not None:
+                return broken
+        return check.end(head) or check.untold
+
+    def _unfounded(self, entry: Entry, sound: dict[str, bool]) -> Break | None:
+        """A break where the entry stands on what was changed. `sound` is what is known of grounds so far."""
+        if entry.is_erasure:
+            return None
+        digest = _opened(entry).grounds
+        if digest not in sound:
+            sound[digest] = self._is_sound(digest)
+        what = "the offers and the policy that it stands on are missing or changed"
+        return None if sound[digest] else Break(entry.sequence, entry.decision_id, what)
 
     def _is_sound(self, digest: str) -> bool:
         try:
@@ -111,9 +136,13 @@ class SqlDecisions:
             return False
         return True
 
-    def _entries(self, until: int) -> Iterator[Entry]:
-        """All entries up to a number; what stands below the first number is told too."""
-        after = -_END
+    def _head(self) -> Head:
+        with self._database.reading() as connection:
+            return read_head(connection)
+
+    def _entries(self, head: Head, *, after: int = -_END) -> Iterator[Entry]:
+        """All entries up to a head; what stands below the first number is told too."""
+        until = head.n
         while True:
             with self._database.reading() as connection:
                 rows = connection.execute(_NEXT_PAGE, {"after": after}).all()
@@ -123,16 +152,31 @@ class SqlDecisions:
             after = rows[-1].sequence
 
 
-def forget_customer(connection: Connection, customer_id: str) -> int:
-    """Take away what is personal of the customer's decisions; how many there were."""
-    personal = {"customer_id": None, "personal": None, "salt": None}
-    changed = update(decisions).where(decisions.c.customer_id == customer_id).values(personal)
-    return connection.execute(changed).rowcount
+def forget_customer(database: Database, connection: Connection, customer_id: str) -> int:
+    """Take away what is personal of the customer's decisions, and tell the chain; how many there were.
+
+    The transaction is one that nobody adds entries beside.
+    """
+    numbers = connection.execute(_NUMBERS_OF_CUSTOMER, {"wanted": customer_id}).scalars().all()
+    if numbers:
+        personal = {"customer_id": None, "personal": None, "salt": None}
+        connection.execute(update(decisions).where(decisions.c.customer_id == customer_id).values(personal))
+        add(database, connection, [erasure(numbers, read_head(connection))])
+    return len(numbers)
 
 
-def at_erasure(rule: Literal["keep", "pseudonymise"]) -> Callable[[Connection, str], int]:
+def keep_customer(database: Database, connection: Connection, customer_id: str) -> int:
+    """Leave the customer's decisions as they are."""
+    return 0
+
+
+AtErasure = Callable[[Database, Connection, str], int]
+"""What an erasure does with a customer's decisions; how many it changed."""
+
+
+def at_erasure(rule: Literal["keep", "pseudonymise"]) -> AtErasure:
     """What is done with a customer's decisions: the law may ask to keep them as they are."""
-    return forget_customer if rule == "pseudonymise" else lambda connection, customer_id: 0
+    return forget_customer if rule == "pseudonymise" else keep_customer
 
 
 def add(database: Database, connection: Connection, entries: Sequence[Entry]) -> None:

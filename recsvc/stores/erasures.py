@@ -16,8 +16,9 @@ from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 from recsvc.domain.records import ErasureReceipt, PendingErasure
 from recsvc.stores.api_keys import TokenSource
 from recsvc.stores.compaction import compact
+from recsvc.stores.contacts import LINE
 from recsvc.stores.database import Database
-from recsvc.stores.decisions import forget_customer
+from recsvc.stores.decisions import AtErasure, forget_customer
 from recsvc.stores.documents import decode_document, encode_document
 from recsvc.stores.identities import remove_links
 from recsvc.stores.offer_tables import reservations
@@ -30,6 +31,7 @@ from recsvc.stores.tables import (
     tombstones,
 )
 from recsvc.stores.tombstones import SqlTombstones, digest_of, draw_salt
+from recsvc.stores.turns import writing_in_turn
 
 _HELD = {"events": events, "customer": customers, "exposures": exposures}
 PLACES = ("events", "customer", "exposures", "identities", "decisions", "slates", "rejects", "bundles")
@@ -47,7 +49,7 @@ class SqlErasures:
         database: Database,
         *,
         tokens: TokenSource,
-        of_decisions: Callable[[Connection, str], int] = forget_customer,
+        of_decisions: AtErasure = forget_customer,
     ) -> None:
         """`of_decisions` does with a customer's decisions what the policy says, and counts them."""
         self._database = database
@@ -68,7 +70,8 @@ class SqlErasures:
         Where nothing was held since an earlier erasure, its tombstone and receipt stand. `removed` is what
         the caller counted elsewhere. Raises StoreError: nothing was changed.
         """
-        with self._database.writing() as connection:
+        # In the line of those who add to the chain of decisions, before anything is locked.
+        with writing_in_turn(self._database, LINE) as connection:
             self._exclude_writers(connection)
             digest = digest_of(draw_salt(self._database, connection, self._tokens), customer_id)
             deleted = {
@@ -78,7 +81,7 @@ class SqlErasures:
             # What they were charged stays charged: nobody can tell any more whether they were shown.
             connection.execute(delete(reservations).where(reservations.c.customer_id == customer_id))
             deleted["identities"] = remove_links(connection, customer_id)
-            deleted["decisions"] = self._of_decisions(connection, customer_id)
+            deleted["decisions"] = self._of_decisions(self._database, connection, customer_id)
             if any(deleted.values()) or _receipt(connection, digest) is None:
                 counts = dict.fromkeys(PLACES, 0) | dict(removed) | deleted
                 self._set_tombstone(connection, digest, ErasureReceipt(receipt_id, now, None, counts))

@@ -20,7 +20,7 @@ def test_a_log_that_is_whole_is_said_to_be(home: Path, recsvc: Run) -> None:
     keep_a_decision(home)
     outcome = recsvc("decisions", "verify")
     assert (outcome.code, outcome.out) == (0, "")
-    assert outcome.err.startswith("1 decisions, and every one is what was written")
+    assert outcome.err.startswith("1 entries, and every one is what was written")
 
 
 def test_a_log_that_was_changed_is_refused_by_the_place(home: Path, recsvc: Run) -> None:

@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from recsvc.domain.conditions import FieldKind, FieldType
-from recsvc.domain.decision_chain import Break
+from recsvc.domain.decision_chain import Break, Entry
 from recsvc.domain.decisions import Decision, Gate, Grounds, JudgedOffer, make_grounds
 from recsvc.domain.items import Channel, Item, ItemKind
 from recsvc.errors import NotFoundError, StoreError
 from recsvc.policy_offers import OffersPolicy
 from recsvc.stores.database import Database
-from recsvc.stores.decisions import SqlDecisions, at_erasure, unpack_grounds
+from recsvc.stores.decisions import _NEXT_PAGE, SqlDecisions, at_erasure, unpack_grounds
 from recsvc.stores.erasures import SqlErasures
 from recsvc.stores.offer_tables import decision_grounds, decisions, decisions_head
 from tests.offer_ledgers import a_ledger, enter
@@ -74,6 +74,11 @@ def full(store: Database, log: SqlDecisions) -> SqlDecisions:
     for number in range(1, N + 1):
         enter(store, a_decision(number, f"c{number % 3}"), GROUNDS)
     return log
+
+
+def erase(store: Database, customer_id: str) -> None:
+    erasures = SqlErasures(store, tokens=lambda n: "ab" * n)
+    erasures.begin(customer_id, receipt_id="r1", now=NOW, claimed_until=NOW, removed={})
 
 
 def broken(log: SqlDecisions) -> Break | None:
@@ -203,6 +208,66 @@ def test_an_erasure_takes_the_customer_out_of_the_log_and_leaves_it_whole(
         a_decision(4), judged=(msgspec.structs.replace(judged, compared={}),), **left
     )
     assert full.get("s5").customer_id == "c2"
+
+
+def test_what_is_taken_away_without_an_erasure_is_found(store: Database, full: SqlDecisions) -> None:
+    erase(store, "c1")
+    with store.writing() as connection:
+        nothing = {"customer_id": None, "personal": None, "salt": None}
+        connection.execute(update(decisions).where(decisions.c.sequence == 6).values(nothing))
+    found = broken(full)
+    assert found is not None and (found.sequence, found.decision_id) == (6, "s6")
+    assert "no erasure" in found.what
+
+
+def test_an_erasure_that_was_undone_is_found(store: Database, full: SqlDecisions) -> None:
+    with store.reading() as connection:
+        was = connection.execute(select(decisions).where(decisions.c.sequence == 7)).one()
+    erase(store, "c1")
+    with store.writing() as connection:
+        back = {"customer_id": was.customer_id, "personal": was.personal, "salt": was.salt}
+        connection.execute(update(decisions).where(decisions.c.sequence == 7).values(back))
+    found = broken(full)
+    assert found is not None and found.sequence == N + 1 and "undone: entry 7" in found.what
+
+
+def test_an_erasure_is_an_entry_and_no_decision(store: Database, full: SqlDecisions) -> None:
+    erase(store, "c1")
+    *_, (last, _) = full.verified()
+    assert isinstance(last, Entry) and last.is_erasure and last.sequence == N + 1
+    with pytest.raises(NotFoundError):
+        full.get(last.decision_id)
+    erase(store, "nobody-we-know")
+    assert len([*full.verified()]) == N + 1, "an erasure that took nothing away is none of the log"
+
+
+def test_an_erasure_while_the_log_is_read_is_no_break(
+    store: Database, full: SqlDecisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsvc.stores.decisions._PAGE", 4)
+    monkeypatch.setattr("recsvc.stores.decisions._NEXT_PAGE", _NEXT_PAGE.limit(4))
+    reading = full.verified()
+    assert isinstance(next(reading)[0], Entry)
+    erase(store, "c1")  # s1 and s4 were read before, s7 and s10 come after.
+    rest = [one for one, _ in reading]
+    assert not any(isinstance(one, Break) for one in rest) and len(rest) == N - 1
+    assert broken(full) is None
+
+
+def test_decisions_and_erasures_at_once_make_one_chain(store: Database, log: SqlDecisions) -> None:
+    until = NOW + timedelta(hours=1)
+    with a_ledger(store) as ledger, ThreadPoolExecutor(8) as pool:
+
+        def work(number: int) -> None:
+            decision = replace(a_decision(number, f"c{number % 4}"), decided_at=NOW + timedelta(hours=1))
+            assert ledger.enter(decision, GROUNDS, (), until=until) == {}
+            if number % 5 == 0:
+                erase(store, f"c{number % 4}")
+
+        assert list(pool.map(work, range(1, 41))) == [None] * 40
+    assert broken(log) is None
+    # One that comes after another of the same customer may have found nothing to take away.
+    assert 4 <= sum(isinstance(one, Entry) and one.is_erasure for one, _ in log.verified()) <= 8
 
 
 def test_where_the_law_asks_for_it_an_erasure_leaves_decisions_alone(
