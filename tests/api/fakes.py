@@ -41,8 +41,7 @@ from recsvc.experimentation.units import Units
 from recsvc.policy import load_policy
 from recsvc.policy_experiments import ExperimentsPolicy
 from recsvc.services import Services
-from recsvc.serving.answers import CacheStatus, HealthReport, ItemList, LiveReport, ServedSlate
-from recsvc.serving.caching import render_slate
+from recsvc.serving.answers import CacheStatus, HealthReport, ItemList, LiveReport, ServedSlate, render_slate
 from recsvc.serving.desks import MerchandisingDesk
 from recsvc.serving.models_desk import ModelFacts, ModelShelf, ShelvedModel
 from recsvc.serving.offers.auditing import DecisionPage, Explanation

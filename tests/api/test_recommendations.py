@@ -11,7 +11,7 @@ from recsvc.api.schemas import SlateSchema
 from recsvc.domain.items import Channel, ItemKind
 from recsvc.domain.slates import SlateRequest
 from recsvc.services import Services
-from recsvc.serving.caching import render_slate
+from recsvc.serving.answers import render_slate
 from tests.api.fakes import CONTENT, OFFERS, FakeEngine, a_slate, send
 
 BOTH = pytest.mark.parametrize(

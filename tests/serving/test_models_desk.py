@@ -23,7 +23,7 @@ from recsvc.bundles.registry import Registry
 from recsvc.domain.slates import SlateRequest
 from recsvc.errors import BundleRefusedError, NotFoundError
 from recsvc.sample_bank import SampleBank
-from recsvc.serving.caching import render_slate
+from recsvc.serving.answers import render_slate
 from recsvc.serving.customers import SubjectReader
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.models_desk import ModelsDesk
