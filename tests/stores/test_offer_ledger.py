@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -36,33 +37,40 @@ def database(tmp_path: Path) -> Iterator[Database]:
     opened.close()
 
 
-def open_ledger(database: Database, wait_seconds: float = 10.0) -> SqlOfferLedger:
+class WatchedLedger(SqlOfferLedger):
+    """Tells when it took the first decisions off the queue: from then on others join no more."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        self.has_begun = threading.Event()
+        super().__init__(*given, **named)
+
+    def _enter_all(self, group: Sequence[Any]) -> list[Outcome | Exception]:
+        self.has_begun.set()
+        return super()._enter_all(group)
+
+
+def open_ledger(database: Database, wait_seconds: float = 10.0) -> WatchedLedger:
     contacts = SqlContacts(database, OffersPolicy(), is_content=lambda _: False)
-    return SqlOfferLedger(database, contacts, random_bytes=os.urandom, wait_seconds=wait_seconds)
+    return WatchedLedger(database, contacts, random_bytes=os.urandom, wait_seconds=wait_seconds)
 
 
 @pytest.fixture
-def ledger(database: Database) -> Iterator[SqlOfferLedger]:
+def ledger(database: Database) -> Iterator[WatchedLedger]:
     opened = open_ledger(database)
     yield opened
     opened.close()
 
 
-def enter_together(database: Database, ledger: SqlOfferLedger, *numbers: int) -> list[Future[Outcome]]:
+def enter_together(database: Database, ledger: WatchedLedger, *numbers: int) -> list[Future[Outcome]]:
     """Enter decision 0 while another process writes, and the others while it waits; then all go on."""
     with ThreadPoolExecutor(len(numbers) + 1) as pool:
         with in_turn(database):
             first = pool.submit(ledger.enter, a_decision(0), GROUNDS, (), until=UNTIL)
-            wait_until(lambda: is_waiting_for_its_turn(ledger))
+            assert ledger.has_begun.wait(10)
             others = [pool.submit(ledger.enter, a_decision(n), GROUNDS, [FEW], until=UNTIL) for n in numbers]
             wait_until(lambda: ledger.n_waiting == len(numbers))
         assert first.result() == {}
     return others
-
-
-def is_waiting_for_its_turn(ledger: SqlOfferLedger) -> bool:
-    started = any(one.name == "offer-ledger" for one in threading.enumerate())
-    return started and ledger.n_waiting == 0
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -80,7 +88,7 @@ def kept(database: Database) -> list[str]:
 
 
 def test_decisions_that_wait_share_one_transaction_and_what_is_left(
-    database: Database, ledger: SqlOfferLedger
+    database: Database, ledger: WatchedLedger
 ) -> None:
     commits: list[object] = []
     event.listen(database._engine, "commit", commits.append)
@@ -91,7 +99,7 @@ def test_decisions_that_wait_share_one_transaction_and_what_is_left(
     assert sorted(kept(database)) == ["s0", *(f"s{n}" for n in granted)]
 
 
-def test_a_decision_that_cannot_be_kept_fails_alone(database: Database, ledger: SqlOfferLedger) -> None:
+def test_a_decision_that_cannot_be_kept_fails_alone(database: Database, ledger: WatchedLedger) -> None:
     outcomes = enter_together(database, ledger, 1, 1, 2)
     failed = [outcome for outcome in outcomes if outcome.exception()]
     assert len(failed) == 1 and isinstance(failed[0].exception(), StoreError)
@@ -105,7 +113,7 @@ def test_whoever_waited_too_long_hears_of_it_and_is_not_entered_later(database: 
     with ThreadPoolExecutor(2) as pool:
         with in_turn(database):
             first = pool.submit(ledger.enter, a_decision(0), GROUNDS, (), until=UNTIL)
-            wait_until(lambda: is_waiting_for_its_turn(ledger))
+            assert ledger.has_begun.wait(10)
             with pytest.raises(StoreError, match="there are no offers until"):
                 ledger.enter(a_decision(1), GROUNDS, [FEW], until=UNTIL)
         assert isinstance(first.exception(), StoreError)
@@ -114,7 +122,7 @@ def test_whoever_waited_too_long_hears_of_it_and_is_not_entered_later(database: 
 
 
 def test_a_ledger_that_is_closed_enters_what_waits_and_nothing_more(
-    database: Database, ledger: SqlOfferLedger
+    database: Database, ledger: WatchedLedger
 ) -> None:
     assert ledger.enter(a_decision(1), GROUNDS, (), until=UNTIL) == {}
     ledger.close()
