@@ -79,6 +79,10 @@ class _Said:
     end_of_line: str
     note: Note
 
+    def holds_for(self, served: ServedSlate) -> bool:
+        """Whether it is what is to be said. The same ETag is the same body, whatever made it."""
+        return self.served.etag == served.etag and self.served.cache is served.cache
+
 
 @dataclass(slots=True)
 class _Call:
@@ -161,7 +165,7 @@ class FastPath:
 
     def _answer(self, call: _Call, served: ServedSlate, environ: WSGIEnvironment, started: float) -> Reply:
         said = call.said
-        if said is None or said.served is not served:
+        if said is None or (said.served is not served and not said.holds_for(served)):
             said = call.said = self._say(call, served)
         given = environ.get("HTTP_X_REQUEST_ID")
         request_id = given if given and REQUEST_ID.fullmatch(given) else self._new_id()
