@@ -1,0 +1,112 @@
+"""Ask Redis for what is kept with less ado than redis-py. In: a connection of redis-py. Out: an answer.
+
+A slate is read for every answer that is in no worker's memory, and redis-py takes twice the CPU for it that
+the system's calls take. What is read here are strings and lists of strings, as they come; whatever else Redis
+says is asked for again by redis-py, which knows what it means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import redis
+
+_PIECE_BYTES = 65_536
+_Receive = Callable[[], bytes]
+
+
+class _UnusualAnswer(Exception):
+    """Neither a string nor a list of strings."""
+
+
+def read_once(connection: Any, words: Sequence[str | bytes | int]) -> Any:
+    """The answer to one command that changes nothing.
+
+    What breaks off on the way ends the connection. Raises as redis-py does.
+    """
+    if not connection.is_connected:
+        connection.connect()
+    socket = getattr(connection, "_sock", None)  # redis-py has no name for it that is meant for others.
+    if socket is None:
+        return _read_by_redis_py(connection, words)
+
+    def receive() -> bytes:
+        piece: bytes = socket.recv(_PIECE_BYTES)
+        if not piece:
+            raise redis.ConnectionError("Redis closed the connection")
+        return piece
+
+    is_whole = False
+    try:
+        connection.send_packed_command([_packed(words)], check_health=False)
+        answer = _read_answer(receive)
+        is_whole = True
+        return answer
+    except TimeoutError as error:
+        raise redis.TimeoutError("Redis did not answer in time") from error
+    except OSError as error:
+        raise redis.ConnectionError("the connection to Redis broke") from error
+    except (_UnusualAnswer, ValueError):
+        pass
+    finally:
+        if not is_whole:
+            connection.disconnect()
+    return _read_by_redis_py(connection, words)
+
+
+def _packed(words: Sequence[str | bytes | int]) -> bytes:
+    pieces = [b"*%d\r\n" % len(words)]
+    for word in words:
+        piece = word if isinstance(word, bytes) else str(word).encode()
+        pieces.append(b"$%d\r\n%b\r\n" % (len(piece), piece))
+    return b"".join(pieces)
+
+
+def _read_answer(receive: _Receive) -> bytes | list[bytes | None] | None:
+    data = receive()
+    if data[:1] == b"$":
+        return _read_string(data, 0, receive)[0]
+    if data[:1] != b"*":
+        raise _UnusualAnswer
+    data, end = _line_end(data, 0, receive)
+    answers, place = list[bytes | None](), end + 2
+    for _ in range(int(data[1:end])):
+        answer, data, place = _read_string(data, place, receive)
+        answers.append(answer)
+    return answers
+
+
+def _read_string(data: bytes, place: int, receive: _Receive) -> tuple[bytes | None, bytes, int]:
+    """The string that begins at the place, all that was received by then, and the place behind it."""
+    data, end = _line_end(data, place, receive)
+    if data[place : place + 1] != b"$":
+        raise _UnusualAnswer
+    n_bytes, start = int(data[place + 1 : end]), end + 2
+    if n_bytes < 0:
+        return None, data, start
+    stop = start + n_bytes
+    while len(data) < stop + 2:
+        data += receive()
+    return data[start:stop], data, stop + 2
+
+
+def _line_end(data: bytes, place: int, receive: _Receive) -> tuple[bytes, int]:
+    while (end := data.find(b"\r\n", place)) < 0:
+        data += receive()
+    return data, end
+
+
+def _read_by_redis_py(connection: Any, words: Sequence[str | bytes | int]) -> Any:
+    is_whole = False
+    try:
+        connection.send_packed_command(connection.pack_command(*words), check_health=False)
+        answer = connection.read_response()
+        is_whole = True
+        return answer
+    except redis.ResponseError:
+        is_whole = True
+        raise
+    finally:
+        if not is_whole:
+            connection.disconnect()

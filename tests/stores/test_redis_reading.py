@@ -1,0 +1,74 @@
+"""What Redis sends is understood however it is cut into pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+import redis
+
+from recsvc.stores.redis_reading import read_once
+
+LONG = bytes(range(256)) * 20
+ANSWERS: list[tuple[bytes, object]] = [
+    (b"$-1\r\n", None),
+    (b"$0\r\n\r\n", b""),
+    (b"$4\r\n\r\n$3\r\n", b"\r\n$3"),
+    (b"*0\r\n", []),
+    (b"*2\r\n$1\r\na\r\n$-1\r\n", [b"a", None]),
+    (b"*2\r\n$%d\r\n%b\r\n$2\r\n\r\n\r\n" % (len(LONG), LONG), [LONG, b"\r\n"]),
+]
+
+
+class Connection:
+    """A connection of redis-py that brings prepared pieces."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self.is_connected = False
+        self.sent: list[bytes] = []
+        self._pieces = iter(pieces)
+        self._sock = self
+
+    def connect(self) -> None:
+        self.is_connected = True
+
+    def disconnect(self) -> None:
+        self.is_connected = False
+
+    def recv(self, n_bytes: int) -> bytes:
+        return next(self._pieces, b"")
+
+    def send_packed_command(self, packed: list[bytes], *, check_health: bool) -> None:
+        self.sent += packed
+
+    def pack_command(self, *words: Any) -> list[bytes]:
+        return [b"by redis-py"]
+
+    def read_response(self) -> str:
+        return "by redis-py"
+
+
+@pytest.mark.parametrize(("raw", "meant"), ANSWERS)
+@pytest.mark.parametrize("n_bytes", [1, 3, 100_000])
+def test_an_answer_is_the_same_in_whatever_pieces_it_comes(raw: bytes, meant: object, n_bytes: int) -> None:
+    pieces = [raw[start : start + n_bytes] for start in range(0, len(raw), n_bytes)]
+    connection = Connection(pieces)
+    assert read_once(connection, ("MGET", b"a", 12)) == meant
+    assert connection.sent == [b"*3\r\n$4\r\nMGET\r\n$1\r\na\r\n$2\r\n12\r\n"]
+    assert connection.is_connected
+
+
+@pytest.mark.parametrize("raw", [b"+OK\r\n", b":1\r\n", b"-ERR no\r\n", b"*1\r\n:1\r\n", b"$x\r\n"])
+def test_what_is_no_string_is_asked_for_by_redis_py_again(raw: bytes) -> None:
+    connection = Connection([raw])
+    assert read_once(connection, ("GET", "a")) == "by redis-py"
+    assert connection.sent[1:] == [b"by redis-py"]
+
+
+@pytest.mark.parametrize("raw", [b"", b"*2\r\n$1\r\na\r\n", b"$5\r\nab", b"$"])
+def test_what_breaks_off_ends_the_connection(raw: bytes) -> None:
+    connection = Connection([raw])
+    with pytest.raises(redis.ConnectionError):
+        read_once(connection, ("GET", "a"))
+    assert not connection.is_connected
