@@ -279,7 +279,8 @@ def load_policy(path: Path | None = None) -> Policy:
     name = str(path) if path else "the built-in policy.toml"
     try:
         raw = path.read_bytes() if path else files("recsvc").joinpath("policy.toml").read_bytes()
-        document = msgspec.convert(tomllib.loads(raw.decode()), type=_Document)
+        read = tomllib.loads(raw.decode())
+        document = msgspec.convert(read, type=_Document)
     except OSError as error:
         raise PolicyError(
             f"{name} cannot be read ({error.strerror}); check the path or unset RECSVC_POLICY_FILE"

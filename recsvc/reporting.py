@@ -25,6 +25,7 @@ from recsvc.stores.outcomes import SqlOutcomes
 from recsvc.stores.reading_sizes import SqlReadingSizes
 from recsvc.stores.satisfaction import SqlSatisfaction
 from recsvc.stores.tombstones import SqlTombstones
+from recsvc.typed_decoding import decode_json
 
 COMMAND = (sys.executable, "-m", "recsvc.reporting")
 
@@ -45,7 +46,7 @@ def reports_of(
 
 def main() -> None:
     """Make the report that is asked for. Its moment is told, so that the same store says the same again."""
-    asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Asked)
+    asked = decode_json(sys.stdin.buffer.readline(), Asked)
     become_child()
     threadpool_limits(1, user_api="blas")
     settings = load_settings()

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from recsvc.observability import RequestRecord
+from recsvc.typed_decoding import decode_msgpack
 
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds of latencies in seconds; above the last one there is one more bucket."""
@@ -173,5 +174,5 @@ class Telemetry:
 def totals_in(folder: Path, is_alive: Callable[[int], bool]) -> Iterator[WorkerTotals]:
     """What every worker has counted; those that ended still count, and stand nowhere any more."""
     for path in sorted(folder.glob("*.totals")):
-        totals = msgspec.msgpack.decode(path.read_bytes(), type=WorkerTotals)
+        totals = decode_msgpack(path.read_bytes(), WorkerTotals)
         yield totals if is_alive(totals.pid) else msgspec.structs.replace(totals, state=None)

@@ -18,6 +18,7 @@ from recsvc.bundles.manifest import Manifest
 from recsvc.bundles.profiles import ProfileArrays
 from recsvc.domain.items import Item
 from recsvc.domain.profiles import CustomerProfile
+from recsvc.typed_decoding import decode_json
 
 AnyArray = NDArray[Any]
 Stamp = tuple[int, int]
@@ -99,8 +100,8 @@ class Bundle:
     @cached_property
     def _catalogue(self) -> tuple[Item, ...]:
         # One by one: nobody else in the process goes on while a piece is decoded.
-        pieces = msgspec.json.decode(self.arrays["catalogue"].tobytes(), type=list[msgspec.Raw])
-        return tuple(map(msgspec.json.Decoder(Item).decode, pieces))
+        pieces = decode_json(self.arrays["catalogue"].tobytes(), list[msgspec.Raw])
+        return tuple(decode_json(piece, Item) for piece in pieces)
 
     def is_untouched(self) -> bool:
         """Whether no array file was written to, cut short or removed since it was checked.

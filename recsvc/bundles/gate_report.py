@@ -11,6 +11,8 @@ from enum import StrEnum
 
 import msgspec
 
+from recsvc.typed_decoding import decode_json
+
 REPORT_FILE = "gate.json"
 
 
@@ -118,4 +120,4 @@ def encode_report(report: GateReport) -> bytes:
 
 def decode_report(raw: bytes) -> GateReport:
     """Read a report. Raises msgspec.ValidationError or msgspec.DecodeError."""
-    return msgspec.json.decode(raw, type=GateReport)
+    return decode_json(raw, GateReport)

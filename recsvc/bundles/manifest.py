@@ -17,6 +17,7 @@ from recsvc.bundles.measured import Measured as Measured
 from recsvc.bundles.propensity import PropensityModel
 from recsvc.domain.items import ItemKind
 from recsvc.domain.profiles import Population
+from recsvc.typed_decoding import decode_json
 
 FORMAT = 2
 SUPPORTED_FORMATS = (2,)
@@ -156,4 +157,4 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
 def decode_manifest(raw: bytes) -> Manifest:
     """Read a manifest. Raises msgspec.ValidationError or msgspec.DecodeError."""
-    return msgspec.json.decode(raw, type=Manifest)
+    return decode_json(raw, Manifest)

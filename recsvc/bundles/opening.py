@@ -28,6 +28,7 @@ from recsvc.bundles.manifest import (
 )
 from recsvc.bundles.soundness import check_soundness
 from recsvc.errors import BundleCorruptError, BundleIncompatibleError, BundleNotFoundError
+from recsvc.typed_decoding import decode_json
 
 MANIFEST_FILE = "manifest.json"
 
@@ -65,7 +66,7 @@ def read_manifest(path: Path) -> Manifest:
     except OSError as error:
         raise BundleCorruptError(version, MANIFEST_FILE, f"cannot be read ({error.strerror})") from error
     try:
-        found = msgspec.json.decode(raw, type=_Format).format
+        found = decode_json(raw, _Format).format
         if found not in SUPPORTED_FORMATS:
             raise BundleIncompatibleError(version, found=found, supported=SUPPORTED_FORMATS)
         manifest = decode_manifest(raw)

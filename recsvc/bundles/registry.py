@@ -24,6 +24,7 @@ from recsvc.bundles.gate_report import REPORT_FILE, GateReport, decode_report, e
 from recsvc.bundles.manifest import ArrayFact, Manifest, encode_manifest
 from recsvc.bundles.opening import MANIFEST_FILE, read_manifest
 from recsvc.errors import BundleCorruptError, BundleError, BundleNotFoundError, RegistryError
+from recsvc.typed_decoding import decode_json
 
 ALIASES_FILE = "aliases.json"
 _ALIASES_DRAFT = ".aliases.json.part"  # One writer at a time holds the lock, so one name will do.
@@ -85,7 +86,7 @@ class Registry:
     def aliases(self) -> Aliases:
         """Where the aliases point now. Raises RegistryError."""
         try:
-            return msgspec.json.decode((self.folder / ALIASES_FILE).read_bytes(), type=Aliases)
+            return decode_json((self.folder / ALIASES_FILE).read_bytes(), Aliases)
         except FileNotFoundError:
             return Aliases()
         except OSError as error:

@@ -28,6 +28,7 @@ from recsvc.stores.api_keys import SqlApiKeys
 from recsvc.stores.database import open_database
 from recsvc.training.families import FAMILIES
 from recsvc.training.pipeline import train
+from recsvc.typed_decoding import decode_json
 
 SHOW_FILE = "show_customers.json"
 SAMPLE_FOLDER = "sample"
@@ -97,7 +98,7 @@ def _prepare(folder: Path, settings: Settings) -> tuple[str, ...]:
         say(f"using the sample bank of {folder} again")
     else:
         _train(folder, settings)
-    return msgspec.json.decode(show.read_bytes(), type=tuple[str, ...])
+    return decode_json(show.read_bytes(), tuple[str, ...])
 
 
 def _train(folder: Path, settings: Settings) -> None:

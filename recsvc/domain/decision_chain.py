@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from recsvc.domain.decisions import Decision, JudgedOffer
+from recsvc.typed_decoding import decode_json
 
 _LEVEL = 1  # Facts of hundreds of offers shrink to a tenth; more effort gains little.
 
@@ -115,10 +116,10 @@ def opened(entry: Entry) -> Decision:
         ValueError: it cannot be read.
     """
     try:
-        decision = msgspec.json.decode(zlib.decompress(entry.body), type=Decision)
+        decision = decode_json(zlib.decompress(entry.body), Decision)
         if entry.personal is None:
             return decision
-        personal = msgspec.json.decode(zlib.decompress(entry.personal), type=_Personal)
+        personal = decode_json(zlib.decompress(entry.personal), _Personal)
     except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ValueError(f"the decision {entry.decision_id} cannot be read ({error})") from error
     return replace(decision, **{name: getattr(personal, name) for name in _NAMES})
@@ -198,7 +199,7 @@ def _break_at(entry: Entry, last: Head) -> Break | None:
 
 
 def _numbers_of(entry: Entry) -> Sequence[int]:
-    numbers: Sequence[int] = msgspec.json.decode(zlib.decompress(entry.body), type=tuple[int, ...])
+    numbers: Sequence[int] = decode_json(zlib.decompress(entry.body), tuple[int, ...])
     return numbers
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -14,6 +15,7 @@ from recsvc.domain.conditions import FieldType
 from recsvc.domain.items import Channel, Item
 from recsvc.domain.slates import Priority, ShownDisclosure
 from recsvc.policy_offers import OffersPolicy
+from recsvc.typed_decoding import decode_json
 
 Compared = str | int | float | bool | None
 
@@ -139,13 +141,14 @@ def read_grounds(document: bytes) -> Grounds:
         ValueError: it cannot be read.
     """
     try:
-        offers, policy, fields = msgspec.json.decode(document, type=_Document)
+        read: _Document = decode_json(document, _AS_DOCUMENT)
     except msgspec.MsgspecError as error:
         raise ValueError(f"the grounds of a decision cannot be read ({error})") from error
-    return Grounds(hashlib.sha256(document).hexdigest(), offers, policy, fields)
+    return Grounds(hashlib.sha256(document).hexdigest(), *read)
 
 
 _Document = tuple[tuple[Item, ...], OffersPolicy, dict[str, FieldType]]
+_AS_DOCUMENT: Any = _Document  # mypy takes no alias of a generic for a type.
 
 
 def _document(offers: tuple[Item, ...], policy: OffersPolicy, fields: Mapping[str, FieldType]) -> bytes:

@@ -27,6 +27,7 @@ from recsvc.apart import Children, is_ours, keep, lease_of, reason_of
 from recsvc.domain.outcomes import Reading
 from recsvc.errors import ReportNotReadyError, StoreError
 from recsvc.experimentation.report_making import Answer, Ask, ReportMaker
+from recsvc.typed_decoding import decode_json
 
 log = structlog.get_logger()
 
@@ -172,7 +173,7 @@ class ReportsApart:
 
     def _counting(self, path: Path, erasures: int) -> Kept | None:
         with suppress(OSError, msgspec.DecodeError):
-            found = msgspec.json.decode(path.read_bytes(), type=Kept)
+            found = decode_json(path.read_bytes(), Kept)
             if found.erasures >= erasures and found.until > self._monotonic():
                 return found
         return None
@@ -207,7 +208,7 @@ class ReportsApart:
             erasures = self._facts.last_erasure()
             said = msgspec.json.encode(Asked(ask, self._clock())) + b"\n"
             told = self._children.run(self._command, said, most_seconds=self._most_seconds)
-            answer = msgspec.json.decode(told, type=Answer)
+            answer = decode_json(told, Answer)
         except (OSError, ValueError, subprocess.SubprocessError, StoreError) as error:
             log.error("report_failed", reason=reason_of(error))
             return Kept(self._monotonic() + FAILED_SECONDS, erasures, fault=reason_of(error))

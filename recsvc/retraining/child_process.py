@@ -14,6 +14,7 @@ from typing import IO
 import msgspec
 
 from recsvc.domain.training_runs import MAX_LOG_LINES, Outcome, RunState
+from recsvc.typed_decoding import decode_json
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -91,7 +92,7 @@ class ChildProcess:
     def _read_messages(self, stream: IO[bytes]) -> None:
         with suppress(ValueError, OSError):  # Closed under us when it is killed.
             for line in stream:
-                message = msgspec.json.decode(line, type=Message)
+                message = decode_json(line, Message)
                 if message.stage and message.stage != self._last.stage:
                     self._lines.append(message.stage)
                 self._last = message

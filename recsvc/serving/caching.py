@@ -36,6 +36,7 @@ from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
 from recsvc.serving.local_copies import LocalCopies
 from recsvc.serving.protocols import Fetched, ReadySlates, SlateKey
 from recsvc.serving.single_flight import SingleFlight
+from recsvc.typed_decoding import decode_msgpack
 
 log = structlog.get_logger()
 
@@ -201,7 +202,7 @@ class CachedEngine:
         if fetched.value is None:
             return None
         try:
-            entry = msgspec.msgpack.decode(fetched.value, type=KeptSlate)
+            entry = decode_msgpack(fetched.value, KeptSlate)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None  # Another release kept it, or nobody that we know.
         return entry if entry.expires_at > self._clock() else None

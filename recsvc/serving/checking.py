@@ -25,6 +25,7 @@ from recsvc.apart import Children, is_ours, keep, lease_of, reason_of
 from recsvc.bundles.opening import read_manifest
 from recsvc.errors import BundleError, BundleUncheckedError
 from recsvc.serving.verification import Model, fingerprint_of, load_model, map_model
+from recsvc.typed_decoding import decode_json
 
 log = structlog.get_logger()
 
@@ -157,7 +158,7 @@ class CheckerApart:
         except OSError as error:
             log.warning("checked_here", version=path.name, reason=str(error))
             return verdict_on(path)
-        return msgspec.json.decode(said, type=Verdict)
+        return decode_json(said, Verdict)
 
 
 def checker_in(folder: Path | None, *, monotonic: Callable[[], float]) -> Checker:
@@ -177,7 +178,7 @@ def _name_of(path: Path, facts: str) -> str:
 
 def _read(kept: Path) -> Verdict | None:
     with suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode(kept.read_bytes(), type=Verdict)
+        return decode_json(kept.read_bytes(), Verdict)
     return None
 
 

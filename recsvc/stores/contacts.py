@@ -35,6 +35,7 @@ from recsvc.stores.database import Database
 from recsvc.stores.offer_tables import offer_spend, reservations
 from recsvc.stores.tables import events, from_micros, identities, to_micros
 from recsvc.stores.turns import writing_in_turn
+from recsvc.typed_decoding import decode_json
 
 LINE = 0x7265_6373_766F
 """Whoever takes or gives back contacts stands in this line."""
@@ -175,7 +176,7 @@ class SqlContacts:
         """When and where each item was first shown on each slate; without one, each impression by itself."""
         first: dict[tuple[str, str], tuple[int, str | None]] = {}
         for row in connection.execute(_SHOWN, {"whose": ids, "since": since}):
-            slate_id = msgspec.json.decode(row.document, type=_Slate).slate_id
+            slate_id = decode_json(row.document, _Slate).slate_id
             place = (row.item_id, slate_id or f"event {row.event_id}")
             when = (row.occurred_at, row.channel)
             first[place] = min(first.get(place, when), when, key=lambda one: one[0])

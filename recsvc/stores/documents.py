@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from recsvc.errors import PreconditionFailedError, PreconditionRequiredError, StoreError
+from recsvc.typed_decoding import decode_json
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ def decode_document(document: str, kind: type[T], name: str) -> T:
         StoreError: the document is damaged, or was written by a release with other rules.
     """
     try:
-        return msgspec.json.decode(document, type=kind)
+        return decode_json(document, kind)
     except msgspec.MsgspecError as error:
         raise StoreError(f"{name} in the store cannot be read ({error}): put it again") from error
 

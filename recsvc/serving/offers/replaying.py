@@ -12,6 +12,7 @@ from recsvc.serving.offers.deciding import decide
 from recsvc.serving.offers.facts import Facts
 from recsvc.serving.offers.slates import decision_of, slate_of
 from recsvc.serving.offers.table import make_table
+from recsvc.typed_decoding import decode_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,6 @@ def replay(decision: Decision, grounds: Grounds) -> Replayed:
 
 def _facts_of(decision: Decision) -> Facts:
     try:
-        return msgspec.json.decode(decision.facts, type=Facts)
+        return decode_json(decision.facts, Facts)
     except msgspec.MsgspecError as error:
         raise ValueError(f"the facts cannot be read ({error})") from error
