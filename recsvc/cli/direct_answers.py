@@ -20,6 +20,7 @@ from wsgiref.types import WSGIApplication
 
 from granian.server import mp as granian_workers
 
+from recsvc.cli.workers import LEAVING
 from recsvc.settings import Settings
 
 WRAPPER = "_wsgi_call_wrap"
@@ -116,7 +117,7 @@ def answer_directly(at_hand: AtHand) -> None:
 def _directly(at_hand: AtHand, answer: _Answer, turns: Turns) -> _Answer:
     def answer_directly(taker: Taker, scope: dict[str, Any]) -> None:
         turns.come()
-        ready = at_hand(scope)
+        ready = None if LEAVING.is_on else at_hand(scope)  # WSGI says that an answer is the last.
         if ready is not None:
             taker.response_bytes(*ready)
         else:

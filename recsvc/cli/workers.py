@@ -16,6 +16,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
@@ -54,16 +55,26 @@ class _Listener(NamedTuple):
     socket: socket.socket
 
 
+@dataclass(slots=True)
+class Leaving:
+    """Whether this process is told to leave; it stays so."""
+
+    is_on: bool = False
+
+
+LEAVING = Leaving()
+"""Of this process, as the signal is. Whoever answers past WSGI asks it, too."""
+
+
 class Farewell:
     """Wraps an application. Once its worker leaves, each answer says that it is its connection's last."""
 
     def __init__(self, application: WSGIApplication) -> None:
         self.application = application
-        self.is_leaving = False
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        if not self.is_leaving:
+        if not LEAVING.is_on:
             return self.application(environ, start_response)
 
         def start_last(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -161,15 +172,15 @@ def _begin(load: Loader, listener: int, others: Sequence[socket.socket], ready: 
     """What a worker does first: load the application, and be ready to leave."""
     for one in others:  # Forked with us. While we hold them, nobody who closes them ends them.
         one.close()
-    application = Farewell(load())
+    application = load()
 
     def leave(_number: int, _frame: FrameType | None) -> None:
-        application.is_leaving = True
+        LEAVING.is_on = True
         _take_no_more(listener)
 
     signal.signal(LEAVE, leave)
     ready.set()
-    return application
+    return Farewell(application)
 
 
 def _take_no_more(listener: int) -> None:

@@ -14,6 +14,7 @@ from granian.server import mp
 
 from recsvc.cli import direct_answers
 from recsvc.cli.direct_answers import Turns, answer_directly, answers_directly
+from recsvc.cli.workers import LEAVING, Farewell
 from recsvc.settings import load_settings
 
 READY = {"PATH_INFO": "/ready"}
@@ -76,6 +77,19 @@ def test_what_stands_ready_needs_no_application_and_all_else_is_answered_by_it(
     assert taken.sent.get_nowait() == (200, [("X-From", "memory")], b"ready")
     assert taken.sent.get_nowait() == (201, [("X-From", "application")], b"ab")
     assert [(each["PATH_INFO"], each["SERVER_SOFTWARE"]) for each in seen] == [("/other", "Granian")]
+
+
+def test_a_worker_that_leaves_says_of_what_stands_ready_too_that_it_is_the_last(
+    wrapped: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("X-From", "application")])
+        return [b"ready"]
+
+    answer, taken = wrapped(Farewell(application)), Taken()
+    monkeypatch.setattr(LEAVING, "is_on", True)
+    answer(taken, dict(READY))
+    assert taken.sent.get_nowait()[1] == [("X-From", "application"), ("Connection", "close")]
 
 
 def test_a_thread_whose_application_failed_takes_requests_again(wrapped: Callable[[Any], Any]) -> None:
