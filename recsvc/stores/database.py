@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import sqlite3
+import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from sqlalchemy import Column, Connection, Engine, Table, create_engine, event, 
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import PoolProxiedConnection
 
 from recsvc.errors import StoreError, StoreFullError
 from recsvc.stores import schema
@@ -41,6 +43,8 @@ class Database:
         )
         self._writer = engine.execution_options(**{_WRITES: True})
         self.where = _place_of(engine.url)
+        self._here = threading.local()
+        self._owned: weakref.WeakSet[PoolProxiedConnection] = weakref.WeakSet()
         self._of_parent: list[object] = []
         _opened.add(self)
 
@@ -70,9 +74,8 @@ class Database:
             with self.reading() as connection:
                 row = connection.exec_driver_sql(statement.replace("?", "%s"), parameters).first()
                 return None if row is None else tuple(row)
-        with self._translating(), closing(self._engine.raw_connection()) as borrowed:
-            driver: Any = borrowed.dbapi_connection
-            found: tuple[Any, ...] | None = driver.execute(statement, parameters).fetchone()
+        with self._translating():
+            found: tuple[Any, ...] | None = self._own().execute(statement, parameters).fetchone()
             return found
 
     def look_up_all(self, statement: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
@@ -80,9 +83,8 @@ class Database:
         if self.dialect != "sqlite":
             with self.reading() as connection:
                 return connection.exec_driver_sql(statement, dict(parameters)).all()
-        with self._translating(), closing(self._engine.raw_connection()) as borrowed:
-            driver: Any = borrowed.dbapi_connection
-            found: list[tuple[Any, ...]] = driver.execute(statement, parameters).fetchall()
+        with self._translating():
+            found: list[tuple[Any, ...]] = self._own().execute(statement, parameters).fetchall()
             return found
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -102,7 +104,20 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
+        for own in list(self._owned):
+            own.close()
+        self._here = threading.local()
         self._engine.dispose()
+
+    def _own(self) -> Any:
+        """This thread's own connection to SQLite: to borrow one each time costs as much as a question."""
+        try:
+            own: PoolProxiedConnection = self._here.own
+        except AttributeError:
+            own = self._here.own = self._engine.raw_connection()
+            own.detach()
+            self._owned.add(own)
+        return own.dbapi_connection
 
     @contextmanager
     def _translating(self) -> Iterator[None]:
@@ -114,7 +129,8 @@ class Database:
 
     def _forget_parent(self) -> None:
         # The parent's connections are left alone and kept: to close one here would disturb the parent.
-        self._of_parent.append(self._engine.pool)
+        self._of_parent += (self._engine.pool, *self._owned)
+        self._here, self._owned = threading.local(), weakref.WeakSet()
         self._engine.dispose(close=False)
 
     def _sentence(self, error: Exception) -> str:

@@ -6,8 +6,10 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,6 +43,22 @@ print("ready", flush=True)
 sys.stdin.readline()
 database = open_database(sys.argv[1])
 SqlCatalogue(database).put_many([Item("i" + sys.argv[2])])
+database.close()
+"""
+
+LOOK_UP_AFTER_A_FORK = """
+import os, sys
+from recsvc.stores.database import open_database
+database = open_database(sys.argv[1])
+asked = lambda: database.look_up("SELECT ?", (os.getpid(),))
+assert asked() == (os.getpid(),)
+own = database._own()
+child = os.fork()
+if child == 0:
+    is_another = database._own() is not own
+    os._exit(0 if is_another and asked() == (os.getpid(),) else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert database._own() is own and asked() == (os.getpid(),)
 database.close()
 """
 
@@ -344,3 +362,32 @@ def test_ids_compare_byte_by_byte_in_postgresql_whatever_its_language(empty_sche
     ids |= {"slate_id", "offer_id", "decision_id"}
     assert {name for name, _ in found} == ids
     assert {collation for _, collation in found} == {"C"}
+
+
+def test_every_thread_looks_up_on_a_connection_of_its_own_which_ends_with_the_store(tmp_path: Path) -> None:
+    database = open_database(url_of(tmp_path / "store.sqlite3"))
+    is_over = threading.Barrier(5)
+
+    def look(number: int) -> tuple[object, int]:
+        row = database.look_up("SELECT ?", (number,))
+        assert row is not None
+        own = database._own()
+        is_over.wait(10)
+        return own, row[0]
+
+    with ThreadPoolExecutor(4) as pool:
+        looking = [pool.submit(look, number) for number in range(4)]
+        is_over.wait(10)
+        owned, answers = zip(*(one.result() for one in looking), strict=True)
+        database.close()
+    assert answers == (0, 1, 2, 3) and len({id(one) for one in owned}) == 4
+    for own in owned:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            own.execute("SELECT 1")
+    assert database.look_up("SELECT ?", (5,)) == (5,), "who asks again opens anew"
+    database.close()
+
+
+def test_a_forked_child_looks_up_on_a_connection_of_its_own(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", LOOK_UP_AFTER_A_FORK, url_of(tmp_path / "store.sqlite3")]
+    subprocess.run(words, check=True, timeout=60)

@@ -254,5 +254,7 @@ def _without(short: Mapping[str, Shortage], facts: Facts, decided: Decided, *, i
 
 def _blocked(decided: Decided, facts: Facts) -> Mapping[str, str]:
     """The first offers that only a rule kept away, and the rule."""
+    if not facts.marketers.blocked:
+        return {}
     ids = [one.offer_id for one in decided.judged if one.refused_by is Gate.BLOCK]
     return {offer_id: facts.marketers.blocked[offer_id] for offer_id in ids[:MAX_NOTED]}
