@@ -39,7 +39,7 @@ from recsvc.domain.slates import SlateRequest
 from recsvc.errors import RecsvcError
 from recsvc.observability import RequestRecord, end_of_line, log_access, log_answer
 from recsvc.services import Services
-from recsvc.serving.answers import ServedSlate
+from recsvc.serving.answers import CacheStatus, ServedSlate
 from recsvc.telemetry import Note
 
 LET_PASS_SECONDS = 1.0  # With what a key ring remembers, a revocation holds within three seconds.
@@ -70,18 +70,18 @@ class _Caller:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What is said of a slate for as long as it is the answer, so that it is not put together each time."""
+    """What is said of a slate for as long as it is the answer, so that it is not put together each time.
 
-    served: ServedSlate
+    It holds nothing of the slate itself: what caches let go of, or an erasure outdated, is not to stay here.
+    """
+
+    etag: str
+    cache: CacheStatus
     headers: tuple[tuple[str, str], ...]  # Of an answer with a body, but for its id and its time.
     timing: tuple[str, str]  # Of one that took no time to speak of.
     made_at: float  # Seconds since 1970.
     end_of_line: str
     note: Note
-
-    def holds_for(self, served: ServedSlate) -> bool:
-        """Whether it is what is to be said. The same ETag is the same body, whatever made it."""
-        return self.served.etag == served.etag and self.served.cache is served.cache
 
 
 @dataclass(slots=True)
@@ -165,7 +165,8 @@ class FastPath:
 
     def _answer(self, call: _Call, served: ServedSlate, environ: WSGIEnvironment, started: float) -> Reply:
         said = call.said
-        if said is None or (said.served is not served and not said.holds_for(served)):
+        # The same ETag is the same body, whatever made it.
+        if said is None or said.etag != served.etag or said.cache is not served.cache:
             said = call.said = self._say(call, served)
         given = environ.get("HTTP_X_REQUEST_ID")
         request_id = given if given and REQUEST_ID.fullmatch(given) else self._new_id()
@@ -183,7 +184,8 @@ class FastPath:
         """What is to be said of the slate for as long as it is the answer."""
         record = _record_of(call, served, "", 0.0)
         return _Said(
-            served,
+            served.etag,
+            served.cache,
             (*slate_headers(served), _JSON, ("Content-Length", str(len(served.body))), _VARY),
             timing_of(served.cache.value, 0.0),
             served.generated_at.timestamp(),

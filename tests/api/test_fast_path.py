@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import pytest
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 from recsvc.api import fast_path
 from recsvc.api.app import create_app
 from recsvc.api.fast_path import FastPath
+from recsvc.domain.slates import SlateRequest
 from recsvc.errors import StoreError
-from recsvc.serving.answers import CacheStatus
+from recsvc.serving.answers import CacheStatus, ServedSlate
 from tests.api.conftest import LogLines
 from tests.api.fakes import CONTENT, KEYS, OFFERS, READER, FakeEngine, FakeKeys, Reply, fake_services, send
 
@@ -346,6 +348,24 @@ def test_what_is_known_of_callers_and_calls_stays_bounded(ways: BothWays) -> Non
     assert len(ways.fast._known) <= fast_path.MAX_KNOWN
     assert ways.fast._learn((CONTENT, "limit=5&" * 100, None, READER)) is None
     assert json.loads(ways.ask(CONTENT)[0].body)["customer_id"] == "c1"
+
+
+def test_what_is_remembered_of_a_call_holds_nothing_of_the_list_that_it_got(ways: BothWays) -> None:
+    made: list[weakref.ref[ServedSlate]] = []
+
+    class Watched(ServedSlate):
+        __slots__ = ("__weakref__",)
+
+    class Engine(FakeEngine):
+        def recommend(self, request: SlateRequest) -> ServedSlate:
+            served = super().recommend(request)
+            watched = Watched(*(getattr(served, each.name) for each in fields(ServedSlate)))
+            made.append(weakref.ref(watched))
+            return watched
+
+    fast = FastPath(ways.whole, replace(ways.services, engine=Engine()))
+    assert send(fast, CONTENT).status == 200
+    assert [each() for each in made] == [None]
 
 
 def test_a_query_that_was_understood_is_not_parsed_anew_for_every_customer(ways: BothWays) -> None:
