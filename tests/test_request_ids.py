@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 
 from recsvc.request_ids import request_ids
@@ -29,3 +30,15 @@ def test_no_two_threads_get_the_same_id() -> None:
     for thread in threads:
         thread.join()
     assert len({each for taken in made for each in taken}) == 80_000
+
+
+def test_no_thread_comes_between_when_another_one_begins_a_block() -> None:
+    """The interpreter goes over to another thread only where Python runs."""
+    new_id, ran = request_ids(DRAWN), list[str]()
+    sys.setprofile(lambda _frame, event, _argument: ran.append(event))
+    try:
+        for _ in range(600):
+            new_id()
+    finally:
+        sys.setprofile(None)
+    assert ran and "call" not in ran
