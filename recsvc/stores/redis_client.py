@@ -151,12 +151,12 @@ class RestingRedis:
             self._owned.add(connection)
         was_used = connection.is_connected
         try:
-            return read_once(connection, words)
+            return read_once(connection, words, monotonic=self._monotonic)
         except redis.ConnectionError:
             # One that Redis closed since it was last used, as after a restart, says nothing about Redis now.
             if not was_used:
                 raise
-        return read_once(connection, words)
+        return read_once(connection, words, monotonic=self._monotonic)
 
     def _run(self, commands: Sequence[tuple[Word, ...]], *, together: bool) -> list[Any]:
         with self._client.pipeline(transaction=together) as pipeline:

@@ -17,13 +17,15 @@ _Receive = Callable[[], bytes]
 
 
 class _UnusualAnswer(Exception):
-    """Neither a string nor a list of strings."""
+    """Neither a string nor a list of strings, or more than one of them."""
 
 
-def read_once(connection: Any, words: Sequence[str | bytes | int]) -> Any:
+def read_once(connection: Any, words: Sequence[str | bytes | int], *, monotonic: Callable[[], float]) -> Any:
     """The answer to one command that changes nothing.
 
-    What breaks off on the way ends the connection. Raises as redis-py does.
+    What breaks off on the way ends the connection, and so does more than was asked for: it must not answer
+    what is asked next. An answer that comes bit by bit is waited for no longer than one that does not come,
+    but for its last piece. Raises as redis-py does.
     """
     if not connection.is_connected:
         connection.connect()
@@ -31,7 +33,11 @@ def read_once(connection: Any, words: Sequence[str | bytes | int]) -> Any:
     if socket is None:
         return _read_by_redis_py(connection, words)
 
+    until = monotonic() + connection.socket_timeout
+
     def receive() -> bytes:
+        if monotonic() > until:
+            raise TimeoutError
         piece: bytes = socket.recv(_PIECE_BYTES)
         if not piece:
             raise redis.ConnectionError("Redis closed the connection")
@@ -64,17 +70,27 @@ def _packed(words: Sequence[str | bytes | int]) -> bytes:
 
 
 def _read_answer(receive: _Receive) -> bytes | list[bytes | None] | None:
+    answer, data, place = _read_strings(receive)
+    if len(data) > place:
+        raise _UnusualAnswer
+    return answer
+
+
+def _read_strings(receive: _Receive) -> tuple[bytes | list[bytes | None] | None, bytes, int]:
+    """One string or a list of them, all that was received by then, and the place behind it."""
     data = receive()
     if data[:1] == b"$":
-        return _read_string(data, 0, receive)[0]
+        return _read_string(data, 0, receive)
     if data[:1] != b"*":
         raise _UnusualAnswer
     data, end = _line_end(data, 0, receive)
-    answers, place = list[bytes | None](), end + 2
-    for _ in range(int(data[1:end])):
+    answers, place, n_answers = list[bytes | None](), end + 2, int(data[1:end])
+    if n_answers < 0:
+        raise _UnusualAnswer
+    for _ in range(n_answers):
         answer, data, place = _read_string(data, place, receive)
         answers.append(answer)
-    return answers
+    return answers, data, place
 
 
 def _read_string(data: bytes, place: int, receive: _Receive) -> tuple[bytes | None, bytes, int]:

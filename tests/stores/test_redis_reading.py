@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,6 +27,7 @@ class Connection:
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self.is_connected = False
+        self.socket_timeout = 0.05
         self.sent: list[bytes] = []
         self._pieces = iter(pieces)
         self._sock = self
@@ -49,20 +51,27 @@ class Connection:
         return "by redis-py"
 
 
+def ask(connection: Connection, *words: str | bytes | int, step: float = 0.0) -> object:
+    """The answer. Whoever looks at the clock finds that a step went by, in seconds."""
+    return read_once(connection, words, monotonic=itertools.count(1.0, step).__next__)
+
+
 @pytest.mark.parametrize(("raw", "meant"), ANSWERS)
 @pytest.mark.parametrize("n_bytes", [1, 3, 100_000])
 def test_an_answer_is_the_same_in_whatever_pieces_it_comes(raw: bytes, meant: object, n_bytes: int) -> None:
     pieces = [raw[start : start + n_bytes] for start in range(0, len(raw), n_bytes)]
     connection = Connection(pieces)
-    assert read_once(connection, ("MGET", b"a", 12)) == meant
+    assert ask(connection, "MGET", b"a", 12) == meant
     assert connection.sent == [b"*3\r\n$4\r\nMGET\r\n$1\r\na\r\n$2\r\n12\r\n"]
     assert connection.is_connected
 
 
-@pytest.mark.parametrize("raw", [b"+OK\r\n", b":1\r\n", b"-ERR no\r\n", b"*1\r\n:1\r\n", b"$x\r\n"])
+@pytest.mark.parametrize(
+    "raw", [b"+OK\r\n", b":1\r\n", b"-ERR no\r\n", b"*1\r\n:1\r\n", b"*-1\r\n", b"$x\r\n"]
+)
 def test_what_is_no_string_is_asked_for_by_redis_py_again(raw: bytes) -> None:
     connection = Connection([raw])
-    assert read_once(connection, ("GET", "a")) == "by redis-py"
+    assert ask(connection, "GET", "a") == "by redis-py"
     assert connection.sent[1:] == [b"by redis-py"]
 
 
@@ -70,5 +79,19 @@ def test_what_is_no_string_is_asked_for_by_redis_py_again(raw: bytes) -> None:
 def test_what_breaks_off_ends_the_connection(raw: bytes) -> None:
     connection = Connection([raw])
     with pytest.raises(redis.ConnectionError):
-        read_once(connection, ("GET", "a"))
+        ask(connection, "GET", "a")
+    assert not connection.is_connected
+
+
+@pytest.mark.parametrize("raw", [b"$1\r\na\r\n$1\r\nb\r\n", b"*1\r\n$1\r\na\r\n$", b"$-1\r\n\r\n"])
+def test_what_comes_beyond_the_answer_never_answers_what_is_asked_next(raw: bytes) -> None:
+    connection = Connection([raw])
+    assert ask(connection, "GET", "a") == "by redis-py"
+    assert not connection.is_connected  # Redis-py makes a connection of its own.
+
+
+def test_an_answer_that_comes_bit_by_bit_is_not_waited_for_in_full() -> None:
+    connection = Connection(bytes([each]) for each in b"$12\r\nabcdefghijkl\r\n")
+    with pytest.raises(redis.TimeoutError):
+        ask(connection, "GET", "a", step=0.02)
     assert not connection.is_connected
