@@ -24,6 +24,28 @@ from recsvc.stores.engines import WRITES, make_engine
 _POSTGRESQL_FULL = "53100"
 
 
+class _Own:
+    """A connection that is one thread's, until nobody holds it: the thread while it asks, or its place here.
+
+    So it ends with its thread, and is never closed while it is used: that would end the process.
+    """
+
+    def __init__(self, borrowed: PoolProxiedConnection) -> None:
+        borrowed.detach()
+        self.connection: Any = borrowed.dbapi_connection
+        self._pid = os.getpid()
+
+    def __del__(self) -> None:
+        if self._pid == os.getpid():
+            self.connection.close()
+        else:
+            _of_parents.append(self.connection)
+
+
+_of_parents: list[object] = []
+"""Connections of threads that a fork left behind: kept, for to close one would disturb the parent."""
+
+
 class Database:
     """An open store: its connections, and what differs between SQLite and PostgreSQL.
 
@@ -39,7 +61,6 @@ class Database:
         self._writer = engine.execution_options(**{WRITES: True})
         self.where = _place_of(engine.url)
         self._here = threading.local()
-        self._owned: weakref.WeakSet[PoolProxiedConnection] = weakref.WeakSet()
         self._of_parent: list[object] = []
         _opened.add(self)
 
@@ -70,7 +91,8 @@ class Database:
                 row = connection.exec_driver_sql(statement.replace("?", "%s"), parameters).first()
                 return None if row is None else tuple(row)
         with self._translating():
-            found: tuple[Any, ...] | None = self._own().execute(statement, parameters).fetchone()
+            own = self._own()
+            found: tuple[Any, ...] | None = own.connection.execute(statement, parameters).fetchone()
             return found
 
     def look_up_all(self, statement: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
@@ -79,7 +101,8 @@ class Database:
             with self.reading() as connection:
                 return connection.exec_driver_sql(statement, dict(parameters)).all()
         with self._translating():
-            found: list[tuple[Any, ...]] = self._own().execute(statement, parameters).fetchall()
+            own = self._own()
+            found: list[tuple[Any, ...]] = own.connection.execute(statement, parameters).fetchall()
             return found
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -98,21 +121,17 @@ class Database:
         return connection.exec_driver_sql(_insert_new_postgresql(table), columns).rowcount
 
     def close(self) -> None:
-        """Close every connection."""
-        for own in list(self._owned):
-            own.close()
+        """Close every connection; one that is in use, once it is no more."""
         self._here = threading.local()
         self._engine.dispose()
 
-    def _own(self) -> Any:
+    def _own(self) -> _Own:
         """This thread's own connection to SQLite: to borrow one each time costs as much as a question."""
         try:
-            own: PoolProxiedConnection = self._here.own
+            own: _Own = self._here.own
         except AttributeError:
-            own = self._here.own = self._engine.raw_connection()
-            own.detach()
-            self._owned.add(own)
-        return own.dbapi_connection
+            own = self._here.own = _Own(self._engine.raw_connection())
+        return own
 
     @contextmanager
     def _translating(self) -> Iterator[None]:
@@ -124,8 +143,8 @@ class Database:
 
     def _forget_parent(self) -> None:
         # The parent's connections are left alone and kept: to close one here would disturb the parent.
-        self._of_parent += (self._engine.pool, *self._owned)
-        self._here, self._owned = threading.local(), weakref.WeakSet()
+        self._of_parent.append(self._engine.pool)
+        self._here = threading.local()
         self._engine.dispose(close=False)
 
     def _sentence(self, error: Exception) -> str:

@@ -46,19 +46,51 @@ SqlCatalogue(database).put_many([Item("i" + sys.argv[2])])
 database.close()
 """
 
+CLOSE_WHILE_OTHERS_LOOK_UP = """
+import sys, threading, time
+from recsvc.errors import StoreError
+from recsvc.stores.database import open_database
+COUNT = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?) SELECT max(x) FROM n"
+database = open_database(sys.argv[1])
+answers, is_over = [], threading.Event()
+def look():
+    while not is_over.is_set():
+        answers.append(database.look_up(COUNT, (50_000,)))
+threads = [threading.Thread(target=look) for _ in range(3)]
+[one.start() for one in threads]
+for _ in range(30):
+    time.sleep(0.01)
+    database.close()
+is_over.set()
+[one.join() for one in threads]
+assert set(answers) == {(50_000,)}
+"""
+
 LOOK_UP_AFTER_A_FORK = """
-import os, sys
+import os, sys, threading
 from recsvc.stores.database import open_database
 database = open_database(sys.argv[1])
 asked = lambda: database.look_up("SELECT ?", (os.getpid(),))
 assert asked() == (os.getpid(),)
-own = database._own()
+own = database._own().connection
+has_asked, is_over = threading.Event(), threading.Event()
+def ask():
+    others.append(database._own().connection)
+    has_asked.set()
+    is_over.wait()
+others = []
+other = threading.Thread(target=ask)
+other.start()
+has_asked.wait()
 child = os.fork()
 if child == 0:
-    is_another = database._own() is not own
+    is_another = database._own().connection is not own
+    [one.execute("SELECT 1") for one in (own, *others)]  # Nobody closed what is the parent's.
     os._exit(0 if is_another and asked() == (os.getpid(),) else 1)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-assert database._own() is own and asked() == (os.getpid(),)
+assert database._own().connection is own and asked() == (os.getpid(),)
+is_over.set()
+other.join()
 database.close()
 """
 
@@ -371,9 +403,9 @@ def test_every_thread_looks_up_on_a_connection_of_its_own_which_ends_with_the_st
     def look(number: int) -> tuple[object, int]:
         row = database.look_up("SELECT ?", (number,))
         assert row is not None
-        own = database._own()
+        connection = database._own().connection
         is_over.wait(10)
-        return own, row[0]
+        return connection, row[0]
 
     with ThreadPoolExecutor(4) as pool:
         looking = [pool.submit(look, number) for number in range(4)]
@@ -381,13 +413,29 @@ def test_every_thread_looks_up_on_a_connection_of_its_own_which_ends_with_the_st
         owned, answers = zip(*(one.result() for one in looking), strict=True)
         database.close()
     assert answers == (0, 1, 2, 3) and len({id(one) for one in owned}) == 4
-    for own in owned:
+    for connection in owned:
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-            own.execute("SELECT 1")
+            connection.execute("SELECT 1")
     assert database.look_up("SELECT ?", (5,)) == (5,), "who asks again opens anew"
     database.close()
 
 
 def test_a_forked_child_looks_up_on_a_connection_of_its_own(tmp_path: Path) -> None:
     words = [sys.executable, "-c", LOOK_UP_AFTER_A_FORK, url_of(tmp_path / "store.sqlite3")]
+    subprocess.run(words, check=True, timeout=60)
+
+
+def test_a_connection_of_a_thread_ends_with_it(tmp_path: Path) -> None:
+    database = open_database(url_of(tmp_path / "store.sqlite3"))
+    own: list[sqlite3.Connection] = []
+    thread = threading.Thread(target=lambda: own.append(database._own().connection))
+    thread.start()
+    thread.join()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        own[0].execute("SELECT 1")
+    database.close()
+
+
+def test_a_store_that_is_closed_lets_go_what_others_are_asking(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", CLOSE_WHILE_OTHERS_LOOK_UP, url_of(tmp_path / "store.sqlite3")]
     subprocess.run(words, check=True, timeout=60)
