@@ -188,12 +188,12 @@ def build_services(settings: Settings) -> Services:
             live.refresh,
             freed.give_back,
             lambda: running.open_for(live.versions, [one.version for one in bundles.refused]),
-            cache.retry,
-            copies.refresh,
             bounded.exercise,
         ),
         settings.refresh_seconds,
     )
+    # Nothing of this may wait for a model: others trust Redis again once what is owed has had its time.
+    keeper = Refresher((live.follow, copies.refresh, cache.retry), settings.refresh_seconds)
     # What an erasure still has to do may take long, and must not keep a new catalogue waiting.
     eraser = Refresher((privacy.finish_pending,), settings.refresh_seconds)
     # Nor must a model that is read, or a state that is built, keep an experiment from being paused or a link
@@ -202,6 +202,7 @@ def build_services(settings: Settings) -> Services:
     noter = Refresher((notes.write,), WRITE_SECONDS)
     experimenter.start()
     refresher.start()
+    keeper.start()
     noter.start()
     offers = OfferDesk(
         SqlOfferVersions(database),
@@ -266,6 +267,7 @@ def build_services(settings: Settings) -> Services:
             reports.stop,
             noter.stop,
             refresher.stop,
+            keeper.stop,
             eraser.stop,
             renewer.stop,
             warmer.stop,

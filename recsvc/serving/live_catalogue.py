@@ -7,6 +7,7 @@ the store says of an item wins over it, a retirement included.
 from __future__ import annotations
 
 import bisect
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -104,7 +105,11 @@ class _Serving:
 
 
 class LiveCatalogue:
-    """Holds the views that serve, one for each model. `refresh` replaces them when the store or one moved."""
+    """Holds the views that serve, one for each model.
+
+    `refresh` replaces them when the store or a model moved. `follow` does it for the store alone, so that
+    what the catalogue says does not wait for a model that is yet to be made ready.
+    """
 
     def __init__(
         self,
@@ -120,6 +125,7 @@ class LiveCatalogue:
         self._rules = NO_RULES
         self._revision = -1
         self._serving = _Serving(_Standing(None, make_view((), None, revision=-1)), {})
+        self._moving = threading.Lock()
         self.is_stale = False
 
     @property
@@ -171,12 +177,26 @@ class LiveCatalogue:
         model = self._bundles.model
         if model is None or self._serving.champion.model in (None, model):
             return None
-        coming, serving = {model.version: self._laid(model)}, self._serving
-        self._serving = replace(serving, by_version={**serving.by_version, **coming})
+        with self._moving:
+            coming, serving = {model.version: self._laid(model)}, self._serving
+            self._serving = replace(serving, by_version={**serving.by_version, **coming})
         return model.version
 
     def refresh(self) -> None:
         """Follow the store and the model. While the store cannot answer, the last view goes on serving."""
+        with self._moving:
+            self._look()
+            self._serve(self._bundles.model, self._bundles.beside)
+
+    def follow(self) -> None:
+        """Follow the store, whatever models are to come: those that serve now go on."""
+        with self._moving:
+            self._look()
+            serving = self._serving
+            beside = [one.model for one in serving.by_version.values() if one.model is not None]
+            self._serve(serving.champion.model, beside)
+
+    def _look(self) -> None:
         try:
             revision = self._catalogue.revision()
             if revision != self._revision:
@@ -186,10 +206,12 @@ class LiveCatalogue:
         except StoreError as error:
             self.is_stale = True
             log.warning("catalogue_unreachable", reason=str(error))
-        champion = self._laid(self._bundles.model)
-        beside = {model.version: self._laid(model) for model in self._bundles.beside}
-        own = {champion.model.version: champion} if champion.model else {}
-        self._serving = _Serving(champion, beside | own)
+
+    def _serve(self, model: Model | None, beside: Iterable[Model]) -> None:
+        champion = self._laid(model)
+        others = {each.version: self._laid(each) for each in beside if each is not model}
+        own = {model.version: champion} if model else {}
+        self._serving = _Serving(champion, others | own)
 
     def _laid(self, model: Model | None) -> _Standing:
         """The model with its view: the one that it has, if that is of this revision."""

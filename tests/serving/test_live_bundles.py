@@ -256,6 +256,23 @@ def test_a_change_of_the_catalogue_reaches_every_version(world: World, shelf: tu
         assert "brand-new" in world.catalogue.view_for(version).items
 
 
+def test_a_change_of_the_catalogue_does_not_wait_for_a_model_that_is_made_ready(
+    world: World, shelf: tuple[Path, Path]
+) -> None:
+    first, second = (path.name for path in shelf)
+    world.registry.promote(second)
+    world.bundles.refresh()
+    assert world.catalogue.lay_coming() == second
+    world.items.put_many([Item("brand-new")])
+    world.catalogue.follow()
+    assert world.catalogue.view.model_version == first
+    for version in (first, second):
+        view = world.catalogue.view_for(version)
+        assert (view.model_version, "brand-new" in view.items) == (version, True)
+    world.catalogue.refresh()
+    assert world.catalogue.view.model_version == second
+
+
 # --- between two refreshes ------------------------------------------------------------------------
 
 
