@@ -102,7 +102,7 @@ class Settings:
         "RECSVC_THREADS",
         2,
         "int",
-        "Threads of each worker for answers that wait for something, beside one for what is ready in memory.",
+        "How many answers of a worker may wait for something while what is ready in memory goes out at once.",
         validate=validate.Range(min=1, max=64),
     )
     computations: int = _setting(

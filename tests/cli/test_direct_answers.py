@@ -54,6 +54,9 @@ def test_the_release_of_granian_in_use_lets_us_answer_directly() -> None:
     assert answers_directly(load_settings())
     parameters = inspect.signature(getattr(mp, direct_answers.WRAPPER)).parameters
     assert list(parameters)[:2] == ["callback", "scope_opts"]
+    # Looked up where a worker begins to serve, and not before: ours has taken its place by then.
+    begin = inspect.unwrap(mp.MPServer._spawn_wsgi_worker)
+    assert direct_answers.WRAPPER in begin.__code__.co_names
 
 
 def test_where_nothing_is_kept_in_memory_nothing_is_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
