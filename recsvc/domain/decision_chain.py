@@ -140,9 +140,8 @@ class ChainCheck:
         """`begun_at` is the head before the first entry was read: an erasure up to there was done by then."""
         self._begun_at = begun_at
         self._last = EMPTY
-        self._without: dict[
-            int, str
-        ] = {}  # What is personal is missing of these, and nothing told why so far.
+        # What is personal is missing of these, and nothing told why so far.
+        self._without: dict[int, str] = {}
 
     def follow(self, entry: Entry) -> Break | None:
         """Take the next entry; how it is broken, if it is."""
@@ -169,7 +168,8 @@ class ChainCheck:
 
     def _account(self, entry: Entry) -> Break | None:
         if not entry.is_erasure:
-            if entry.personal is None:
+            # A later one may have been erased by one that comes after all that are read.
+            if entry.personal is None and entry.sequence <= self._begun_at.n:
                 self._without[entry.sequence] = entry.decision_id
             return None
         for number in _numbers_of(entry):

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from recsvc.domain.conditions import FieldKind, FieldType
-from recsvc.domain.decision_chain import Break, Entry
+from recsvc.domain.decision_chain import Break, Entry, Head
 from recsvc.domain.decisions import Decision, Gate, Grounds, JudgedOffer, make_grounds
 from recsvc.domain.items import Channel, Item, ItemKind
 from recsvc.errors import NotFoundError, StoreError
@@ -252,6 +252,26 @@ def test_an_erasure_while_the_log_is_read_is_no_break(
     rest = [one for one, _ in reading]
     assert not any(isinstance(one, Break) for one in rest) and len(rest) == N - 1
     assert broken(full) is None
+
+
+def test_an_erasure_of_what_came_while_the_log_was_read_is_no_break(
+    store: Database, full: SqlDecisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsvc.stores.decisions._PAGE", 4)
+    monkeypatch.setattr("recsvc.stores.decisions._NEXT_PAGE", _NEXT_PAGE.limit(4))
+    reading = full.verified()
+    next(reading)
+    erase(store, "c1")
+    enter(store, a_decision(N + 1, "new"), GROUNDS)
+    head_of = full._head
+
+    def then_erase() -> Head:
+        head = head_of()
+        erase(store, "new")
+        return head
+
+    monkeypatch.setattr(full, "_head", then_erase)
+    assert not any(isinstance(one, Break) for one, _ in reading)
 
 
 def test_decisions_and_erasures_at_once_make_one_chain(store: Database, log: SqlDecisions) -> None:
