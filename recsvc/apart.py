@@ -96,10 +96,18 @@ def lease_of(path: Path) -> int | None:
 
 
 def keep(path: Path, content: bytes) -> None:
-    """Let readers see the whole content or what was there. Whoever holds the lease is the only writer."""
+    """Let readers see the whole content or what was there. Whoever holds the lease is the only writer.
+
+    Raises OSError.
+    """
     draft = path.with_suffix(".part")
-    draft.write_bytes(content)
-    draft.replace(path)
+    try:
+        draft.write_bytes(content)
+        draft.replace(path)
+    except OSError:
+        with suppress(OSError):  # Half of it would only fill a full disk.
+            draft.unlink()
+        raise
 
 
 def reason_of(error: Exception) -> str:

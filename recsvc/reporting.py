@@ -39,7 +39,7 @@ def reports_of(
     monotonic: Callable[[], float],
 ) -> Reports:
     """What has reports on the store made, for a process that answers requests."""
-    facts = Facts(SqlReadingSizes(database).is_small, SqlTombstones(database).last_erasure)
+    facts = Facts(SqlReadingSizes(database).is_small, SqlTombstones(database).last_erasure, database.where)
     maker = _maker(database, policy)
     return reports_in(settings.reports_dir, maker, facts, COMMAND, clock=clock, monotonic=monotonic)
 
@@ -51,10 +51,19 @@ def main() -> None:
     threadpool_limits(1, user_api="blas")
     settings = load_settings()
     configure_logging(settings.log_level)
+    policy = policy_of(asked, settings)
     with closing(open_database(settings.store_url)) as database:
-        maker = _maker(database, load_policy(settings.policy_file))
+        maker = _maker(database, policy)
         answer = maker.answer(asked.ask, now=asked.as_of)
     sys.stdout.buffer.write(msgspec.json.encode(answer))
+
+
+def policy_of(asked: Asked, settings: Settings) -> Policy:
+    """The policy that the report is to be made by. Raises SystemExit: it is no more what the server has."""
+    policy = load_policy(settings.policy_file)
+    if policy.version != asked.policy_version:
+        sys.exit("the policy file was changed since the server began, so no report is made: start it again")
+    return policy
 
 
 def _maker(database: Database, policy: Policy) -> ReportMaker:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from errno import EACCES
+from math import inf
 from pathlib import Path
 from typing import Protocol
 
@@ -44,18 +46,21 @@ Place = AbstractContextManager[object]
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What the other process is told: the report is of the moment `as_of`."""
+    """What the other process is told: the report is of the moment `as_of`, by the policy of that version."""
 
     ask: Ask
     as_of: datetime
+    policy_version: str
 
 
 class Kept(msgspec.Struct, frozen=True):
     """What came of a report: an answer, or the reason why there is none.
 
-    It counts until a moment of the machine's monotonic clock, and while nobody was erased after `erasures`.
+    It counts from one moment of the machine's monotonic clock until another, so not after the machine began
+    anew, and while nobody was erased after `erasures`.
     """
 
+    begun: float
     until: float
     erasures: int
     answer: Answer | None = None
@@ -100,10 +105,14 @@ class ReportsHere:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What decides where a report is made, and whether a kept one still counts. Both raise StoreError."""
+    """What decides where a report is made, and whether a kept one still counts. Both raise StoreError.
+
+    `store` tells one store from another: reports of several may come to stand in one folder.
+    """
 
     is_small: Callable[[Reading], bool]
     last_erasure: Callable[[], int]
+    store: str
 
 
 class ReportsApart:
@@ -131,12 +140,13 @@ class ReportsApart:
         self._monotonic = monotonic
         self._wait_seconds = wait_seconds
         self._most_seconds = most_seconds
+        self._rests_until = -inf
 
     def report(self, ask: Ask, place: Place) -> Answer:
         """As `Reports` says."""
         now = self._clock()
         reading = self._maker.reading(ask, now=now)
-        erasures, path = self._facts.last_erasure(), self._path_of(ask)
+        erasures, path = self._facts.last_erasure(), self._path_of(ask, reading)
         found = self._look_at(path, erasures)
         if found is None:
             with place:
@@ -174,13 +184,18 @@ class ReportsApart:
     def _counting(self, path: Path, erasures: int) -> Kept | None:
         with suppress(OSError, msgspec.DecodeError):
             found = decode_json(path.read_bytes(), Kept)
-            if found.erasures >= erasures and found.until > self._monotonic():
+            if found.erasures >= erasures and found.begun <= self._monotonic() < found.until:
                 return found
         return None
 
     def _have_made(self, path: Path, ask: Ask, erasures: int) -> None:
-        """Begin the report, unless somebody is at one."""
+        """Begin the report, unless somebody is at one. The folder is made anew where it was taken away."""
+        if self._monotonic() < self._rests_until:
+            raise ReportNotReadyError("could not be kept", RETRY_SECONDS)
         try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            if not is_ours(self._folder):
+                raise PermissionError(EACCES, "its folder is not ours alone to write to")
             lease = lease_of(self._folder / "making.lock")
         except OSError as error:
             raise ReportNotReadyError(f"could not be made ({error.strerror})", RETRY_SECONDS) from error
@@ -199,6 +214,7 @@ class ReportsApart:
                 keep(path, msgspec.json.encode(kept))
         except OSError as error:
             log.error("report_not_kept", reason=str(error))
+            self._rests_until = self._monotonic() + FAILED_SECONDS
         finally:
             os.close(lease)
 
@@ -206,24 +222,34 @@ class ReportsApart:
         begun, erasures = self._monotonic(), 0
         try:
             erasures = self._facts.last_erasure()
-            said = msgspec.json.encode(Asked(ask, self._clock())) + b"\n"
+            said = msgspec.json.encode(Asked(ask, self._clock(), self._maker.policy_version)) + b"\n"
             told = self._children.run(self._command, said, most_seconds=self._most_seconds)
             answer = decode_json(told, Answer)
         except (OSError, ValueError, subprocess.SubprocessError, StoreError) as error:
             log.error("report_failed", reason=reason_of(error))
-            return Kept(self._monotonic() + FAILED_SECONDS, erasures, fault=reason_of(error))
+            return Kept(begun, self._monotonic() + FAILED_SECONDS, erasures, fault=reason_of(error))
         ended = self._monotonic()
-        return Kept(ended + KEPT_TIMES * (ended - begun), erasures, answer)
+        return Kept(begun, ended + KEPT_TIMES * (ended - begun), erasures, answer)
 
     def _let_go(self) -> None:
         """Keep the reports that were made last, and room for one more."""
-        made = sorted(self._folder.glob("*.json"), key=lambda one: one.stat().st_mtime_ns, reverse=True)
+        made = sorted(self._folder.glob("*.json"), key=_kept_at, reverse=True)
         for path in made[MAX_KEPT - 1 :]:
             path.unlink(missing_ok=True)
 
-    def _path_of(self, ask: Ask) -> Path:
-        asked = msgspec.json.encode((self._maker.policy_version, ask), order="deterministic")
+    def _path_of(self, ask: Ask, reading: Reading) -> Path:
+        # Satisfaction names an experiment by its key alone; what is read knows the phase it is in.
+        place = (self._facts.store, self._maker.policy_version, reading.exposed, ask)
+        asked = msgspec.json.encode(place, order="deterministic")
         return self._folder / f"{hashlib.sha256(asked).hexdigest()[:40]}.json"
+
+
+def _kept_at(path: Path) -> int:
+    """When it was kept; 0 where somebody took it away meanwhile."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def reports_in(

@@ -39,7 +39,8 @@ from recsvc.experimentation.plans import PlanWish
 from recsvc.experimentation.report_making import Answer, Ask, ReportMaker
 from recsvc.experimentation.satisfaction import SatisfactionQuestion
 from recsvc.policy import load_policy
-from recsvc.reporting import COMMAND
+from recsvc.reporting import COMMAND, policy_of
+from recsvc.settings import load_settings
 from recsvc.stores.database import open_database
 from recsvc.stores.experiments import SqlExperiments
 from recsvc.stores.outcomes import SqlOutcomes
@@ -47,6 +48,7 @@ from recsvc.stores.satisfaction import SqlSatisfaction
 
 NOW = datetime(2026, 11, 22, 10, 20, tzinfo=UTC)
 PLENTY = 60.0
+VERSION = load_policy().version
 MINUTE = 60.0
 HOME = Experiment(
     "home",
@@ -108,10 +110,13 @@ class Trial:
     erasures: int = 0
     later: float = 0.0
     small: bool = False
+    store: str = "a store"
     places: list[str] = field(default_factory=list)
 
     def reports(self, command: Sequence[str], wait_seconds: float = 100 * PLENTY) -> ReportsApart:
-        facts = Facts(is_small=lambda reading: self.small, last_erasure=lambda: self.erasures)
+        facts = Facts(
+            is_small=lambda reading: self.small, last_erasure=lambda: self.erasures, store=self.store
+        )
         return ReportsApart(
             self.maker,
             facts,
@@ -175,8 +180,8 @@ def until(holds: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("ask", ASKS)
 def test_what_goes_from_one_process_to_another_comes_out_the_same(maker: ReportMaker, ask: Ask) -> None:
-    sent = msgspec.json.decode(msgspec.json.encode(Asked(ask, NOW)), type=Asked)
-    assert sent == Asked(ask, NOW)
+    sent = msgspec.json.decode(msgspec.json.encode(Asked(ask, NOW, VERSION)), type=Asked)
+    assert sent == Asked(ask, NOW, VERSION)
     here = maker.answer(ask, now=NOW)
     there = msgspec.json.decode(msgspec.json.encode(here), type=Answer)
     assert there == here
@@ -205,7 +210,7 @@ def test_what_is_kept_is_answered_by_every_worker_for_ten_times_as_long_as_it_to
     for thread in threads:
         thread.join()
     assert found == [msgspec.json.decode(plan, type=Answer)] * 3
-    assert trial.asked == [Asked(WISH, NOW)]
+    assert trial.asked == [Asked(WISH, NOW, VERSION)]
     trial.later = MINUTE * (KEPT_TIMES - 2)
     assert trial.ask(workers[0]) == found[0] and len(trial.asked) == 1
     trial.later = MINUTE * (KEPT_TIMES + 2)
@@ -224,7 +229,7 @@ def test_a_report_in_the_making_is_told_so_and_so_is_another_that_waits_for_it(
         with pytest.raises(ReportNotReadyError, match="is being made, or waits until another one is"):
             trial.ask(reports, ask)
     until(lambda: bool(trial.log))
-    assert trial.asked == [Asked(WISH, NOW)]
+    assert trial.asked == [Asked(WISH, NOW, VERSION)]
     gate.touch()
     assert trial.ask(trial.reports(command)) == msgspec.json.decode(plan, type=Answer)
     assert len(trial.asked) == 1
@@ -306,13 +311,71 @@ def test_the_oldest_of_many_reports_go_and_what_is_stopped_keeps_nothing(trial: 
 
 def test_reports_are_trusted_only_where_nobody_else_can_write(trial: Trial, tmp_path: Path) -> None:
     def kind(folder: Path | None) -> type:
-        facts = Facts(lambda reading: True, lambda: 0)
+        facts = Facts(lambda reading: True, lambda: 0, "a store")
         return type(reports_in(folder, trial.maker, facts, [], clock=lambda: NOW, monotonic=monotonic))
 
     assert kind(trial.folder) is ReportsApart
     assert kind(None) is kind(tmp_path / "none") is ReportsHere
     trial.folder.chmod(0o777)
     assert kind(trial.folder) is ReportsHere
+
+
+def test_a_report_is_of_one_store_and_of_the_phase_that_an_experiment_is_in(
+    trial: Trial, maker: ReportMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = ASKS[6]
+    command = saying(trial, msgspec.json.encode(maker.answer(ask, now=NOW)))
+    for n_asked in (1, 1):
+        trial.ask(trial.reports(command), ask)
+        assert len(trial.asked) == n_asked
+    reading = replace(maker.reading(ask, now=NOW), exposed=("home", 2))
+    with monkeypatch.context() as changed:
+        changed.setattr(maker, "reading", lambda ask, now: reading)
+        trial.ask(trial.reports(command), ask)
+    assert len(trial.asked) == 2
+    trial.store = "another store"
+    trial.ask(trial.reports(command), ask)
+    assert len(trial.asked) == 3
+
+
+def test_no_report_is_made_by_a_policy_that_was_changed() -> None:
+    assert policy_of(Asked(WISH, NOW, VERSION), load_settings()).version == VERSION
+    with pytest.raises(SystemExit, match="policy file was changed since the server began"):
+        policy_of(Asked(WISH, NOW, "another"), load_settings())
+
+
+def test_a_report_that_cannot_be_kept_is_not_made_again_and_again(trial: Trial, plan: bytes) -> None:
+    command = saying(trial, plan)
+    reports = trial.reports(command)
+    path = reports._path_of(WISH, trial.maker.reading(WISH, now=NOW))
+    path.mkdir()  # Stands in for a disk that is full.
+    with pytest.raises(ReportNotReadyError, match="could not be kept"):
+        trial.ask(reports)
+    assert len(trial.asked) == 1 and list(trial.folder.glob("*.part")) == []
+    path.rmdir()
+    trial.later = MINUTE
+    assert trial.ask(reports) == msgspec.json.decode(plan, type=Answer)
+
+
+def test_a_folder_that_was_taken_away_is_made_anew(trial: Trial, plan: bytes, tmp_path: Path) -> None:
+    reports = trial.reports(python("sys.stdout.write(sys.argv[1])", plan.decode()))
+    for each in trial.folder.iterdir():
+        each.unlink()
+    trial.folder.rmdir()
+    assert trial.ask(reports) == msgspec.json.decode(plan, type=Answer)
+    assert trial.folder.stat().st_mode & 0o777 == 0o700
+    trial.folder.chmod(0o777)
+    trial.later = 10_000.0
+    with pytest.raises(ReportNotReadyError, match="not ours alone"):
+        trial.ask(reports)
+
+
+def test_what_was_kept_before_the_machine_began_anew_counts_no_more(trial: Trial, plan: bytes) -> None:
+    command = saying(trial, plan)
+    trial.ask(trial.reports(command))
+    trial.later = -10_000.0
+    trial.ask(trial.reports(command))
+    assert len(trial.asked) == 2
 
 
 def test_what_a_report_may_read_is_known_before_it_is_read(maker: ReportMaker) -> None:
