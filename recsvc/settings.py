@@ -56,7 +56,7 @@ class Settings:
         "RECSVC_LOCAL_SLATES_MB",
         64,
         "int",
-        "Ready slates that each worker keeps in its memory, in MB; 0 keeps none.",
+        "Ready slates that each worker keeps in memory, in MB, and a quarter more in a swap; 0 keeps none.",
         validate=validate.Range(min=0, max=65_536),
     )
     warm_up_slates: int = _setting(

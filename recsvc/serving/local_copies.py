@@ -48,7 +48,8 @@ class LocalCopies:
 
     They stand in two tables: what is kept or found goes to the young one; when that is half of all, or old
     enough, it becomes the old one, and what was the old one goes. Copies of what is to come, of which there
-    may be one beside another for the same request, stand in a third until they are found.
+    may be one beside another for the same request, stand in a third until they are found: a quarter of
+    `max_bytes` of them at most, beside all others.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class LocalCopies:
         self._old: dict[SlateRequest, _Copy] = {}
         self._coming: dict[SlateRequest, _Copy] = {}
         self._n_bytes = 0  # Of the young ones.
+        self._n_coming_bytes = 0
         self._ageing: dict[SlateRequest, None] = {}
         self._turned_at = monotonic()
         self._lock = threading.Lock()
@@ -116,9 +118,17 @@ class LocalCopies:
             self._add(request, copy)
 
     def keep_coming(self, request: SlateRequest, label: str, stamp: EpochStamp, served: ServedSlate) -> None:
-        """Keep a slate as `keep` does, beside the one that counts until there is another label."""
-        if copy := self._copy_of(request, label, stamp, served):
-            self._coming[request] = copy
+        """Keep a slate as `keep` does, beside the one that counts until there is another label.
+
+        What finds no room is not kept: those that matter most are to come first.
+        """
+        copy = self._copy_of(request, label, stamp, served)
+        if copy is None:
+            return
+        with self._lock:
+            n_bytes = self._n_coming_bytes + _bytes_more(request, copy, self._coming.get(request))
+            if n_bytes <= self._max_bytes // 4:
+                self._coming[request], self._n_coming_bytes = copy, n_bytes
 
     def _copy_of(
         self, request: SlateRequest, label: str, stamp: EpochStamp, served: ServedSlate
@@ -195,15 +205,19 @@ class LocalCopies:
 
     def _add(self, request: SlateRequest, copy: _Copy) -> None:
         with self._lock:
-            replaced = self._young.get(request)
+            self._n_bytes += _bytes_more(request, copy, self._young.get(request))
             self._young[request] = copy
-            self._n_bytes += _bytes_of(request, copy) - (_bytes_of(request, replaced) if replaced else 0)
             if self._n_bytes > self._max_bytes // 2:
                 self._turn()
 
     def _turn(self) -> None:
-        self._old, self._young, self._coming, self._n_bytes = self._young, {}, {}, 0
+        self._old, self._young, self._n_bytes = self._young, {}, 0
+        self._coming, self._n_coming_bytes = {}, 0
         self._turned_at = self._monotonic()
+
+
+def _bytes_more(request: SlateRequest, copy: _Copy, replaced: _Copy | None) -> int:
+    return _bytes_of(request, copy) - (_bytes_of(request, replaced) if replaced else 0)
 
 
 def _bytes_of(request: SlateRequest, copy: _Copy) -> int:

@@ -75,15 +75,23 @@ class Shelf:
         self.copies.refresh()
 
     def keep(self, request: SlateRequest, body: bytes = b"{}") -> ServedSlate:
-        stamp = self.copies.stamp(request.customer_id)
-        expires_at = NOW + timedelta(minutes=1)
-        served = ServedSlate(body, '"1"', Source.POPULAR, None, NOW, expires_at, CacheStatus.MISS)
+        stamp, served = self.copies.stamp(request.customer_id), served_with(body)
         if stamp is not None:
             self.copies.keep(request, LABEL, stamp, served)
         return served
 
+    def keep_coming(self, request: SlateRequest, body: bytes, label: str) -> None:
+        stamp = self.copies.stamp(request.customer_id)
+        assert stamp is not None
+        self.copies.keep_coming(request, label, stamp, served_with(body))
+
     def has(self, request: SlateRequest, label: str = LABEL) -> bool:
         return self.copies.find(request, label) is not None
+
+
+def served_with(body: bytes) -> ServedSlate:
+    expires_at = NOW + timedelta(minutes=1)
+    return ServedSlate(body, '"1"', Source.POPULAR, None, NOW, expires_at, CacheStatus.MISS)
 
 
 def a_request(customer_id: str = "c1", **wanted: object) -> SlateRequest:
@@ -237,6 +245,19 @@ def test_copies_never_take_more_memory_than_they_may(stamps: MemoryEpochTable, n
     kept = [number for number in range(n) if f"c{number}" in held_by(shelf)]
     assert len(kept) <= 10
     assert kept[-1] == n - 1
+
+
+def test_what_is_to_come_takes_a_quarter_of_that_at_most_and_the_first_have_it(
+    stamps: MemoryEpochTable,
+) -> None:
+    shelf = Shelf(stamps, max_bytes=400_000)
+    for number in (*[0] * 20, *range(30)):
+        shelf.keep_coming(a_request(f"c{number}"), bytes(8_500), "2:v2")
+    assert [number for number in range(30) if shelf.has(a_request(f"c{number}"), "2:v2")] == [*range(10)]
+    shelf.seconds = TURN_SECONDS
+    shelf.copies.refresh()
+    shelf.keep_coming(a_request("c40"), bytes(8_500), "3:v3")
+    assert shelf.has(a_request("c40"), "3:v3")
 
 
 def held_by(shelf: Shelf) -> set[str]:
