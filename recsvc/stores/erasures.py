@@ -7,7 +7,8 @@ a pending entry remembers it until it is. The entry holds the id only as long as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
@@ -96,7 +97,7 @@ class SqlErasures:
 
     def count(self, digest: bytes, removed: Mapping[str, int]) -> None:
         """Add to the receipt what was removed, unless the erasure was finished before. Raises StoreError."""
-        with self._database.writing() as connection:
+        with self._writing() as connection:
             receipt = _receipt(connection, digest)
             if receipt is not None and receipt.checked_at is None:
                 counts = {place: n + removed.get(place, 0) for place, n in receipt.removed.items()}
@@ -118,7 +119,7 @@ class SqlErasures:
 
     def finish(self, digest: bytes, now: datetime) -> None:
         """Note that everything was seen to be gone. The first such moment stays. Raises StoreError."""
-        with self._database.writing() as connection:
+        with self._writing() as connection:
             connection.execute(delete(erasures_pending).where(erasures_pending.c.digest == digest))
             receipt = _receipt(connection, digest)
             if receipt is not None and receipt.checked_at is None:
@@ -150,6 +151,14 @@ class SqlErasures:
         """Tells whether an id is the one that the digest stands for. Raises StoreError."""
         salt = SqlTombstones(self._database).salt()
         return lambda customer_id: salt is not None and digest_of(salt, customer_id) == digest
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction beside which no erasure begins: that locks the same two rows the other way round."""
+        with self._database.writing() as connection:
+            if self._database.dialect == "postgresql":
+                connection.execute(text("LOCK TABLE tombstones IN ROW EXCLUSIVE MODE"))
+            yield connection
 
     def _exclude_writers(self, connection: Connection) -> None:
         # On SQLite the transaction itself does. Here: of events that are being stored now none may come

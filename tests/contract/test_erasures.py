@@ -178,6 +178,16 @@ def test_once_the_name_is_dropped_only_the_digest_tells_who_is_meant(held: None,
     assert [name for name in ("c1", "c2", "c11", "nobody") if is_meant(name)] == ["c1"]
 
 
+def test_of_several_who_erase_one_customer_at_once_none_stands_in_anothers_way(erasures: Erasures) -> None:
+    def erase(_: int) -> None:
+        pending = begin(erasures)
+        erasures.count(pending.digest, {"slates": 1})
+        erasures.finish(pending.digest, NOW)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(erase, range(16))) == [None] * 16
+
+
 def test_of_several_who_erase_one_customer_at_once_all_hold_one_receipt(
     erasures: Erasures, events: Events
 ) -> None:
