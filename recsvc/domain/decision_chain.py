@@ -172,7 +172,11 @@ class ChainCheck:
             if entry.personal is None and entry.sequence <= self._begun_at.n:
                 self._without[entry.sequence] = entry.decision_id
             return None
-        for number in _numbers_of(entry):
+        try:
+            numbers = _numbers_of(entry)
+        except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError):
+            return Break(entry.sequence, entry.decision_id, "changed: it is no erasure that can be read")
+        for number in numbers:
             if self._without.pop(number, None) is None and entry.sequence <= self._begun_at.n:
                 return Break(entry.sequence, entry.decision_id, f"undone: entry {number} is not erased")
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from recsvc.domain.conditions import FieldKind, FieldType
-from recsvc.domain.decision_chain import Break, Entry, Head
+from recsvc.domain.decision_chain import EMPTY, Break, ChainCheck, Entry, Head, erasure, head_after, link
 from recsvc.domain.decisions import Decision, Gate, Grounds, JudgedOffer, make_grounds
 from recsvc.domain.items import Channel, Item, ItemKind
 from recsvc.errors import NotFoundError, StoreError
@@ -229,6 +230,13 @@ def test_an_erasure_that_was_undone_is_found(store: Database, full: SqlDecisions
         connection.execute(update(decisions).where(decisions.c.sequence == 7).values(back))
     found = broken(full)
     assert found is not None and found.sequence == N + 1 and "undone: entry 7" in found.what
+
+
+def test_a_forged_erasure_that_cannot_be_read_is_a_break() -> None:
+    for body in (b"", b"no numbers", zlib.compress(b'["s1"]')):
+        forged = link(replace(erasure((1,), EMPTY), body=body), EMPTY)
+        found = ChainCheck(head_after(forged)).follow(forged)
+        assert found is not None and "no erasure that can be read" in found.what
 
 
 def test_an_erasure_is_an_entry_and_no_decision(store: Database, full: SqlDecisions) -> None:
