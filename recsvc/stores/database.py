@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 import weakref
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -15,35 +15,12 @@ from sqlalchemy import Column, Connection, Engine, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.pool import PoolProxiedConnection
 
 from recsvc.errors import StoreError, StoreFullError
 from recsvc.stores import schema
 from recsvc.stores.engines import WRITES, make_engine
 
 _POSTGRESQL_FULL = "53100"
-
-
-class _Own:
-    """A connection that is one thread's, until nobody holds it: the thread while it asks, or its place here.
-
-    So it ends with its thread, and is never closed while it is used: that would end the process.
-    """
-
-    def __init__(self, borrowed: PoolProxiedConnection) -> None:
-        borrowed.detach()
-        self.connection: Any = borrowed.dbapi_connection
-        self._pid = os.getpid()
-
-    def __del__(self) -> None:
-        if self._pid == os.getpid():
-            self.connection.close()
-        else:
-            _of_parents.append(self.connection)
-
-
-_of_parents: list[object] = []
-"""Connections of threads that a fork left behind: kept, for to close one would disturb the parent."""
 
 
 class Database:
@@ -60,7 +37,7 @@ class Database:
         )
         self._writer = engine.execution_options(**{WRITES: True})
         self.where = _place_of(engine.url)
-        self._here = threading.local()
+        self._idle: deque[Any] = deque()
         self._of_parent: list[object] = []
         _opened.add(self)
 
@@ -90,9 +67,8 @@ class Database:
             with self.reading() as connection:
                 row = connection.exec_driver_sql(statement.replace("?", "%s"), parameters).first()
                 return None if row is None else tuple(row)
-        with self._translating():
-            own = self._own()
-            found: tuple[Any, ...] | None = own.connection.execute(statement, parameters).fetchone()
+        with self._translating(), self._lent() as connection:
+            found: tuple[Any, ...] | None = connection.execute(statement, parameters).fetchone()
             return found
 
     def look_up_all(self, statement: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
@@ -100,9 +76,8 @@ class Database:
         if self.dialect != "sqlite":
             with self.reading() as connection:
                 return connection.exec_driver_sql(statement, dict(parameters)).all()
-        with self._translating():
-            own = self._own()
-            found: list[tuple[Any, ...]] = own.connection.execute(statement, parameters).fetchall()
+        with self._translating(), self._lent() as connection:
+            found: list[tuple[Any, ...]] = connection.execute(statement, parameters).fetchall()
             return found
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -122,16 +97,30 @@ class Database:
 
     def close(self) -> None:
         """Close every connection; one that is in use, once it is no more."""
-        self._here = threading.local()
+        idle, self._idle = self._idle, deque()
+        _close_all(idle)
         self._engine.dispose()
 
-    def _own(self) -> _Own:
-        """This thread's own connection to SQLite: to borrow one each time costs as much as a question."""
+    @contextmanager
+    def _lent(self) -> Iterator[Any]:
+        """A connection to SQLite for one question: to borrow one of the pool costs as much as the question.
+
+        No thread keeps one for itself: where a thread of the server ends, the driver must not be closing
+        connections, for what it calls back then ends the thread's state twice, and the process with it.
+        """
+        idle = self._idle
         try:
-            own: _Own = self._here.own
-        except AttributeError:
-            own = self._here.own = _Own(self._engine.raw_connection())
-        return own
+            connection = idle.pop()
+        except IndexError:
+            borrowed = self._engine.raw_connection()
+            borrowed.detach()
+            connection = borrowed.dbapi_connection
+        try:
+            yield connection
+        finally:
+            idle.append(connection)
+            if idle is not self._idle:  # The store was closed meanwhile.
+                _close_all(idle)
 
     @contextmanager
     def _translating(self) -> Iterator[None]:
@@ -143,8 +132,8 @@ class Database:
 
     def _forget_parent(self) -> None:
         # The parent's connections are left alone and kept: to close one here would disturb the parent.
-        self._of_parent.append(self._engine.pool)
-        self._here = threading.local()
+        self._of_parent += (self._engine.pool, *self._idle)
+        self._idle = deque()
         self._engine.dispose(close=False)
 
     def _sentence(self, error: Exception) -> str:
@@ -156,6 +145,12 @@ class Database:
         if password:
             said = said.replace(str(password), "***")
         return f"the store at {self.where} cannot answer: {said}; {_remedy(self.dialect)}"
+
+
+def _close_all(idle: deque[Any]) -> None:
+    with suppress(IndexError):
+        while True:
+            idle.pop().close()
 
 
 _opened: weakref.WeakSet[Database] = weakref.WeakSet()

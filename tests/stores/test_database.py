@@ -67,31 +67,37 @@ assert set(answers) == {(50_000,)}
 """
 
 LOOK_UP_AFTER_A_FORK = """
-import os, sys, threading
+import os, sys
 from recsvc.stores.database import open_database
 database = open_database(sys.argv[1])
 asked = lambda: database.look_up("SELECT ?", (os.getpid(),))
 assert asked() == (os.getpid(),)
-own = database._own().connection
-has_asked, is_over = threading.Event(), threading.Event()
-def ask():
-    others.append(database._own().connection)
-    has_asked.set()
-    is_over.wait()
-others = []
-other = threading.Thread(target=ask)
-other.start()
-has_asked.wait()
+(parents,) = database._idle
 child = os.fork()
 if child == 0:
-    is_another = database._own().connection is not own
-    [one.execute("SELECT 1") for one in (own, *others)]  # Nobody closed what is the parent's.
-    os._exit(0 if is_another and asked() == (os.getpid(),) else 1)
+    assert not database._idle and asked() == (os.getpid(),)
+    parents.execute("SELECT 1")  # Nobody closed what is the parent's.
+    os._exit(0 if parents not in database._idle else 1)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-assert database._own().connection is own and asked() == (os.getpid(),)
-is_over.set()
-other.join()
+assert asked() == (os.getpid(),) and [*database._idle] == [parents]
 database.close()
+"""
+
+LOOK_UP_FROM_A_THREAD_OF_THE_SERVER = """
+import ctypes, sys
+from recsvc.stores.database import open_database
+database = open_database(sys.argv[1])
+answers = []
+@ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
+def look(_):
+    answers.append(database.look_up("SELECT ?", (7,)))
+    return 0
+system, thread = ctypes.CDLL(None), ctypes.c_ulong()
+for _ in range(5):
+    assert system.pthread_create(ctypes.byref(thread), None, look, None) == 0
+    system.pthread_join(thread, None)
+database.close()
+assert answers == [(7,)] * 5
 """
 
 PUT_AND_DIE = """
@@ -396,24 +402,24 @@ def test_ids_compare_byte_by_byte_in_postgresql_whatever_its_language(empty_sche
     assert {collation for _, collation in found} == {"C"}
 
 
-def test_every_thread_looks_up_on_a_connection_of_its_own_which_ends_with_the_store(tmp_path: Path) -> None:
+def test_questions_at_once_have_a_connection_each_and_later_ones_use_them_again(tmp_path: Path) -> None:
     database = open_database(url_of(tmp_path / "store.sqlite3"))
-    is_over = threading.Barrier(5)
+    is_over = threading.Barrier(4)
 
-    def look(number: int) -> tuple[object, int]:
-        row = database.look_up("SELECT ?", (number,))
-        assert row is not None
-        connection = database._own().connection
-        is_over.wait(10)
-        return connection, row[0]
+    def look(number: int) -> object:
+        with database._lent() as connection:
+            is_over.wait(10)
+            return connection.execute("SELECT ?", (number,)).fetchone()
 
-    with ThreadPoolExecutor(4) as pool:
-        looking = [pool.submit(look, number) for number in range(4)]
-        is_over.wait(10)
-        owned, answers = zip(*(one.result() for one in looking), strict=True)
+    for _ in range(2):
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(look, range(4))) == [(0,), (1,), (2,), (3,)]
+        assert len(database._idle) == 4
+    lent = [*database._idle]
+    with database._lent() as in_use:
         database.close()
-    assert answers == (0, 1, 2, 3) and len({id(one) for one in owned}) == 4
-    for connection in owned:
+        assert in_use.execute("SELECT 5").fetchone() == (5,), "nobody closes what is in use"
+    for connection in lent:
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
             connection.execute("SELECT 1")
     assert database.look_up("SELECT ?", (5,)) == (5,), "who asks again opens anew"
@@ -425,15 +431,10 @@ def test_a_forked_child_looks_up_on_a_connection_of_its_own(tmp_path: Path) -> N
     subprocess.run(words, check=True, timeout=60)
 
 
-def test_a_connection_of_a_thread_ends_with_it(tmp_path: Path) -> None:
-    database = open_database(url_of(tmp_path / "store.sqlite3"))
-    own: list[sqlite3.Connection] = []
-    thread = threading.Thread(target=lambda: own.append(database._own().connection))
-    thread.start()
-    thread.join()
-    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-        own[0].execute("SELECT 1")
-    database.close()
+def test_a_thread_that_python_did_not_start_may_look_up_and_end(tmp_path: Path) -> None:
+    """Such are the threads of the server: what of them Python knows is cleared as they end."""
+    words = [sys.executable, "-c", LOOK_UP_FROM_A_THREAD_OF_THE_SERVER, url_of(tmp_path / "store.sqlite3")]
+    subprocess.run(words, check=True, timeout=60)
 
 
 def test_a_store_that_is_closed_lets_go_what_others_are_asking(tmp_path: Path) -> None:
