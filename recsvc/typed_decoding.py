@@ -8,11 +8,13 @@ thread at a time makes a decoder, and whoever reads has a whole one.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 _json: dict[Any, msgspec.json.Decoder[Any]] = {}
 _msgpack: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
@@ -21,19 +23,16 @@ _making = threading.Lock()
 
 def decode_json(raw: bytes | str | msgspec.Raw, kind: type[T]) -> T:
     """The value that the JSON holds. Raises msgspec.MsgspecError, UnicodeDecodeError."""
-    decoder = _json.get(kind)
-    if decoder is None:
-        with _making:
-            decoder = _json.setdefault(kind, msgspec.json.Decoder(kind))
-    value: T = decoder.decode(raw)
+    value: T = (_json.get(kind) or _made(_json, msgspec.json.Decoder, kind)).decode(raw)
     return value
 
 
 def decode_msgpack(raw: bytes, kind: type[T]) -> T:
     """The value that the MessagePack holds. Raises msgspec.MsgspecError, UnicodeDecodeError."""
-    decoder = _msgpack.get(kind)
-    if decoder is None:
-        with _making:
-            decoder = _msgpack.setdefault(kind, msgspec.msgpack.Decoder(kind))
-    value: T = decoder.decode(raw)
+    value: T = (_msgpack.get(kind) or _made(_msgpack, msgspec.msgpack.Decoder, kind)).decode(raw)
     return value
+
+
+def _made(made: dict[Any, D], make: Callable[[Any], D], kind: Any) -> D:
+    with _making:
+        return made.setdefault(kind, make(kind))

@@ -53,8 +53,13 @@ class _Place:
 
     request: SlateRequest
     label: str
+    key: SlateKey
     epoch: int | None
     stamp: EpochStamp | None
+
+    def at(self, epoch: int | None) -> _Place:
+        """The same place, once Redis told the epoch."""
+        return _Place(self.request, self.label, self.key, epoch, self.stamp)
 
 
 class SlateMaker(Protocol):
@@ -100,7 +105,7 @@ class CachedEngine:
         label = self._view_for(request).label
         copies = self._copies
         copy = copies.find(request, label) if copies is not None else None
-        return copy if copy is not None else self._look_further(request, label)
+        return copy if copy is not None else self._look_further(self._place_of(request, label))
 
     def at_hand(self, request: SlateRequest) -> ServedSlate | None:
         """The slate that is kept in this worker's memory; None without one that counts."""
@@ -126,16 +131,13 @@ class CachedEngine:
         label = self._view_for(request).label
         if self._copies is None or self._copies.find(request, label) is not None:
             return False
-        stamp = self._copies.stamp(request.customer_id)
-        key = slate_key(request, label, self._policy_version)
-        fetched = self._cache.fetch(key)
-        place = _Place(request, label, fetched.epoch, stamp)
-        if kept := self._usable(fetched):
+        place, kept = self._fetch(self._place_of(request, label))
+        if kept is not None:
             self._copy(place, kept.served(CacheStatus.HIT))
             return False
-        if not self._cache.claim(key, fetched.epoch, LEASE_SECONDS):
+        if not self._claim(place):
             return False
-        _, is_ours = self._flights.make(place, lambda: self._make_and_keep(place, key))
+        _, is_ours = self._flights.make(place, lambda: self._make_and_keep(place))
         return is_ours
 
     def make_ahead(self, request: SlateRequest, champion: str) -> bool:
@@ -143,57 +145,59 @@ class CachedEngine:
 
         False where another worker makes it at this moment. Without Redis, each makes its own.
         """
-        stamp = self._copies.stamp(request.customer_id) if self._copies is not None else None
+        place = self._place_of(request, self._catalogue.view_for(champion).label)
+        stamp = place.stamp
         if self._copies is None or stamp is None:
             return True
-        label = self._catalogue.view_for(champion).label
-        key = slate_key(request, label, self._policy_version)
         try:
-            fetched = self._cache.fetch(key)
-            entry, epoch = self._usable(fetched), fetched.epoch
-            if entry is None and not self._cache.claim(key, epoch, LEASE_SECONDS):
+            place, entry = self._fetch(place)
+            if entry is None and not self._claim(place):
                 return False
         except RedisError:
-            entry, epoch = None, None
+            place, entry = place.at(None), None
         if entry is None:
             slate = self._engine.recommend_ahead(request, champion)
             if slate.degraded or slate.model_version != champion:
                 return True
             entry = kept_slate(slate)
-            self._keep(key, epoch, slate, entry)
-        self._copies.keep_coming(request, label, stamp, entry.served(CacheStatus.HIT))
+            self._keep(place, slate, entry)
+        self._copies.keep_coming(request, place.label, stamp, entry.served(CacheStatus.HIT))
         return True
 
     def _renew(self, request: SlateRequest) -> None:
-        label = self._view_for(request).label
-        stamp = self._copies.stamp(request.customer_id) if self._copies is not None else None
-        key = slate_key(request, label, self._policy_version)
-        fetched = self._cache.fetch(key)
-        place = _Place(request, label, fetched.epoch, stamp)
-        if self._cache.claim(key, fetched.epoch, LEASE_SECONDS):
-            self._flights.make(place, lambda: self._make_and_keep(place, key))
-        elif kept := self._usable(fetched):  # Another worker makes it, or just has.
+        place, kept = self._fetch(self._place_of(request, self._view_for(request).label))
+        if self._claim(place):
+            self._flights.make(place, lambda: self._make_and_keep(place))
+        elif kept is not None:  # Another worker makes it, or just has.
             self._copy(place, kept.served(CacheStatus.HIT))
 
     def _renew_alone(self, request: SlateRequest) -> None:
-        stamp = self._copies.stamp(request.customer_id) if self._copies is not None else None
-        if stamp is not None:
-            label = self._view_for(request).label
-            key = slate_key(request, label, self._policy_version)
-            self._make(_Place(request, label, None, stamp), key)
+        place = self._place_of(request, self._view_for(request).label)
+        if place.stamp is not None:
+            self._make(place)
 
-    def _look_further(self, request: SlateRequest, label: str) -> ServedSlate:
-        stamp = self._copies.stamp(request.customer_id) if self._copies else None
-        key = slate_key(request, label, self._policy_version)
+    def _place_of(self, request: SlateRequest, label: str) -> _Place:
+        """Where the slate belongs, before Redis is asked: what is copied counts from this moment on."""
+        stamp = self._copies.stamp(request.customer_id) if self._copies is not None else None
+        return _Place(request, label, slate_key(request, label, self._policy_version), None, stamp)
+
+    def _fetch(self, place: _Place) -> tuple[_Place, KeptSlate | None]:
+        """The place at its epoch, and what Redis keeps there that counts. Raises RedisError."""
+        fetched = self._cache.fetch(place.key)
+        return place.at(fetched.epoch), self._usable(fetched)
+
+    def _claim(self, place: _Place) -> bool:
+        """Whether this worker is the one to make the slate. Raises RedisError."""
+        return place.epoch is not None and self._cache.claim(place.key, place.epoch, LEASE_SECONDS)
+
+    def _look_further(self, place: _Place) -> ServedSlate:
         try:
-            fetched = self._cache.fetch(key)
+            place, kept = self._fetch(place)
         except RedisError as error:
             log.warning("slate_cache_bypassed", reason=str(error))
-            return self._make(_Place(request, label, None, stamp), key)
-        place = _Place(request, label, fetched.epoch, stamp)
-        kept = self._usable(fetched)
+            return self._make(place)
         if kept is None:
-            return self._make(place, key)
+            return self._make(place)
         served = kept.served(CacheStatus.HIT)
         self._copy(place, served)
         return served
@@ -207,15 +211,15 @@ class CachedEngine:
             return None  # Another release kept it, or nobody that we know.
         return entry if entry.expires_at > self._clock() else None
 
-    def _make(self, place: _Place, key: SlateKey) -> ServedSlate:
+    def _make(self, place: _Place) -> ServedSlate:
         status = CacheStatus.MISS if place.epoch is not None else CacheStatus.BYPASSED
         if place.epoch is None and place.stamp is None:
             # Nothing tells whether an event came between two requests: nobody may join another's.
-            return self._make_and_keep(place, key).served(status)
-        entry, is_ours = self._flights.make(place, lambda: self._make_and_keep(place, key))
+            return self._make_and_keep(place).served(status)
+        entry, is_ours = self._flights.make(place, lambda: self._make_and_keep(place))
         return entry.served(status if is_ours else CacheStatus.JOINED)
 
-    def _make_and_keep(self, place: _Place, key: SlateKey) -> KeptSlate:
+    def _make_and_keep(self, place: _Place) -> KeptSlate:
         slate = self._engine.recommend(place.request)
         if LOAD in slate.degraded:
             return self._of_former_model(place) or kept_slate(slate)
@@ -225,16 +229,16 @@ class CachedEngine:
         view = self._view_for(place.request)
         if slate.degraded or view.label != place.label or view.model_version != slate.model_version:
             return entry
-        self._keep(key, place.epoch, slate, entry)
+        self._keep(place, slate, entry)
         self._copy(place, entry.served(CacheStatus.MISS))
         return entry
 
-    def _keep(self, key: SlateKey, epoch: int | None, slate: Slate, entry: KeptSlate) -> None:
-        if epoch is None:
+    def _keep(self, place: _Place, slate: Slate, entry: KeptSlate) -> None:
+        if place.epoch is None:
             return
         ttl_seconds = (slate.expires_at - slate.generated_at).total_seconds()
         try:
-            self._cache.keep(key, epoch, msgspec.msgpack.encode(entry), ttl_seconds)
+            self._cache.keep(place.key, place.epoch, msgspec.msgpack.encode(entry), ttl_seconds)
         except RedisError as error:
             log.warning("slate_not_kept", reason=str(error))
 

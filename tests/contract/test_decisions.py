@@ -249,11 +249,15 @@ def test_an_erasure_is_an_entry_and_no_decision(store: Database, full: SqlDecisi
     assert len([*full.verified()]) == N + 1, "an erasure that took nothing away is none of the log"
 
 
-def test_an_erasure_while_the_log_is_read_is_no_break(
-    store: Database, full: SqlDecisions, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log is read in several looks, so that something can come between."""
     monkeypatch.setattr("recsvc.stores.decisions._PAGE", 4)
     monkeypatch.setattr("recsvc.stores.decisions._NEXT_PAGE", _NEXT_PAGE.limit(4))
+
+
+@pytest.mark.usefixtures("short_pages")
+def test_an_erasure_while_the_log_is_read_is_no_break(store: Database, full: SqlDecisions) -> None:
     reading = full.verified()
     assert isinstance(next(reading)[0], Entry)
     erase(store, "c1")  # s1 and s4 were read before, s7 and s10 come after.
@@ -262,11 +266,10 @@ def test_an_erasure_while_the_log_is_read_is_no_break(
     assert broken(full) is None
 
 
+@pytest.mark.usefixtures("short_pages")
 def test_an_erasure_of_what_came_while_the_log_was_read_is_no_break(
     store: Database, full: SqlDecisions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recsvc.stores.decisions._PAGE", 4)
-    monkeypatch.setattr("recsvc.stores.decisions._NEXT_PAGE", _NEXT_PAGE.limit(4))
     reading = full.verified()
     next(reading)
     erase(store, "c1")

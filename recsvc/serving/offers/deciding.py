@@ -70,7 +70,8 @@ def _surviving(refused: Rows, facts: Facts, table: OfferTable) -> tuple[Rows, Ro
     """The proposals that every gate lets pass, best first: their places, and their rows in the table."""
     proposals = facts.proposals
     rows = np.array([table.row_of.get(offer_id, -1) for offer_id in proposals.offer_ids], dtype=np.int64)
-    passing = np.flatnonzero((rows >= 0) & (refused[rows] == OPEN) if len(table) else rows >= 0)
+    is_open = np.append(refused == OPEN, False)  # What the table does not hold, at row -1, is not open.
+    passing = np.flatnonzero(is_open[rows])
     if facts.lists.least_relevance > 0:
         candidates = [
             Candidate(table.items[rows[place]], proposals.scores[place], proposals.sources[place], place)
