@@ -8,7 +8,7 @@ import polars as pl
 from recsvc.domain.items import Channel
 from recsvc.domain.surveys import SURVEYS
 from recsvc.sample_bank.happenings import gather, happened
-from recsvc.sample_bank.people import People
+from recsvc.sample_bank.people import N_SHOW, People
 from recsvc.sample_bank.rhythm import CHANNELS, STAGES, Stage, Visits
 from recsvc.sample_bank.timeline import FloatArray, IntArray
 
@@ -75,7 +75,8 @@ def _surveys(visits: Visits, mood: FloatArray, n: int, rng: np.random.Generator)
 
 
 def _complaints(visits: Visits, mood: FloatArray, n: int, rng: np.random.Generator) -> pl.DataFrame:
-    weight = (1 - mood[visits.customer_row]) ** 2
+    """From those who are discontent; never from those who are shown around, for it ends all offers."""
+    weight = (1 - mood[visits.customer_row]) ** 2 * (visits.customer_row >= N_SHOW)
     visit_row = np.sort(rng.choice(len(weight), n, p=weight / weight.sum()))
     at_ms = visits.at_ms[visit_row] + rng.integers(17 * 60_000, 20 * 60_000, n)
     return happened("complaint", visits, visit_row, at_ms)

@@ -53,6 +53,13 @@ def test_whatever_is_asked_for_the_bank_is_sound(
     check_references(bank)
     check_times(bank, end, n_days)
     check_types(bank)
+    check_those_shown_around(bank)
+
+
+def check_those_shown_around(bank: SampleBank) -> None:
+    """Each of them is made offers, whatever the moment at which the bank ends."""
+    shown = bank.events.filter(pl.col("customer_id").is_in(bank.show_customers))
+    assert {"complaint", "unsubscribe"}.isdisjoint(shown["type"])
 
 
 def check_references(bank: SampleBank) -> None:
