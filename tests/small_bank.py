@@ -19,7 +19,7 @@ from recsvc.bundles.registry import Registry
 from recsvc.domain.contacts import Shortage
 from recsvc.domain.customers import Customer
 from recsvc.domain.decisions import Decision, Grounds
-from recsvc.domain.interactions import Interaction, Known
+from recsvc.domain.interactions import Deed, Interaction, Known
 from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.merchandising import MerchandisingRule, RuleAction
 from recsvc.domain.records import Versioned
@@ -241,6 +241,9 @@ class DownStore:
         raise StoreError("the store does not answer")
 
     def known(self, customer_id: str, **options: object) -> Known:
+        raise StoreError("the store does not answer")
+
+    def deeds(self, customer_id: str, types: object, **options: object) -> Sequence[Deed]:
         raise StoreError("the store does not answer")
 
     def revision(self) -> int:

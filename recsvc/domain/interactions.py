@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -42,6 +42,16 @@ class Interaction(msgspec.Struct, frozen=True):
     score: float | None = None
     scale: float | None = None
     properties: Mapping[str, Any] = {}
+
+
+class Deed(NamedTuple):
+    """What an interaction says of a customer's taste and money; a list is made from hundreds of these."""
+
+    type: str
+    item_id: str | None
+    occurred_at: datetime
+    channel: Channel | None
+    value: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from recsvc.domain.interactions import Interaction
+from recsvc.domain.interactions import Deed, Interaction
 from recsvc.domain.items import AttributeValue, Channel, Item, ItemKind
 from recsvc.policy_offers import PropensityPolicy
 
@@ -95,7 +95,7 @@ def positive_number(value: AttributeValue) -> float | None:
 
 def gather_facts(
     attributes: Mapping[str, AttributeValue],
-    interactions: Sequence[Interaction],
+    interactions: Sequence[Interaction | Deed],
     offers: Mapping[str, KnownOffer],
     rules: PropensityRules,
     *,
@@ -126,7 +126,7 @@ def gather_facts(
 
 
 def read_sendings(
-    interactions: Iterable[Interaction], offers: Mapping[str, KnownOffer], rules: PropensityPolicy
+    interactions: Iterable[Interaction | Deed], offers: Mapping[str, KnownOffer], rules: PropensityPolicy
 ) -> tuple[Sending, ...]:
     """The offers that reached a customer, by interactions in the order of time.
 
@@ -135,7 +135,7 @@ def read_sendings(
     """
     drafts: dict[str, list[_Draft]] = {}
     ordered: list[_Draft] = []
-    reactions: list[Interaction] = []
+    reactions: list[Interaction | Deed] = []
     for one in interactions:
         offer = offers.get(one.item_id) if one.item_id is not None else None
         if offer is None:
@@ -158,7 +158,7 @@ class _Draft:
 
     __slots__ = ("channel", "ends_at", "item_id", "offer", "responded_at", "sent_at", "viewed_at")
 
-    def __init__(self, sent: Interaction, offer: KnownOffer) -> None:
+    def __init__(self, sent: Interaction | Deed, offer: KnownOffer) -> None:
         self.item_id = sent.item_id or ""
         self.offer = offer
         self.sent_at = sent.occurred_at
@@ -167,10 +167,10 @@ class _Draft:
         self.viewed_at: datetime | None = None
         self.responded_at: datetime | None = None
 
-    def holds_again(self, sent: Interaction, rules: PropensityPolicy) -> bool:
+    def holds_again(self, sent: Interaction | Deed, rules: PropensityPolicy) -> bool:
         return sent.occurred_at - self.sent_at < timedelta(hours=rules.same_sending_hours)
 
-    def note(self, reaction: Interaction, rules: PropensityPolicy) -> None:
+    def note(self, reaction: Interaction | Deed, rules: PropensityPolicy) -> None:
         if not self.sent_at <= reaction.occurred_at <= self.ends_at:
             return
         if reaction.type in rules.responded:

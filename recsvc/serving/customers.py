@@ -14,7 +14,7 @@ from heapq import merge
 
 from recsvc.bundles.bundle import Bundle
 from recsvc.domain.customers import Customer
-from recsvc.domain.interactions import IMPRESSION, STANDING_TYPES, Interaction, Known
+from recsvc.domain.interactions import IMPRESSION, STANDING_TYPES, Deed, Interaction, Known
 from recsvc.domain.items import Channel, Item
 from recsvc.domain.records import Versioned
 from recsvc.domain.slates import ANONYMOUS
@@ -169,14 +169,11 @@ class SubjectReader:
         """The customer as far as there is time to ask: not at all."""
         return self._unknown(customer_id, without=LOAD)
 
-    def did(self, subject: Subject, types: Collection[str], *, limit: int) -> Sequence[Interaction]:
+    def did(self, subject: Subject, types: Collection[str], *, limit: int) -> Sequence[Interaction | Deed]:
         """The latest interactions of these types that may be used, oldest first. Raises StoreError."""
         if not subject.may_personalise:
             return subject.in_session
-        ignoring = frozenset(self._policy.interaction_types).difference(types)
-        return self._events.known(
-            subject.customer_id, occurred_after=None, received_after=None, limit=limit, ignoring=ignoring
-        ).interactions
+        return self._events.deeds(subject.customer_id, types, limit=limit)
 
     def _may_personalise(self, record: Customer | None) -> bool:
         if record is None or record.consents is None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from recsvc.domain.customers import Customer
-from recsvc.domain.interactions import Interaction, Known, TailEvent
+from recsvc.domain.interactions import Deed, Interaction, Known, TailEvent
 from recsvc.domain.items import Item
 from recsvc.domain.records import ChangedRecords, LateErasures, Versioned
 from recsvc.domain.slates import EpochStamp, Fetched, SlateKey
@@ -70,6 +70,10 @@ class EventHistory(Protocol):
         Events of the types in `always` are among them whatever their time; of the others, none of the
         types in `ignoring` is, nor counts towards the limit. Raises StoreError.
         """
+        ...
+
+    def deeds(self, customer_id: str, types: Collection[str], *, limit: int) -> Sequence[Deed]:
+        """The latest `limit` events of these types, oldest first. Raises StoreError."""
         ...
 
 

@@ -85,15 +85,19 @@ def from_row(row: Sequence[Any]) -> Interaction:
         StoreError: its document cannot be read, or its channel is one of a newer release.
     """
     event_id, customer_id, item_id, kind, occurred_at, channel, rest = row
-    try:
-        known_channel = None if channel is None else _CHANNELS[channel]
-    except KeyError:
-        raise StoreError(f"event {event_id} has the channel {channel}: install a newer release") from None
-    moment = from_micros(occurred_at)
+    known_channel, moment = read_channel(channel, event_id), from_micros(occurred_at)
     if rest == "{}":  # Most events carry nothing beyond their columns.
         return Interaction(event_id, kind, customer_id, item_id, moment, known_channel)
     others = _REST_OF(decode_document(rest, _Rest, f"event {event_id}"))
     return Interaction(event_id, kind, customer_id, item_id, moment, known_channel, *others)
+
+
+def read_channel(channel: str | None, event_id: str) -> Channel | None:
+    """The channel of an event's row. Raises StoreError: it is one of a newer release."""
+    try:
+        return None if channel is None else _CHANNELS[channel]
+    except KeyError:
+        raise StoreError(f"event {event_id} has the channel {channel}: install a newer release") from None
 
 
 def distinct_rows(interactions: Sequence[Interaction], received_at: datetime) -> list[EventRow]:

@@ -8,10 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, select, tuple_
 
-from recsvc.domain.interactions import Interaction, Known
+from recsvc.domain.interactions import Deed, Interaction, Known
 from recsvc.domain.records import Taken
 from recsvc.errors import EventConflictError, StoreError
 from recsvc.stores.database import Database
+from recsvc.stores.deeds import deeds_of, distinct_types, parameters_for, statement_for
 from recsvc.stores.event_rows import EventRow, distinct_rows, from_row, sort_out
 from recsvc.stores.known_events import make_wanted
 from recsvc.stores.tables import events, from_micros, to_micros
@@ -105,6 +106,12 @@ class SqlEvents:
         wanted = make_wanted(customer_id, occurred_after, received_after, limit, always, ignoring)
         statement = wanted.statement(self._database.dialect)
         return wanted.select(self._database.look_up_all(statement, wanted.parameters()))
+
+    def deeds(self, customer_id: str, types: Collection[str], *, limit: int) -> Sequence[Deed]:
+        """The customer's latest `limit` events of these types, oldest first. Raises StoreError."""
+        names = distinct_types(types)
+        statement = statement_for(self._database.dialect, names)
+        return deeds_of(self._database.look_up_all(statement, parameters_for(customer_id, names, limit)))
 
     def of_customer(self, customer_id: str) -> Iterator[Interaction]:
         """Every interaction of the customer by time, then id, a page at a time. Raises StoreError."""

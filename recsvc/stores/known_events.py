@@ -37,7 +37,8 @@ class Wanted:
     def statement(self, dialect: str) -> str:
         """The query, in the driver's own words."""
         stands = STANDING_TYPES.issuperset(self.always)
-        return _statement(dialect, len(self.always), len(self.ignoring), stands)
+        asks_late = self.received_after < _END_OF_TIME
+        return _statement(dialect, len(self.always), len(self.ignoring), stands, asks_late)
 
     def parameters(self) -> dict[str, Any]:
         """The parameters of the query."""
@@ -93,7 +94,7 @@ def make_wanted(
 
 
 @cache
-def _statement(dialect: str, n_always: int, n_ignored: int, all_stand: bool) -> str:
+def _statement(dialect: str, n_always: int, n_ignored: int, all_stand: bool, asks_late: bool) -> str:
     """Searches that each walk a stretch of an index: the recent, the late, and the types of always."""
     place = ":{}" if dialect == "sqlite" else "%({})s"
     types = ", ".join(place.format(f"type{number}") for number in range(n_always))
@@ -101,8 +102,7 @@ def _statement(dialect: str, n_always: int, n_ignored: int, all_stand: bool) -> 
     ignored = ", ".join(place.format(f"ignored{number}") for number in range(n_ignored))
     counts = f" AND type NOT IN ({ignored})" if n_ignored else ""
     # The unary plus keeps both databases from walking the customer's whole past in order of time.
-    searches = [
-        (f"occurred_at > {{occurred}}{counts}", "occurred_at", "{most}"),
+    late = [
         # Late, and either on its way for long or for so short that it occurred shortly before.
         (
             f"{COMES_LATE} AND received_at > {{received}} AND +occurred_at <= {{occurred}}{counts}",
@@ -115,6 +115,10 @@ def _statement(dialect: str, n_always: int, n_ignored: int, all_stand: bool) -> 
             "occurred_at",
             "{most}",
         ),
+    ]
+    searches = [
+        (f"occurred_at > {{occurred}}{counts}", "occurred_at", "{most}"),
+        *(late if asks_late else []),
         *([(f"{stands}type IN ({types})", "+occurred_at", "{most_always}")] if n_always else []),
     ]
     columns = ", ".join(_COLUMNS)

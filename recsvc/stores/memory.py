@@ -12,7 +12,7 @@ from itertools import count, islice
 from msgspec.structs import replace as with_changes
 
 from recsvc.domain.access import ApiKey, NewApiKey, Scope
-from recsvc.domain.interactions import Interaction, Known, TailEvent
+from recsvc.domain.interactions import Deed, Interaction, Known, TailEvent
 from recsvc.domain.records import Taken
 from recsvc.domain.slates import Fetched, SlateKey
 from recsvc.errors import EventConflictError
@@ -83,6 +83,14 @@ class MemoryEvents:
         with self._lock:
             rows = [self._rows[place] for place in self._of_customer.get(customer_id, [])]
         return wanted.select([(*row[:7], row.received_at) for row in rows])
+
+    def deeds(self, customer_id: str, types: Collection[str], *, limit: int) -> Sequence[Deed]:
+        """The customer's latest `limit` events of these types, oldest first."""
+        did = [one for one in self.of_customer(customer_id) if one.type in types]
+        return [
+            Deed(one.type, one.item_id, one.occurred_at, one.channel, one.value)
+            for one in did[max(len(did) - limit, 0) :]
+        ]
 
     def of_customer(self, customer_id: str) -> Iterator[Interaction]:
         """Every interaction of the customer by time, then id."""

@@ -24,7 +24,7 @@ from recsvc.bundles.propensity import MOST_LEAVES, PropensityModel
 from recsvc.bundles.propensity_features import OF_BOTH, customer_values, n_of_customer
 from recsvc.bundles.propensity_offers import OfferTable, tabulate_offers
 from recsvc.bundles.propensity_pairs import pair_values
-from recsvc.domain.interactions import Interaction
+from recsvc.domain.interactions import Deed, Interaction
 from recsvc.domain.items import AttributeValue, Channel, Item
 from recsvc.domain.propensity import KnownOffer, PropensityFacts, gather_facts, known_offers
 
@@ -88,7 +88,7 @@ class PropensityScorer:
     def facts(
         self,
         attributes: Mapping[str, AttributeValue],
-        interactions: Sequence[Interaction],
+        interactions: Sequence[Interaction | Deed],
         offers: Sequence[Item],
         now: datetime,
     ) -> PropensityFacts:
