@@ -21,7 +21,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from recsvc.domain.contacts import is_paid_for
-from recsvc.domain.decisions import Decision, make_grounds
+from recsvc.domain.decisions import Decision, Judged, make_grounds
 from recsvc.domain.interactions import IMPRESSION, Interaction
 from recsvc.domain.items import Channel, Item, ItemKind
 from recsvc.domain.offer_terms import Budget, Cap, OfferTerms
@@ -178,7 +178,7 @@ def _decision(slate_id: str, who: str, channel: Channel, at: datetime) -> Decisi
         experiment=None,
         variant=None,
         seed=None,
-        judged=(),
+        judged=Judged(),
         chosen=(),
         facts="{}",
         body_digest="",

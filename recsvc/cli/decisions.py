@@ -69,8 +69,8 @@ def show(decision_id: str, as_json: bool) -> None:
     at = f"{decision.decided_at:%Y-%m-%d %H:%M:%S}"
     say(f"{decision_id}: for {who} at {at}, by policy {decision.policy_version}")
     places = {one.offer_id: str(one.position) for one in decision.chosen}
-    table = table_of([one.offer_id for one in decision.judged], "offer", "place", "refused by", "compared")
-    for one in decision.judged:
+    table = table_of(list(decision.judged.offer_ids), "offer", "place", "refused by", "compared")
+    for one in decision.judged.each():
         compared = ", ".join(f"{name} {value}" for name, value in one.compared.items())
         table.add_row(one.offer_id, places.get(one.offer_id, ""), one.refused_by or "", compared)
     stdout.print(table)

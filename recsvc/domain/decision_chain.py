@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
+from msgspec.structs import replace as with_changes
 
-from recsvc.domain.decisions import Decision, JudgedOffer
+from recsvc.domain.decisions import Compared, Decision
 from recsvc.typed_decoding import decode_json
 
 _LEVEL = 1  # Facts of hundreds of offers shrink to a tenth; more effort gains little.
@@ -75,18 +76,19 @@ class _Personal(msgspec.Struct, frozen=True):
     facts: str
     profile_version: str | None
     seed: int | None
-    judged: tuple[JudgedOffer, ...]
     body_digest: str
+    compared: tuple[Mapping[str, Compared], ...]
 
 
-_NAMES = _Personal.__struct_fields__
+_NAMES = _Personal.__struct_fields__[:-1]
 _ERASURE = "erasure "  # Then its number. No id of a decision has a space.
 _NO_COMMITMENT = bytes(32)
 
 
 def draft(decision: Decision, salt: bytes) -> Entry:
     """The entry of a decision, before it has a place in the chain. `salt` is 16 random bytes."""
-    personal = _pack(_Personal(*(getattr(decision, name) for name in _NAMES)))
+    named = {name: getattr(decision, name) for name in _NAMES}
+    personal = _pack(_Personal(**named, compared=decision.judged.compared))
     body = _pack(_without_customer(decision))
     commitment = hashlib.sha256(salt + personal).digest()
     return Entry(0, decision.decision_id, decision.customer_id, body, personal, salt, commitment, b"")
@@ -122,12 +124,13 @@ def opened(entry: Entry) -> Decision:
         personal = decode_json(zlib.decompress(entry.personal), _Personal)
     except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ValueError(f"the decision {entry.decision_id} cannot be read ({error})") from error
-    return replace(decision, **{name: getattr(personal, name) for name in _NAMES})
+    judged = with_changes(decision.judged, compared=personal.compared)
+    return replace(decision, judged=judged, **{name: getattr(personal, name) for name in _NAMES})
 
 
 def _without_customer(decision: Decision) -> Decision:
     """What an erasure leaves: which offers were refused by which gate, and not what was compared."""
-    judged = tuple(msgspec.structs.replace(one, compared={}) for one in decision.judged)
+    judged = with_changes(decision.judged, compared=())
     return replace(
         decision, customer_id="", facts="", profile_version=None, seed=None, judged=judged, body_digest=""
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -59,7 +59,8 @@ class Finding:
     remedy: str | None = None
 
 
-class JudgedOffer(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class JudgedOffer:
     """An offer in a decision. `refused_by` is the first gate that shut, None where none did."""
 
     offer_id: str
@@ -67,6 +68,36 @@ class JudgedOffer(msgspec.Struct, frozen=True):
     refused_by: Gate | None
     compared: Mapping[str, Compared]
     priority: Priority | None = None
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """Every offer of a decision, by id, as columns: there are hundreds in each of millions of decisions.
+
+    `refused_by` is the first gate that shut, None where none did; `compared` what it compared, of each offer
+    that was refused, in their order; empty once that was erased. `ranked` are the places of the others, best
+    proposed first, and the last four columns the factors of their priorities.
+    """
+
+    offer_ids: tuple[str, ...] = ()
+    versions: tuple[int, ...] = ()
+    refused_by: tuple[Gate | None, ...] = ()
+    compared: tuple[Mapping[str, Compared], ...] = ()
+    ranked: tuple[int, ...] = ()
+    propensity: tuple[float, ...] = ()
+    context: tuple[float, ...] = ()
+    value: tuple[float, ...] = ()
+    lever: tuple[float, ...] = ()
+
+    def each(self) -> Iterator[JudgedOffer]:
+        """Offer by offer."""
+        factors = zip(self.propensity, self.context, self.value, self.lever, strict=True)
+        priorities = {place: Priority(*four) for place, four in zip(self.ranked, factors, strict=True)}
+        compared = iter(self.compared)
+        for place, (offer_id, version, gate) in enumerate(
+            zip(self.offer_ids, self.versions, self.refused_by, strict=True)
+        ):
+            found = {} if gate is None else next(compared, {})
+            yield JudgedOffer(offer_id, version, gate, found, priorities.get(place))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +133,7 @@ class Decision:
     experiment: str | None
     variant: str | None
     seed: int | None
-    judged: tuple[JudgedOffer, ...]
+    judged: Judged
     chosen: tuple[ChosenOffer, ...]
     facts: str
     body_digest: str

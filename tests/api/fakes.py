@@ -20,7 +20,7 @@ from recsvc.bundles.registry import Aliases
 from recsvc.domain.access import ROLE_SCOPES, ApiKey, Role, Scope
 from recsvc.domain.customers import Customer
 from recsvc.domain.decisions import Decision as OfferDecision
-from recsvc.domain.decisions import Finding, Gate, JudgedOffer
+from recsvc.domain.decisions import Finding, Gate, Judged
 from recsvc.domain.experiments import Experiment, ExperimentVariant
 from recsvc.domain.exposures import Exposure
 from recsvc.domain.interactions import Interaction
@@ -463,7 +463,7 @@ def a_decision(customer_id: str) -> OfferDecision:
         experiment=None,
         variant=None,
         seed=7,
-        judged=(JudgedOffer("o3", 1, Gate.SUITABILITY, {"risk_class": 5, "max_risk_class": None}),),
+        judged=Judged(("o3",), (1,), (Gate.SUITABILITY,), ({"risk_class": 5, "max_risk_class": None},)),
         chosen=(),
         facts='{"secret": true}',
         body_digest="00",

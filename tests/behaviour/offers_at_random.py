@@ -23,7 +23,7 @@ from recsvc.serving.customers import SubjectReader
 from recsvc.serving.live_catalogue import CatalogueView, make_view
 from recsvc.serving.offers.deciding import decide
 from recsvc.serving.offers.facts import Facts, MarketersFacts
-from recsvc.serving.offers.gathering import gather, propose
+from recsvc.serving.offers.gathering import gather, proposals_of, propose
 from recsvc.serving.offers.table import OfferTable, make_table
 from recsvc.stores.memory import MemoryCustomers, MemoryEvents
 
@@ -148,7 +148,10 @@ def _decide(
         categories=asked.categories,
         exclude=asked.exclude,
     )
-    facts = gather(request, basis, table, propose(basis, table), decision_id="s", champion=lambda: None)
+    facts = gather(request, basis, table, decision_id="s", champion=lambda: None)
+    # Whatever is proposed, what is refused stays away.
+    candidates = propose(basis, table, table.all_rows)
+    facts = with_changes(facts, proposals=proposals_of(candidates, basis, table, None))
     pins = tuple((draw.choice((1, 2)), name) for name in table.ids if draw.random() < 0.05)
     boosts = {name: draw.choice((0.01, 10.0)) for name in table.ids if draw.random() < 0.05}
     marketers = MarketersFacts(dict.fromkeys(asked.blocked, "r"), boosts, {}, tuple(sorted(pins)))

@@ -46,7 +46,7 @@ def test_an_explanation_agrees_with_the_list_on_every_offer(world: World, seed: 
                 assert shut == (found.refused_by, *found.also_refused_by)
             if found.position is not None:
                 assert shut == () and found.priority is not None
-        judged = {one.offer_id: one.refused_by for one in there.decisions.kept[-1].judged}
+        judged = {one.offer_id: one.refused_by for one in there.decisions.kept[-1].judged.each()}
         assert judged and {name: explained[name].refused_by for name in judged} == judged
 
 

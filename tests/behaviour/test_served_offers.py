@@ -191,7 +191,7 @@ def test_a_cap_over_all_offers_shortens_the_list(world: World) -> None:
     slate = there.slate(OFFER, "c0001")
     assert len(slate.items) == 3
     judged = there.decisions.kept[-1].judged
-    assert {one.refused_by for one in judged} >= {Gate.CAP}
+    assert {one.refused_by for one in judged.each()} >= {Gate.CAP}
 
 
 @pytest.mark.parametrize("part", ["log", "contacts"])
@@ -232,7 +232,7 @@ def test_what_was_decided_can_be_decided_again_to_the_byte(world: World) -> None
         slate = there.slate(OFFER, customer_id, explain=True)
         kept = there.decisions.kept[-1]
         facts = msgspec.json.decode(kept.facts, type=Facts)
-        judged = {one.offer_id for one in kept.judged}
+        judged = set(kept.judged.offer_ids)
         table = make_table([one for one in there.items.items() if one.item_id in judged], fields)
         assert facts.answer is not None
         again = decide(facts, table, there.policy.offers)

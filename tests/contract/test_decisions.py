@@ -14,7 +14,7 @@ from sqlalchemy import delete, select, update
 
 from recsvc.domain.conditions import FieldKind, FieldType
 from recsvc.domain.decision_chain import EMPTY, Break, ChainCheck, Entry, Head, erasure, head_after, link
-from recsvc.domain.decisions import Decision, Gate, Grounds, JudgedOffer, make_grounds
+from recsvc.domain.decisions import Decision, Gate, Grounds, Judged, make_grounds
 from recsvc.domain.items import Channel, Item, ItemKind
 from recsvc.errors import NotFoundError, StoreError
 from recsvc.policy_offers import OffersPolicy
@@ -50,7 +50,7 @@ def a_decision(number: int, customer_id: str = "c1", grounds: Grounds = GROUNDS)
         experiment=None,
         variant=None,
         seed=7,
-        judged=(JudgedOffer("loan", 1, Gate.SUITABILITY, {"risk_class": 5, "max_risk_class": None}),),
+        judged=Judged(("loan",), (1,), (Gate.SUITABILITY,), ({"risk_class": 5, "max_risk_class": None},)),
         chosen=(),
         facts='{"now":"then"}',
         body_digest="00",
@@ -203,11 +203,9 @@ def test_an_erasure_takes_the_customer_out_of_the_log_and_leaves_it_whole(
     assert erasures.receipt(receipt.digest).removed["decisions"] == 4
     assert broken(full) is None
     assert full.of_customer("c1") == []
-    (judged,) = a_decision(4).judged
     left = {"customer_id": "", "facts": "", "seed": None, "body_digest": ""}
-    assert full.get("s4") == replace(
-        a_decision(4), judged=(msgspec.structs.replace(judged, compared={}),), **left
-    )
+    judged = msgspec.structs.replace(a_decision(4).judged, compared=())
+    assert full.get("s4") == replace(a_decision(4), judged=judged, **left)
     assert full.get("s5").customer_id == "c2"
 
 

@@ -14,7 +14,7 @@ In: numbers of offers. Out: the four, and order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,10 +45,10 @@ class Factors:
         """The product."""
         return self.propensity * self.context * self.value * self.lever
 
-    def each(self) -> Iterator[Priority]:
-        """The factors of each offer, in order."""
+    def at(self, place: int) -> Priority:
+        """The factors of one offer."""
         columns = (self.propensity, self.context, self.value, self.lever)
-        return map(Priority, *(column.tolist() for column in columns))
+        return Priority(*(column.item(place) for column in columns))
 
 
 def context_of(percent: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Ask the propensity model about a customer. In: a basis, rows of offers. Out: propensities by offer.
+"""Ask the propensity model about a customer. In: a basis, rows of offers. Out: their propensities.
 
 Without consent nothing of the customer is told: the propensities are then those of somebody unknown.
 """
@@ -6,38 +6,29 @@ Without consent nothing of the customer is told: the propensities are then those
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import numpy as np
 
 from recsvc.domain.items import AttributeValue, Channel
 from recsvc.domain.propensity import MAX_KNOWN
 from recsvc.serving.basis import Basis
 from recsvc.serving.customers import Subject, SubjectReader
 from recsvc.serving.offers.arbitration import Floats
-from recsvc.serving.offers.facts import Proposals
 from recsvc.serving.offers.table import OfferTable, Rows
 
-_NOT_ASKED: tuple[float | None, float] = (None, 0.0)
 _NO_ATTRIBUTES: Mapping[str, AttributeValue] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Propensities:
-    """The chance of a response to each offer of these rows, and of how many sendings it is known.
+    """The chance of a response to each offer of a table, and of how many sendings it is known: (n_offers,).
 
-    All are (n_rows,).
+    NaN for an offer that was not asked about.
     """
 
-    rows: Rows
     propensity: Floats
     evidence: Floats
-
-    def beside(self, proposals: Proposals, table: OfferTable) -> Proposals:
-        """The proposals with what is known of who responds to them."""
-        asked = zip(self.propensity.tolist(), self.evidence.tolist(), strict=True)
-        known = dict(zip((table.ids[row] for row in self.rows.tolist()), asked, strict=True))
-        found = [known.get(offer_id, _NOT_ASKED) for offer_id in proposals.offer_ids]
-        propensity, evidence = zip(*found, strict=True) if found else ((), ())
-        return replace(proposals, propensity=propensity, evidence=evidence)
 
 
 class PropensityReader:
@@ -58,8 +49,9 @@ class PropensityReader:
         # One more than count, so that it is known whether there are more.
         did = self._subjects.did(subject, types, limit=MAX_KNOWN + 1)
         facts = scorer.facts(_attributes(subject), did, table.items, basis.now)
-        propensity = scorer.propensities(facts, table.items, channel, rows)
-        return Propensities(rows, propensity, scorer.evidence(table.items)[rows])
+        propensity = np.full(len(table), np.nan)
+        propensity[rows] = scorer.propensities(facts, table.items, channel, rows)
+        return Propensities(propensity, scorer.evidence(table.items))
 
 
 def _attributes(subject: Subject) -> Mapping[str, AttributeValue]:

@@ -82,7 +82,7 @@ def explanation_of(
     """What every gate finds of the offer, and what came of it."""
     findings = findings_of(offer, table, facts, policy)
     shut = [finding for finding in findings if not finding.passed]
-    judged = next(one for one in decided.judged if one.offer_id == offer.item_id)
+    judged = next(one for one in decided.judged.each() if one.offer_id == offer.item_id)
     position = next((one.position for one in decided.chosen if one.offer_id == offer.item_id), None)
     return Explanation(
         offer_id=offer.item_id,

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 
 import numpy as np
 
-from recsvc.domain.decisions import ChosenOffer, Compared, Gate, JudgedOffer
-from recsvc.domain.slates import Priority
+from recsvc.domain.decisions import ChosenOffer, Compared, Gate, Judged
 from recsvc.policy_offers import OffersPolicy
 from recsvc.serving.candidate import Candidate
 from recsvc.serving.offers.arbitration import Factors, Floats, factors_of
@@ -26,13 +24,19 @@ from recsvc.serving.offers.table import OfferTable, Rows
 from recsvc.serving.offers.texts import disclosures_of
 from recsvc.serving.reranking import relevant_enough
 
+_GATES: tuple[Gate | None, ...] = (*(rule.gate for rule in GATES), None)  # The last one is at `OPEN`.
+
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What came of the facts: every offer judged, by id, and the list."""
+    """What came of the facts: every offer judged, and the list."""
 
-    judged: tuple[JudgedOffer, ...]
+    judged: Judged
     chosen: tuple[ChosenOffer, ...]
+
+
+NOTHING = Decided(Judged(), ())
+"""What is decided where nobody is asked."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,9 @@ def decide(facts: Facts, table: OfferTable, policy: OffersPolicy) -> Decided:
     refused = refused_by(table, facts, policy)
     ranked = _rank(refused, facts, table, policy)
     chosen = choose(ranked.rows[ranked.places].tolist(), facts, table)
-    priorities: list[Priority | None] = [None] * len(table)
-    for row, priority in zip(ranked.rows.tolist(), ranked.factors.each(), strict=True):
-        priorities[row] = priority
     return Decided(
-        _judged(facts, table, policy, refused, chosen, priorities),
-        _placed(chosen, ranked, facts, table, policy, priorities),
+        _judged(facts, table, policy, refused, chosen, ranked),
+        _placed(chosen, ranked, facts, table, policy),
     )
 
 
@@ -108,20 +109,20 @@ def _placed(
     facts: Facts,
     table: OfferTable,
     policy: OffersPolicy,
-    priorities: Sequence[Priority | None],
 ) -> tuple[ChosenOffer, ...]:
     usual, drawn = _order_of(ranked.by_priority), _order_of(ranked.places)
     pinned = {offer_id for _, offer_id in facts.marketers.pins}
+    place_of = {row: place for place, row in enumerate(ranked.rows.tolist())}
     placed = []
     for position, row in enumerate(chosen, start=1):
-        place, offer = int(np.flatnonzero(ranked.rows == row)[0]), table.items[row]
+        place, offer = place_of[row], table.items[row]
         is_pinned = offer.item_id in pinned
         placed.append(
             ChosenOffer(
                 offer_id=offer.item_id,
                 version=offer.offer_terms.version,
                 position=position,
-                priority=priorities[row],
+                priority=ranked.factors.at(place),
                 propensity=_propensity(ranked, place, position, facts, is_pinned=is_pinned),
                 explored=not is_pinned and bool(drawn[place] < usual[place]),
                 disclosures=disclosures_of(offer, facts.asked.locale, policy),
@@ -156,22 +157,31 @@ def _judged(
     policy: OffersPolicy,
     refused: Rows,
     chosen: Sequence[int],
-    priorities: Sequence[Priority | None],
-) -> tuple[JudgedOffer, ...]:
+    ranked: _Ranked,
+) -> Judged:
     """Every offer with the first gate that shut on it, or with its priority."""
-    ids, versions = table.ids, table.versions
-    nothing: Mapping[str, Compared] = {}
-    judged = list(map(JudgedOffer, ids, versions, repeat(None), repeat(nothing), priorities))
-    for row in np.flatnonzero(refused != OPEN).tolist():
-        rule = GATES[refused[row]]
-        compared = rule.compares(table.items[row], table, facts, policy)
-        judged[row] = JudgedOffer(ids[row], versions[row], rule.gate, compared)
+    numbers = refused.tolist()
+    gates = [_GATES[number] for number in numbers]
+    compared: dict[int, Mapping[str, Compared]] = {
+        row: GATES[numbers[row]].compares(table.items[row], table, facts, policy)
+        for row in np.flatnonzero(refused != OPEN).tolist()
+    }
     for row, instead in _stand_instead(chosen, table).items():
-        if refused[row] == OPEN and row not in chosen:
+        if gates[row] is None and row not in chosen:
+            gates[row] = Gate.GROUP
             group = table.items[row].offer_terms.exclusive_group
-            compared = {"exclusive_group": group, "instead": instead}
-            judged[row] = JudgedOffer(ids[row], versions[row], Gate.GROUP, compared, priorities[row])
-    return tuple(judged)
+            compared[row] = {"exclusive_group": group, "instead": instead}
+    return Judged(
+        offer_ids=table.ids,
+        versions=table.versions,
+        refused_by=tuple(gates),
+        compared=tuple([compared[row] for row in sorted(compared)]),
+        ranked=tuple(ranked.rows.tolist()),
+        propensity=tuple(ranked.factors.propensity.tolist()),
+        context=tuple(ranked.factors.context.tolist()),
+        value=tuple(ranked.factors.value.tolist()),
+        lever=tuple(ranked.factors.lever.tolist()),
+    )
 
 
 def _stand_instead(chosen: Sequence[int], table: OfferTable) -> Mapping[int, str]:

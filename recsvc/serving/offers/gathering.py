@@ -17,44 +17,64 @@ from recsvc.serving.basis import Basis
 from recsvc.serving.candidate import Candidate
 from recsvc.serving.candidates import rankings
 from recsvc.serving.customers import Subject, is_erased_since
+from recsvc.serving.offers.asking import Propensities
 from recsvc.serving.offers.exploring import seed_of
 from recsvc.serving.offers.facts import CustomerFacts, Facts, ListFacts, MarketersFacts, Proposals
-from recsvc.serving.offers.table import OfferTable
+from recsvc.serving.offers.table import OfferTable, Rows
 from recsvc.serving.reranking import fitting, wanted_mix, weariness_of
 from recsvc.serving.verification import Model
 
 
-def propose(basis: Basis, table: OfferTable) -> Mapping[str, Candidate]:
-    """Every offer of the table by id, as the highest rung that names it ranks it; the others come last."""
+def propose(basis: Basis, table: OfferTable, rows: Rows) -> Mapping[str, Candidate]:
+    """The offers of these rows by id, as the highest rung that names it ranks each; the others come last."""
     found: dict[str, Candidate] = {}
-    n_offers = len(table)
+    wanted = {table.ids[row]: row for row in rows.tolist()}
     *_, whole = rankings(ItemKind.OFFER, basis.subject, basis.model, basis.view, basis.policy, basis.live)
     for candidate in whole:
-        if (offer_id := candidate.item.item_id) not in found:
+        offer_id = candidate.item.item_id
+        if offer_id in wanted and offer_id not in found:
             found[offer_id] = candidate
-            if len(found) == n_offers:
+            if len(found) == len(wanted):
                 return found
-    for offer_id, row in table.row_of.items():
+    for offer_id, row in wanted.items():
         if offer_id not in found:
             found[offer_id] = Candidate(table.items[row], 0.0, Source.EDITORIAL, None)
     return found
+
+
+def proposals_of(
+    candidates: Mapping[str, Candidate], basis: Basis, table: OfferTable, known: Propensities | None
+) -> Proposals:
+    """The proposals as columns, with what is known of who responds to them."""
+    proposed, n = list(candidates.values()), len(candidates)
+    propensity: list[float | None] = [None] * n
+    evidence = [0.0] * n
+    if known is not None:
+        rows = table.rows_of(candidates)
+        propensity, evidence = known.propensity[rows].tolist(), known.evidence[rows].tolist()
+    return Proposals(
+        offer_ids=tuple(candidates),
+        sources=tuple([one.source for one in proposed]),
+        scores=tuple([one.score for one in proposed]),
+        weariness=tuple(weariness_of(proposed, basis.subject.past, basis.view).tolist()),
+        propensity=tuple(propensity),
+        evidence=tuple(evidence),
+    )
 
 
 def gather(
     request: SlateRequest,
     basis: Basis,
     table: OfferTable,
-    candidates: Mapping[str, Candidate],
     *,
     decision_id: str,
     champion: Callable[[], Model | None],
 ) -> Facts:
-    """The facts of the request, for its own placement, before anything is counted or predicted.
+    """The facts of the request, for its own placement, before anything is proposed or counted.
 
     What rules ask of a portrait is asked of the `champion`, so that they hold alike in every arm of a test.
     """
     subject, policy, arm = basis.subject, basis.policy, request.arm
-    proposed = list(candidates.values())
     lists = fitting(policy.lists, ItemKind.OFFER, basis.view)
     return Facts(
         decision_id=decision_id,
@@ -64,14 +84,6 @@ def gather(
         lists=lists,
         policy_version=policy.version,
         marketers=marketers_facts(basis, request, table),
-        proposals=Proposals(
-            offer_ids=tuple(candidates),
-            sources=tuple([one.source for one in proposed]),
-            scores=tuple([one.score for one in proposed]),
-            weariness=tuple(weariness_of(proposed, subject.past, basis.view).tolist()),
-            propensity=(None,) * len(candidates),
-            evidence=(0.0,) * len(candidates),
-        ),
         mix=wanted_mix(request, subject, basis.view, lists),
         seed=seed_of(subject.customer_id, basis.now),
         profile_version=subject.profile_version,

@@ -30,9 +30,9 @@ from recsvc.serving.live_access import LiveReader
 from recsvc.serving.merchandising import log_ruled, with_picks
 from recsvc.serving.offers.asking import PropensityReader
 from recsvc.serving.offers.auditing import Explanation, explanation_of
-from recsvc.serving.offers.deciding import Decided, decide
+from recsvc.serving.offers.deciding import NOTHING, Decided, decide
 from recsvc.serving.offers.facts import AnswerFacts, Facts
-from recsvc.serving.offers.gathering import gather, propose
+from recsvc.serving.offers.gathering import gather, proposals_of, propose
 from recsvc.serving.offers.pages import OfferPage, page_of
 from recsvc.serving.offers.pairs import alike, categories_of, content_beside
 from recsvc.serving.offers.protocols import Contacts, OfferLedger
@@ -54,14 +54,22 @@ ContentOf = Callable[[SlateRequest, Basis], Sequence[Item]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Draft:
-    """What a list is made from. `candidates` are the proposals by offer id."""
+class _Asked:
+    """A list that is asked for, and what it is to be made from."""
 
     request: SlateRequest
     basis: Basis
     table: OfferTable
-    candidates: Mapping[str, Candidate]
     contacts: Contacts
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What a list is decided on. `candidates` are the proposals by offer id, `degraded` what was missing."""
+
+    asked: _Asked
+    facts: Facts
+    candidates: Mapping[str, Candidate]
     degraded: tuple[str, ...]
 
 
@@ -110,18 +118,17 @@ class OfferLists:
         if "store" in basis.degraded:
             raise StoreError("the store cannot be asked, so no offers are made: ask again later")
         table = self._tables.with_offer(basis.view, offer_id)
-        draft = self._draft(request, basis, table)
-        facts = self._page(draft, "").left(table, self._policy.offers)
-        short = self._shortages(facts, table.rows_of([offer_id]), draft)
-        facts = with_changes(facts, shortages={**facts.shortages, **short})
+        draft = self._draft(self._asked(request, basis, table), "")
+        short = self._shortages(draft.facts, table.rows_of([offer_id]), draft.asked)
+        facts = with_changes(draft.facts, shortages={**draft.facts.shortages, **short})
         decided = decide(facts, table, self._policy.offers)
         offer = table.items[table.row_of[offer_id]]
         return explanation_of(offer, table, facts, decided, self._policy.offers)
 
     def _made(self, request: SlateRequest, basis: Basis, slate_id: str, table: OfferTable) -> Slate:
         """The list, once it is entered. Where somebody else took the last of an offer, it is made anew."""
-        draft = self._draft(request, basis, table)
-        facts = self._page(draft, slate_id).left(table, self._policy.offers)
+        draft = self._draft(self._asked(request, basis, table), slate_id)
+        facts = draft.facts
         expires_at = self._expiry(basis)
         for rounds in itertools.count(1):
             decided = decide(facts, table, self._policy.offers)
@@ -135,52 +142,45 @@ class OfferLists:
         log_ruled(slate, _blocked(decided, facts))
         return slate
 
-    def _draft(self, request: SlateRequest, basis: Basis, table: OfferTable) -> _Draft:
+    def _asked(self, request: SlateRequest, basis: Basis, table: OfferTable) -> _Asked:
+        # Nobody can count the contacts of a visitor without an id.
+        return _Asked(request, basis, table, self._contacts if request.customer_id else NobodyCounts())
+
+    def _draft(self, asked: _Asked, slate_id: str) -> _Draft:
+        """The gates come first: only what may be shown is proposed, predicted and counted."""
+        basis, table = asked.basis, asked.table
+        page = self._page(asked, slate_id)
+        passing = page.open_rows(table, self._policy.offers)
         proposed = self._live.made(
-            basis.model, basis.now, lambda live: propose(replace(basis, live=live), table)
+            basis.model, basis.now, lambda live: propose(replace(basis, live=live), table, passing)
         )
-        return _Draft(
-            request=request,
-            basis=basis,
-            table=table,
-            candidates=proposed.value,
-            # Nobody can count the contacts of a visitor without an id.
-            contacts=self._contacts if request.customer_id else NobodyCounts(),
-            degraded=basis.degraded if proposed.is_whole else (*basis.degraded, "live"),
-        )
+        known = self._propensities.read(basis, asked.request.channel, table, passing)
+        page = page.with_proposals(proposals_of(proposed.value, basis, table, known))
+        page = page.with_shortages(self._shortages(page.own, passing, asked))
+        degraded = basis.degraded if proposed.is_whole else (*basis.degraded, "live")
+        return _Draft(asked, page.left(table, self._policy.offers), proposed.value, degraded)
 
-    def _page(self, draft: _Draft, slate_id: str) -> OfferPage:
-        """The facts of every placement of the page, with propensities and what has no contact left."""
-        facts = gather(
-            draft.request,
-            draft.basis,
-            draft.table,
-            draft.candidates,
-            decision_id=slate_id,
-            champion=self._champion,
-        )
-        facts = self._beside_content(facts, draft)
-        page = page_of(draft.request, facts, draft.basis, draft.table, self._policy)
-        passing = page.open_rows(draft.table, self._policy.offers)
-        asked = self._propensities.read(draft.basis, draft.request.channel, draft.table, passing)
-        page = page.with_propensities(asked, draft.table)
-        return page.with_shortages(self._shortages(page.own, passing, draft))
+    def _page(self, asked: _Asked, slate_id: str) -> OfferPage:
+        """The facts of every placement of the page, as far as gates ask for them before a contact counts."""
+        request, basis, table = asked.request, asked.basis, asked.table
+        facts = gather(request, basis, table, decision_id=slate_id, champion=self._champion)
+        return page_of(request, self._beside_content(facts, asked), basis, table, self._policy)
 
-    def _beside_content(self, facts: Facts, draft: _Draft) -> Facts:
+    def _beside_content(self, facts: Facts, asked: _Asked) -> Facts:
         """The facts, with the articles that stand beside the list."""
-        asked = content_beside(draft.request, self._policy)
-        if asked is None:
+        content = content_beside(asked.request, self._policy)
+        if content is None:
             return facts
-        articles = self._content(asked, draft.basis)
-        return with_changes(facts, beside=categories_of(articles), alike=alike(articles, draft.table))
+        articles = self._content(content, asked.basis)
+        return with_changes(facts, beside=categories_of(articles), alike=alike(articles, asked.table))
 
-    def _shortages(self, facts: Facts, passing: Rows, draft: _Draft) -> Mapping[str, Shortage]:
+    def _shortages(self, facts: Facts, passing: Rows, asked: _Asked) -> Mapping[str, Shortage]:
         """What has no contact left, of the offers that pass every other gate and are counted."""
-        counted = self._counted(passing, draft.table)
+        counted = self._counted(passing, asked.table)
         if not counted:
             return {}
         who, channel = facts.customer.customer_id, facts.asked.channel
-        return draft.contacts.shortages(who, counted, channel=channel, now=facts.now)
+        return asked.contacts.shortages(who, counted, channel=channel, now=facts.now)
 
     def _counted(self, rows: Rows, table: OfferTable) -> list[Item]:
         """The offers of which somebody counts the contacts: all, where the policy caps contacts over all."""
@@ -189,7 +189,7 @@ class OfferLists:
         return [table.items[row] for row in rows.tolist()]
 
     def _reasons(self, decided: Decided, facts: Facts, draft: _Draft) -> tuple[Reason, ...]:
-        basis, locale = draft.basis, facts.asked.locale
+        basis, locale = draft.asked.basis, facts.asked.locale
         chosen = [draft.candidates[one.offer_id] for one in decided.chosen]
         ruled = [with_changes(one, rules=facts.marketers.applied.get(one.item.item_id, ())) for one in chosen]
         reasons = self._live.made(
@@ -213,12 +213,13 @@ class OfferLists:
 
         Then what is short. Raises StoreError.
         """
-        grounds = self._tables.grounds_of(draft.basis.view)
-        listed = [one.offer_id for one in decided.chosen] if draft.request.customer_id else []
+        asked = draft.asked
+        grounds = self._tables.grounds_of(asked.basis.view)
+        listed = [one.offer_id for one in decided.chosen] if asked.request.customer_id else []
         return self._ledger.enter(
             decision_of(facts, decided, slate, grounds),
             grounds,
-            self._counted(draft.table.rows_of(listed), draft.table),
+            self._counted(asked.table.rows_of(listed), asked.table),
             until=slate.expires_at + timedelta(minutes=self._policy.offers.shown_within_minutes),
         )
 
@@ -238,8 +239,8 @@ class OfferLists:
         degraded: tuple[str, ...],
     ) -> Slate:
         """An empty list, because the store was not asked."""
-        facts = gather(request, basis, table, {}, decision_id=slate_id, champion=lambda: None)
-        return slate_of(facts, AnswerFacts((), basis.expires_at, degraded), Decided((), ()), table)
+        facts = gather(request, basis, table, decision_id=slate_id, champion=lambda: None)
+        return slate_of(facts, AnswerFacts((), basis.expires_at, degraded), NOTHING, table)
 
 
 def _without(short: Mapping[str, Shortage], facts: Facts, decided: Decided, *, is_last: bool) -> Facts:
@@ -256,5 +257,7 @@ def _blocked(decided: Decided, facts: Facts) -> Mapping[str, str]:
     """The first offers that only a rule kept away, and the rule."""
     if not facts.marketers.blocked:
         return {}
-    ids = [one.offer_id for one in decided.judged if one.refused_by is Gate.BLOCK]
+    judged = decided.judged
+    gates = zip(judged.offer_ids, judged.refused_by, strict=True)
+    ids = [offer_id for offer_id, gate in gates if gate is Gate.BLOCK]
     return {offer_id: facts.marketers.blocked[offer_id] for offer_id in ids[:MAX_NOTED]}

@@ -18,10 +18,9 @@ from recsvc.domain.slates import SlateRequest
 from recsvc.policy import Policy
 from recsvc.policy_offers import OffersPolicy
 from recsvc.serving.basis import Basis
-from recsvc.serving.offers.asking import Propensities
 from recsvc.serving.offers.choosing import pinned_on
 from recsvc.serving.offers.deciding import decide, open_rows
-from recsvc.serving.offers.facts import Facts
+from recsvc.serving.offers.facts import Facts, Proposals
 from recsvc.serving.offers.gathering import list_facts, marketers_facts
 from recsvc.serving.offers.sameness import places_of
 from recsvc.serving.offers.table import OfferTable, Rows
@@ -46,12 +45,8 @@ class OfferPage:
         """The same page, where these offers have no contact left."""
         return self._each(lambda facts: with_changes(facts, shortages=shortages)) if shortages else self
 
-    def with_propensities(self, propensities: Propensities | None, table: OfferTable) -> OfferPage:
-        """The same page, with what is known of who responds to what."""
-        if propensities is None:
-            return self
-        # All placements are proposed the same.
-        proposals = propensities.beside(self.own.proposals, table)
+    def with_proposals(self, proposals: Proposals) -> OfferPage:
+        """The same page, where all placements are proposed this."""
         return self._each(lambda facts: with_changes(facts, proposals=proposals))
 
     def open_rows(self, table: OfferTable, policy: OffersPolicy) -> Rows:
