@@ -27,6 +27,7 @@ from recsvc.serving.customers import SubjectReader
 from recsvc.serving.engine import Engine
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
+from recsvc.serving.untouched import LatelyUntouched
 from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import open_database
 from recsvc.stores.events import SqlEvents
@@ -75,7 +76,7 @@ def measure(folder: Path, n_offers: int, n_lists: int) -> Cost:
     events = SqlEvents(database)
     events.append(list(material.table.interactions()), received_at=END)
     bundles = LiveBundles(registry)
-    catalogue = LiveCatalogue(MemoryCatalogue(items), bundles)
+    catalogue = LiveCatalogue(MemoryCatalogue(items), bundles, is_untouched=LatelyUntouched(time.monotonic))
     bundles.refresh()
     catalogue.refresh()
     ids = count()

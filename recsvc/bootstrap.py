@@ -53,6 +53,7 @@ from recsvc.serving.preview import Previewer
 from recsvc.serving.privacy import PrivacyDesk
 from recsvc.serving.refreshing import Refresher
 from recsvc.serving.training_desk import SILENT_LOOK_SECONDS, TrainingDesk
+from recsvc.serving.untouched import LatelyUntouched
 from recsvc.serving.warming import WARM_SECONDS, WarmUp
 from recsvc.settings import Settings
 from recsvc.stores.api_keys import SqlApiKeys
@@ -124,7 +125,7 @@ def build_services(settings: Settings) -> Services:
     checker = checker_in(settings.checks_dir, monotonic=time.monotonic)
     bundles = LiveBundles(registry, wanted_versions=running.wanted_versions, checker=checker)
     checked = CheckedVersions(registry, checker=checker)
-    live = LiveCatalogue(items, bundles, rules.rules)
+    live = LiveCatalogue(items, bundles, rules.rules, is_untouched=LatelyUntouched(time.monotonic))
     sources = LiveSources(SqlEventTail(database), SqlTombstones(database), records, policy)
     # Drawn for each worker, so that not all build their states anew at once.
     every = REBUILD_SECONDS * random.SystemRandom().uniform(1.0, 1.5)

@@ -116,11 +116,14 @@ class LiveCatalogue:
         catalogue: Catalogue,
         bundles: LiveBundles,
         rules: Callable[[], Sequence[MerchandisingRule]] = tuple,
+        *,
+        is_untouched: Callable[[Bundle], bool] = Bundle.is_untouched,
     ) -> None:
         """`rules` reads the merchandising rules; a change of them moves the catalogue's revision."""
         self._catalogue = catalogue
         self._bundles = bundles
         self._read_rules = rules
+        self._is_untouched = is_untouched
         self._stored: tuple[Item, ...] = ()
         self._rules = NO_RULES
         self._revision = -1
@@ -156,7 +159,7 @@ class LiveCatalogue:
         """
         serving = self._serving
         for standing in (serving.of(version), serving.champion):
-            if standing.model is None or standing.model.bundle.is_untouched():
+            if standing.model is None or self._is_untouched(standing.model.bundle):
                 return standing.model, standing.view
         return None, serving.champion.view.without_model
 
@@ -166,7 +169,7 @@ class LiveCatalogue:
         A list without what is live is better than one without a model.
         """
         standing = self._serving.champion.model
-        if standing is not None and not standing.bundle.is_untouched():
+        if standing is not None and not self._is_untouched(standing.bundle):
             self.refresh()
 
     def lay_coming(self) -> str | None:

@@ -94,8 +94,8 @@ def factors_of(
 
 
 def _rates(table: OfferTable, policy: OffersPolicy) -> Floats:
-    rates = {currency: policy.rate_of(currency) for currency in set(table.currencies)}
-    return _floats(rates[currency] for currency in table.currencies)
+    """What a unit of each offer's currency is worth: (n_offers,)."""
+    return np.array([policy.rate_of(currency) for currency in table.currencies])[table.currency_of]
 
 
 def _floats(values: Iterable[float]) -> Floats:

@@ -38,7 +38,8 @@ _ALL_CHANNELS = (1 << len(_BITS)) - 1
 class OfferTable:
     """Offers by id. Every array is (n_offers,); `keys` are 64 bits that are an offer's own.
 
-    `valid_from` and `valid_to` are in microseconds since 1970, `weights` in percent. `by_category`,
+    `valid_from` and `valid_to` are in microseconds since 1970, `weights` in percent. `currency_of` is
+    the place of the offer's own among `currencies`, which are each named once. `by_category`,
     `by_placement` and `by_jurisdiction` lead to rows; `open_placement` and `open_jurisdiction` are those that
     name none. `eligibility` leads from rows to rules; None is a rule that cannot be read. Rows of one
     rule, and those of one market, for which an offer stands, are judged at once. `places` are what no two
@@ -57,6 +58,7 @@ class OfferTable:
     value: NDArray[np.float64]
     weights: NDArray[np.float64]
     currencies: tuple[str, ...]
+    currency_of: Rows
     open_placement: Bools
     open_jurisdiction: Bools
     by_category: Mapping[str | None, Rows]
@@ -134,6 +136,7 @@ def make_table(items: Iterable[Item], fields: Mapping[str, FieldType]) -> OfferT
     terms = [one.offer_terms for one in offers]
     ids = tuple(one.item_id for one in offers)
     places = tuple(frozenset(places_of(one)) for one in offers)
+    currencies = tuple(sorted({one.currency for one in terms}))
     eligibility = {
         row: rule_of(one, fields) for row, one in enumerate(offers) if one.offer_terms.eligibility is not None
     }
@@ -149,7 +152,8 @@ def make_table(items: Iterable[Item], fields: Mapping[str, FieldType]) -> OfferT
         channels=np.array([_bits_of(one.channels) for one in offers], dtype=np.int64),
         value=np.array([float(one.value) for one in terms]),
         weights=np.array([one.priority + 100 * (one.weight - 1) for one in terms]),
-        currencies=tuple(one.currency for one in terms),
+        currencies=currencies,
+        currency_of=np.array([currencies.index(one.currency) for one in terms], dtype=np.int64),
         open_placement=np.array([not one.placements for one in terms], dtype=np.bool_),
         open_jurisdiction=np.array([not one.jurisdictions for one in terms], dtype=np.bool_),
         by_category=_rows_by([(one.category,) for one in offers]),
