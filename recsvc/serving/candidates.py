@@ -13,13 +13,13 @@ those of another kind are ranked as the model alone ranks them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 
 import numpy as np
 from msgspec.structs import replace as with_changes
 from numpy.typing import NDArray
 
-from recsvc.domain.items import ItemKind
+from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.slates import Source
 from recsvc.policy import Policy
 from recsvc.serving.candidate import Candidate, Shares
@@ -70,7 +70,8 @@ def rankings(
         yield iter(blended)
     elif (shortlist := _shortlist_of(open_items, model)) is not None and _is_personal(subject, model):
         yield _of_shortlist(open_items, shortlist, subject, model)
-    yield chain(blended, _climb_down(open_items, blended, subject, model, live), editorial)
+    rungs = _rungs(open_items, blended, subject, model, live)
+    yield chain(blended, chain.from_iterable(rungs), editorial)
 
 
 def open_to(past: Past, kind: ItemKind, model: Model | None, view: CatalogueView) -> Open:
@@ -123,28 +124,27 @@ def _of_shortlist(
                     yield candidate
 
 
-def _climb_down(
+def _rungs(
     open_items: Open, blended: Sequence[Candidate], subject: Subject, model: Model, live: Live | None
-) -> Iterator[Candidate]:
-    """Candidates of every rung, highest rung first and best first within a rung, but for the blended."""
+) -> Iterator[Iterator[Candidate]]:
+    """Every rung, the highest first, with its candidates best first, but for the blended."""
     rows, view = open_items.rows, open_items.view
     if _is_personal(subject, model) and rows.size:
-        yield from _personal_after(blended, open_items, subject, model)
+        yield _personal_after(blended, open_items, subject, model)
     if subject.segment is not None:
         in_segment = model.bundle.segment_popularity(subject.segment)
         if in_segment is not None:
-            yield from _known(rows, in_segment[rows], Source.SEGMENT_POPULAR, view)
-    yield from popular(open_items, model, live)
+            yield _known(rows, in_segment[rows], Source.SEGMENT_POPULAR, view)
+    yield popular(open_items, model, live)
 
 
 def popular(open_items: Open, model: Model | None, live: Live | None) -> Iterator[Candidate]:
     """What most customers take now; then, of what nobody took of late, what most took before the training."""
-    by_counts = popular_now(live, open_items) if live is not None else iter(())
     if model is None:
-        return by_counts
+        return popular_now(live, open_items) if live is not None else iter(())
     rows = open_items.rows
     by_model = ranked(rows, model.bundle.popularity[rows], Source.POPULAR, open_items.view)
-    return _one_after_the_other(by_counts, by_model)
+    return by_model if live is None else _one_after_the_other(popular_now(live, open_items), by_model)
 
 
 def _one_after_the_other(first: Iterator[Candidate], second: Iterator[Candidate]) -> Iterator[Candidate]:
@@ -196,12 +196,8 @@ def _personal(
     known = np.flatnonzero(scores)
     cold_places = np.arange(len(cold.items)) + _COLD
     places = np.concatenate([rows[known], cold_places])
-    return (
-        Candidate(cold.items[place - _COLD], score, source, None)
-        if place >= _COLD
-        else Candidate(view.by_row[place], score, source, place)
-        for place, score in _best_first(places, np.concatenate([scores[known], of_cold]), last)
-    )
+    looks = _best_first(places, np.concatenate([scores[known], of_cold]), last)
+    return chain.from_iterable(_of_look(each, scores, source, view, cold.items) for each, scores in looks)
 
 
 def _known(
@@ -216,14 +212,26 @@ def ranked(
     rows: RowArray, scores: NDArray[np.float32], source: Source, view: CatalogueView
 ) -> Iterator[Candidate]:
     """The rows by falling score; a tie goes to the lower row, so that the order is always the same."""
-    for row, score in _best_first(rows, scores):
-        yield Candidate(view.by_row[row], score, source, row)
+    looks = _best_first(rows, scores)
+    return chain.from_iterable(_of_look(each, scores, source, view) for each, scores in looks)
+
+
+def _of_look(
+    places: list[int], scores: list[float], source: Source, view: CatalogueView, cold: Sequence[Item] = ()
+) -> Iterator[Candidate]:
+    """The candidates at these places, made without a step of ours for each."""
+    by_row = view.by_row
+    if not cold:
+        return map(Candidate, map(by_row.__getitem__, places), scores, repeat(source), places)
+    items = [cold[place - _COLD] if place >= _COLD else by_row[place] for place in places]
+    rows = [None if place >= _COLD else place for place in places]
+    return map(Candidate, items, scores, repeat(source), rows)
 
 
 def _best_first(
     places: NDArray[np.integer], scores: NDArray[np.floating], last: float | None = None
-) -> Iterator[tuple[int, float]]:
-    """The places with their scores by falling score, of equals the earlier first.
+) -> Iterator[tuple[list[int], list[float]]]:
+    """The places and their scores by falling score, of equals the earlier first: look by look.
 
     Where they go on from a `last` score, all are moved so that the first is equal to it.
     """
@@ -236,4 +244,4 @@ def _best_first(
         looks = [np.flatnonzero(scores > threshold), np.flatnonzero(scores <= threshold)]
     for look in looks:
         order = look[np.argsort(-scores[look], kind="stable")]
-        yield from zip(places[order].tolist(), scores[order].tolist(), strict=True)
+        yield places[order].tolist(), scores[order].tolist()

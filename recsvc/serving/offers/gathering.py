@@ -31,14 +31,12 @@ def propose(basis: Basis, table: OfferTable, rows: Rows) -> Mapping[str, Candida
     wanted = {table.ids[row]: row for row in rows.tolist()}
     *_, whole = rankings(ItemKind.OFFER, basis.subject, basis.model, basis.view, basis.policy, basis.live)
     for candidate in whole:
-        offer_id = candidate.item.item_id
-        if offer_id in wanted and offer_id not in found:
-            found[offer_id] = candidate
-            if len(found) == len(wanted):
-                return found
+        if wanted.pop(candidate.item.item_id, None) is not None:
+            found[candidate.item.item_id] = candidate
+            if not wanted:
+                break
     for offer_id, row in wanted.items():
-        if offer_id not in found:
-            found[offer_id] = Candidate(table.items[row], 0.0, Source.EDITORIAL, None)
+        found[offer_id] = Candidate(table.items[row], 0.0, Source.EDITORIAL, None)
     return found
 
 
