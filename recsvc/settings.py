@@ -213,6 +213,11 @@ def set_environment(values: Mapping[str, object]) -> None:
     os.environ.update({name: str(value) for name, value in values.items() if value is not None})
 
 
+def set_environment_default(values: Mapping[str, str]) -> None:
+    """Set variables for this process and its children, but for those that are set."""
+    os.environ.update({name: value for name, value in values.items() if name not in os.environ})
+
+
 def _refuse_unknown(known: set[str]) -> None:
     for name in sorted(os.environ):
         if name.startswith("RECSVC_") and name not in known and not name.startswith(TEST_PREFIX):

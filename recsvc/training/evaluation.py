@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from recsvc.bundles.manifest import Measured
 from recsvc.training.families.base import TrainingData
@@ -29,6 +28,7 @@ from recsvc.training.metrics import (
     ranking_metrics,
     times_shown,
 )
+from recsvc.training.threads import one_blas_thread
 
 CUTOFFS = (10, 20, 100)
 PRIMARY_METRIC = "ndcg@20"
@@ -121,7 +121,7 @@ def evaluate_together(
     contest = Contest(fitted, blends, max(cutoffs), held_out.may_repeat)
     tallies = {name: _Tally(cutoffs, n_items, item_categories) for name in (*fitted, *blends)}
     # One thread of BLAS to each of ours, which also keeps sums in the same order on any machine.
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         for start, lists in contest.lists_of(data.strengths, held_out.customer_rows):
             end = start + len(next(iter(lists.values())))
             relevant, n_relevant = held_out.relevant[start:end], held_out.n_relevant[start:end]

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from threadpoolctl import threadpool_limits
-
 from recsvc.bundles.manifest import Manifest
 from recsvc.bundles.registry import Registry
 from recsvc.domain.propensity import PropensityRules
@@ -27,6 +25,7 @@ from recsvc.training.profiles import CHANNELS
 from recsvc.training.propensity.fitting import PropensityChoice, fit_propensity
 from recsvc.training.proposing import proposed_share, shortlist_arrays
 from recsvc.training.selection import Selection, select_model
+from recsvc.training.threads import one_blas_thread
 from recsvc.training.trials import Progress
 
 
@@ -59,7 +58,7 @@ class _Stopwatch:
         self.progress(name, 0.0)
         started, cpu_started = time.perf_counter(), time.process_time()
         # BLAS adds up in another order with more threads: with one, any machine gives the same bytes.
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             yield
         self.seconds[name] = round(time.perf_counter() - started, 3)
         self.cpu_seconds[name] = round(time.process_time() - cpu_started, 3)

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from recsvc.bundles.manifest import MOST_PROPOSED
 from recsvc.training.blending import Model
 from recsvc.training.families.base import Fitted, FloatArray, TrainingData
 from recsvc.training.families.cooccurrence import Cooccurrence
+from recsvc.training.threads import one_blas_thread
 
 MIN_ITEMS = 5_000  # Fewer are scored faster than a shortlist of them is made.
 MOST_SCANNED = 0.25
@@ -61,7 +61,7 @@ def scanned_share(data: TrainingData, fitted: Fitted, factors: FloatArray) -> fl
     n_customers, n_items = data.strengths.shape
     looked_at = np.unique(np.linspace(0, n_customers - 1, _N_LOOKED_AT).astype(np.int64))
     histories = data.strengths[looked_at]
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         customers = fitted.customer_factors(histories)
         assert customers is not None, "whatever has item factors has customer factors"
         scores = customers @ factors.T
@@ -87,7 +87,7 @@ def proposed_share(
 
 
 def _held(history: csr_matrix, model: Model, arrays: Mapping[str, NDArray[Any]]) -> float:
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         scores = model.score(history)[0]
     scores[history.indices] = -np.inf
     length = min(_LIST_LENGTH, int(np.isfinite(scores).sum()))

@@ -12,12 +12,12 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from recsvc.training.blending import standardised
 from recsvc.training.evaluation import HeldOut, hits_in
 from recsvc.training.families.base import Fitted, FloatArray, TrainingData
 from recsvc.training.ranking import best_rows
+from recsvc.training.threads import one_blas_thread
 
 _LENGTH = 20
 _DEPTH = 60
@@ -139,7 +139,7 @@ def _is_near(gained: NDArray[np.float32], best: NDArray[np.float32]) -> bool:
 
 
 def _shortlists(fitted: Sequence[Fitted], data: TrainingData, held_out: HeldOut) -> _Shortlists:
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         scores, hits, closed = zip(*_batches(fitted, data, held_out), strict=True)
     n_relevant = np.minimum(held_out.n_relevant, _LENGTH)
     return _Shortlists(

@@ -15,11 +15,11 @@ from math import log
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
-from threadpoolctl import threadpool_limits
 
 from recsvc.training.chance import Seeds, uniform_rows
 from recsvc.training.families.base import Family, FloatArray, TrainingData
 from recsvc.training.families.folding import FittedFactors, FoldIn
+from recsvc.training.threads import one_blas_thread
 
 MIN_FACTORS, MAX_FACTORS = 16, 256
 FEWEST_FACTORS = 8  # With a share of the least that items call for; fewer tell nothing apart.
@@ -52,7 +52,7 @@ class Als(Family):
         else:
             n_factors = min(self.asked_factors, n_customers, n_items)
         customers, items = data.seeds
-        with threadpool_limits(1, user_api="blas"):  # implicit runs its own threads; BLAS's get in their way.
+        with one_blas_thread():  # implicit runs its own threads; BLAS's get in their way.
             model = AlternatingLeastSquares(
                 factors=n_factors,
                 alpha=self.confidence,

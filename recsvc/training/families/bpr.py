@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from implicit.cpu.bpr import BayesianPersonalizedRanking
-from threadpoolctl import threadpool_limits
 
 from recsvc.training.chance import Seeds, placed_by_seed, uniform_rows
 from recsvc.training.families.base import Family, FloatArray, TrainingData
 from recsvc.training.families.folding import FittedFactors, FoldIn
+from recsvc.training.threads import one_blas_thread
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Bpr(Family):
     def fit(self, data: TrainingData, *, seed: int) -> FittedFactors:
         customers, items = data.seeds
         placed = placed_by_seed(data.strengths, customers, items)
-        with threadpool_limits(1, user_api="blas"):  # implicit asks for it.
+        with one_blas_thread():  # implicit asks for it.
             model = BayesianPersonalizedRanking(
                 factors=self.n_factors,
                 learning_rate=self.learning_rate,

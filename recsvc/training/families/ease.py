@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import get_lapack_funcs
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from recsvc.bundles.manifest import Parameter
 from recsvc.errors import TrainingError
 from recsvc.training.families.base import Family, Fitted, FloatArray, TrainingData
+from recsvc.training.threads import one_blas_thread
 
 MAX_ITEMS = 6000
 """The weights are items times items: 144 MB of so many, and twice that for a moment of the fit."""
@@ -112,7 +112,7 @@ def _inverse_with_ridge(
     matrix *= scale
     matrix *= scale[:, None]
     factorise, invert = get_lapack_funcs(("potrf", "potri"), dtype=precision)
-    with threadpool_limits(1, user_api="blas"):  # Sums in the same order on any machine.
+    with one_blas_thread():  # Sums in the same order on any machine.
         factor, failed = factorise(matrix, lower=1, overwrite_a=1)
         if failed:
             return None

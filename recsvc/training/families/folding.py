@@ -14,10 +14,10 @@ import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from recsvc.bundles.manifest import Parameter
 from recsvc.training.families.base import Family, Fitted, FloatArray
+from recsvc.training.threads import one_blas_thread
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class FoldIn:
 
     def solver(self, item_factors: FloatArray) -> AlternatingLeastSquares:
         """The solver over item factors of (n_items, n_factors). Threads may use it at once."""
-        with threadpool_limits(1, user_api="blas"):  # Sums in the same order on any machine.
+        with one_blas_thread():  # Sums in the same order on any machine.
             solver = AlternatingLeastSquares(
                 factors=item_factors.shape[1],
                 alpha=self.confidence,

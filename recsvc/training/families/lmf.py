@@ -11,11 +11,11 @@ from math import sqrt
 
 import numpy as np
 from implicit.cpu.lmf import LogisticMatrixFactorization
-from threadpoolctl import threadpool_limits
 
 from recsvc.training.chance import Seeds, placed_by_seed, uniform_rows
 from recsvc.training.families.base import Family, FloatArray, TrainingData
 from recsvc.training.families.folding import FittedFactors, FoldIn
+from recsvc.training.threads import one_blas_thread
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Lmf(Family):
     def fit(self, data: TrainingData, *, seed: int) -> FittedFactors:
         customers, items = data.seeds
         placed = placed_by_seed(data.strengths, customers, items)
-        with threadpool_limits(1, user_api="blas"):  # implicit asks for it.
+        with one_blas_thread():  # implicit asks for it.
             model = LogisticMatrixFactorization(
                 factors=self.n_factors,
                 learning_rate=self.learning_rate,

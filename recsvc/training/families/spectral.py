@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags_array
-from threadpoolctl import threadpool_limits
 
 from recsvc.bundles.manifest import Parameter
 from recsvc.training.families.base import Family, Fitted, FloatArray, TrainingData
 from recsvc.training.families.singular import SingularVectors, leading_singular_vectors
+from recsvc.training.threads import one_blas_thread
 
 _POWER_STEP = 0.25
 _EXPONENT_STEP = 0.1
@@ -68,7 +68,7 @@ class Spectral(Family):
         )
         affordable = max(_MIN_COMPONENTS, _MAX_NUMBERS // data.strengths.shape[1])
         n_components = min(self.n_components, affordable, *data.strengths.shape)
-        with threadpool_limits(1, user_api="blas"):  # More threads would add up in another order.
+        with one_blas_thread():  # More threads would add up in another order.
             vectors = leading_singular_vectors(weighted, n_components, data.seeds, seed=seed)
         return FittedSpectral(replace(self, n_components=vectors.n), vectors, items)
 
@@ -121,7 +121,7 @@ class FittedSpectral(Fitted):
         return np.asarray(weighted @ self._block, dtype=np.float32)
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             gram = self._block.T @ self._block
         return {
             "spectral_item_factors": self._block,

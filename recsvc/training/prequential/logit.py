@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
-from threadpoolctl import threadpool_limits
 
 from recsvc.live.places import Floats, Rows
 from recsvc.live.scoring import NEVER_NEGATIVE, PARTS
 from recsvc.training.prequential.ranking import Shortlisted
+from recsvc.training.threads import one_blas_thread
 
 LOWEST = tuple(0.0 if name in NEVER_NEGATIVE else -np.inf for name in PARTS)
 """The least weight of each live part."""
@@ -125,7 +125,7 @@ def fit_weights(lessons: Lessons, start: tuple[float, ...] | None = None) -> Fit
         return float(missed + _PENALTY * (weights @ weights) / 2), gradient
 
     bounds = [(lowest, None) for lowest in lessons.lowest]
-    with threadpool_limits(1, user_api="blas"):  # One order of sums on any machine.
+    with one_blas_thread():  # One order of sums on any machine.
         found = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds)
     weights = tuple(float(one) for one in found.x * scale)
     return Fit(weights, -float(found.fun))
