@@ -6,10 +6,10 @@ import os
 import sqlite3
 import weakref
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Column, Connection, Engine, Table
 from sqlalchemy.dialects import postgresql, sqlite
@@ -19,6 +19,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from recsvc.errors import StoreError, StoreFullError
 from recsvc.stores import schema
 from recsvc.stores.engines import WRITES, make_engine
+
+T = TypeVar("T")
 
 _POSTGRESQL_FULL = "53100"
 
@@ -31,6 +33,8 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.dialect = engine.dialect.name
+        """`sqlite` or `postgresql`."""
         # A read is one statement: PostgreSQL is spared the round trip that begins a transaction for it.
         self._reader = (
             engine if self.dialect == "sqlite" else engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -40,11 +44,6 @@ class Database:
         self._idle: deque[Any] = deque()
         self._of_parent: list[object] = []
         _opened.add(self)
-
-    @property
-    def dialect(self) -> str:
-        """`sqlite` or `postgresql`."""
-        return self._engine.dialect.name
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -67,18 +66,16 @@ class Database:
             with self.reading() as connection:
                 row = connection.exec_driver_sql(statement.replace("?", "%s"), parameters).first()
                 return None if row is None else tuple(row)
-        with self._translating(), self._lent() as connection:
-            found: tuple[Any, ...] | None = connection.execute(statement, parameters).fetchone()
-            return found
+        found: tuple[Any, ...] | None = self._ask(lambda to: to.execute(statement, parameters).fetchone())
+        return found
 
     def look_up_all(self, statement: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         """Every row of a query in the driver's own words, places by name included. Raises StoreError."""
         if self.dialect != "sqlite":
             with self.reading() as connection:
                 return connection.exec_driver_sql(statement, dict(parameters)).all()
-        with self._translating(), self._lent() as connection:
-            found: list[tuple[Any, ...]] = connection.execute(statement, parameters).fetchall()
-            return found
+        found: list[tuple[Any, ...]] = self._ask(lambda to: to.execute(statement, parameters).fetchall())
+        return found
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that knows ON CONFLICT, in the database's own dialect."""
@@ -101,34 +98,43 @@ class Database:
         _close_all(idle)
         self._engine.dispose()
 
-    @contextmanager
-    def _lent(self) -> Iterator[Any]:
-        """A connection to SQLite for one question: to borrow one of the pool costs as much as the question.
+    def _ask(self, question: Callable[[Any], T]) -> T:
+        """Put a question to a connection to SQLite. Raises StoreError.
 
-        No thread keeps one for itself: where a thread of the server ends, the driver must not be closing
-        connections, for what it calls back then ends the thread's state twice, and the process with it.
+        To borrow one of the pool costs as much as the question, so a few that are idle are kept. No thread
+        keeps one for itself: where a thread of the server ends, the driver must not be closing connections,
+        for what it calls back then ends the thread's state twice, and the process with it.
         """
         idle = self._idle
         try:
-            connection = idle.pop()
-        except IndexError:
-            borrowed = self._engine.raw_connection()
-            borrowed.detach()
-            connection = borrowed.dbapi_connection
-        try:
-            yield connection
-        finally:
-            idle.append(connection)
-            if idle is not self._idle:  # The store was closed meanwhile.
-                _close_all(idle)
+            try:
+                connection = idle.pop()
+            except IndexError:
+                connection = self._connect_alone()
+            try:
+                return question(connection)
+            finally:
+                idle.append(connection)
+                if idle is not self._idle:  # The store was closed meanwhile.
+                    _close_all(idle)
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise self._translated(error) from error
+
+    def _connect_alone(self) -> Any:
+        borrowed = self._engine.raw_connection()
+        borrowed.detach()
+        return borrowed.dbapi_connection
 
     @contextmanager
     def _translating(self) -> Iterator[None]:
         try:
             yield
         except (SQLAlchemyError, sqlite3.Error) as error:
-            kind = StoreFullError if _is_full(error) else StoreError
-            raise kind(self._sentence(error)) from error
+            raise self._translated(error) from error
+
+    def _translated(self, error: Exception) -> StoreError:
+        kind = StoreFullError if _is_full(error) else StoreError
+        return kind(self._sentence(error))
 
     def _forget_parent(self) -> None:
         # The parent's connections are left alone and kept: to close one here would disturb the parent.

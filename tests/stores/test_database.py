@@ -407,18 +407,23 @@ def test_questions_at_once_have_a_connection_each_and_later_ones_use_them_again(
     is_over = threading.Barrier(4)
 
     def look(number: int) -> object:
-        with database._lent() as connection:
+        def question(connection: sqlite3.Connection) -> object:
             is_over.wait(10)
             return connection.execute("SELECT ?", (number,)).fetchone()
+
+        return database._ask(question)
 
     for _ in range(2):
         with ThreadPoolExecutor(4) as pool:
             assert list(pool.map(look, range(4))) == [(0,), (1,), (2,), (3,)]
         assert len(database._idle) == 4
     lent = [*database._idle]
-    with database._lent() as in_use:
+
+    def close_meanwhile(in_use: sqlite3.Connection) -> object:
         database.close()
-        assert in_use.execute("SELECT 5").fetchone() == (5,), "nobody closes what is in use"
+        return in_use.execute("SELECT 5").fetchone()
+
+    assert database._ask(close_meanwhile) == (5,), "nobody closes what is in use"
     for connection in lent:
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
             connection.execute("SELECT 1")

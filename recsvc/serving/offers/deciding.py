@@ -53,18 +53,17 @@ class _Ranked:
 
 def decide(facts: Facts, table: OfferTable, policy: OffersPolicy) -> Decided:
     """The decision that follows from the facts."""
-    refused = refused_by(table, facts, policy)
+    return decide_among(refused_by(table, facts, policy), facts, table, policy)
+
+
+def decide_among(refused: Rows, facts: Facts, table: OfferTable, policy: OffersPolicy) -> Decided:
+    """The same decision, where it is known already which gate refuses which offer: (n_offers,)."""
     ranked = _rank(refused, facts, table, policy)
     chosen = choose(ranked.rows[ranked.places].tolist(), facts, table)
     return Decided(
         _judged(facts, table, policy, refused, chosen, ranked),
         _placed(chosen, ranked, facts, table, policy),
     )
-
-
-def open_rows(facts: Facts, table: OfferTable, policy: OffersPolicy) -> Rows:
-    """The rows of the offers that every gate lets pass, ascending."""
-    return np.flatnonzero(refused_by(table, facts, policy) == OPEN)
 
 
 def _surviving(refused: Rows, facts: Facts, table: OfferTable) -> tuple[Rows, Rows]:

@@ -29,6 +29,8 @@ def propose(basis: Basis, table: OfferTable, rows: Rows) -> Mapping[str, Candida
     """The offers of these rows by id, as the highest rung that names it ranks each; the others come last."""
     found: dict[str, Candidate] = {}
     wanted = {table.ids[row]: row for row in rows.tolist()}
+    if not wanted:
+        return found
     *_, whole = rankings(ItemKind.OFFER, basis.subject, basis.model, basis.view, basis.policy, basis.live)
     for candidate in whole:
         if wanted.pop(candidate.item.item_id, None) is not None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import structlog
 from msgspec.structs import replace as with_changes
 
@@ -30,8 +31,9 @@ from recsvc.serving.live_access import LiveReader
 from recsvc.serving.merchandising import log_ruled, with_picks
 from recsvc.serving.offers.asking import PropensityReader
 from recsvc.serving.offers.auditing import Explanation, explanation_of
-from recsvc.serving.offers.deciding import NOTHING, Decided, decide
+from recsvc.serving.offers.deciding import NOTHING, Decided, decide, decide_among
 from recsvc.serving.offers.facts import AnswerFacts, Facts
+from recsvc.serving.offers.gates import OPEN, refused_by
 from recsvc.serving.offers.gathering import gather, proposals_of, propose
 from recsvc.serving.offers.pages import OfferPage, page_of
 from recsvc.serving.offers.pairs import alike, categories_of, content_beside
@@ -65,10 +67,15 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """What a list is decided on. `candidates` are the proposals by offer id, `degraded` what was missing."""
+    """What a list is decided on.
+
+    `refused` says which gate refuses which offer, `candidates` are the proposals by offer id, `degraded` is
+    what was missing.
+    """
 
     asked: _Asked
     facts: Facts
+    refused: Rows
     candidates: Mapping[str, Candidate]
     degraded: tuple[str, ...]
 
@@ -128,10 +135,10 @@ class OfferLists:
     def _made(self, request: SlateRequest, basis: Basis, slate_id: str, table: OfferTable) -> Slate:
         """The list, once it is entered. Where somebody else took the last of an offer, it is made anew."""
         draft = self._draft(self._asked(request, basis, table), slate_id)
-        facts = draft.facts
+        facts, refused = draft.facts, draft.refused
         expires_at = self._expiry(basis)
         for rounds in itertools.count(1):
-            decided = decide(facts, table, self._policy.offers)
+            decided = decide_among(refused, facts, table, self._policy.offers)
             answer = AnswerFacts(self._reasons(decided, facts, draft), expires_at, draft.degraded)
             facts = with_changes(facts, answer=answer)
             slate = slate_of(facts, answer, decided, table)
@@ -139,6 +146,7 @@ class OfferLists:
             if not short:
                 break
             facts = _without(short, facts, decided, is_last=rounds >= MAX_ROUNDS)
+            refused = refused_by(table, facts, self._policy.offers)
         log_ruled(slate, _blocked(decided, facts))
         return slate
 
@@ -148,17 +156,24 @@ class OfferLists:
 
     def _draft(self, asked: _Asked, slate_id: str) -> _Draft:
         """The gates come first: only what may be shown is proposed, predicted and counted."""
-        basis, table = asked.basis, asked.table
+        basis, table, policy = asked.basis, asked.table, self._policy.offers
         page = self._page(asked, slate_id)
-        passing = page.open_rows(table, self._policy.offers)
+        refused = page.refused(table, policy)
+        passing = np.flatnonzero((np.array(refused) == OPEN).any(axis=0))
         proposed = self._live.made(
             basis.model, basis.now, lambda live: propose(replace(basis, live=live), table, passing)
         )
         known = self._propensities.read(basis, asked.request.channel, table, passing)
-        page = page.with_proposals(proposals_of(proposed.value, basis, table, known))
-        page = page.with_shortages(self._shortages(page.own, passing, asked))
-        degraded = basis.degraded if proposed.is_whole else (*basis.degraded, "live")
-        return _Draft(asked, page.left(table, self._policy.offers), proposed.value, degraded)
+        short = self._shortages(page.facts, passing, asked)
+        page = page.with_proposals(proposals_of(proposed.value, basis, table, known), short)
+        facts = page.left(table, policy)
+        return _Draft(
+            asked,
+            facts,
+            refused[0] if len(refused) == 1 and not short else refused_by(table, facts, policy),
+            proposed.value,
+            basis.degraded if proposed.is_whole else (*basis.degraded, "live"),
+        )
 
     def _page(self, asked: _Asked, slate_id: str) -> OfferPage:
         """The facts of every placement of the page, as far as gates ask for them before a contact counts."""

@@ -6,7 +6,7 @@ What is pinned further down is left to that placement, unless it is pinned here 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,8 +19,9 @@ from recsvc.policy import Policy
 from recsvc.policy_offers import OffersPolicy
 from recsvc.serving.basis import Basis
 from recsvc.serving.offers.choosing import pinned_on
-from recsvc.serving.offers.deciding import decide, open_rows
+from recsvc.serving.offers.deciding import decide
 from recsvc.serving.offers.facts import Facts, Proposals
+from recsvc.serving.offers.gates import OPEN, refused_by
 from recsvc.serving.offers.gathering import list_facts, marketers_facts
 from recsvc.serving.offers.sameness import places_of
 from recsvc.serving.offers.table import OfferTable, Rows
@@ -29,43 +30,35 @@ from recsvc.serving.reranking import requests_of_page
 
 @dataclass(frozen=True)
 class OfferPage:
-    """The facts of each placement of a page that shows offers: those before the one asked for, it, those
-    after."""
+    """The facts of each placement of a page that shows offers, in their order: those before the one asked
+    for, it, those after. `own` is its place."""
 
-    earlier: tuple[Facts, ...]
-    own: Facts
-    later: tuple[Facts, ...] = ()
+    placements: tuple[Facts, ...]
+    own: int
 
     @property
-    def placements(self) -> tuple[Facts, ...]:
-        """All of them."""
-        return (*self.earlier, self.own, *self.later)
+    def facts(self) -> Facts:
+        """Those of the placement asked for."""
+        return self.placements[self.own]
 
-    def with_shortages(self, shortages: Mapping[str, Shortage]) -> OfferPage:
-        """The same page, where these offers have no contact left."""
-        return self._each(lambda facts: with_changes(facts, shortages=shortages)) if shortages else self
+    def with_proposals(self, proposals: Proposals, shortages: Mapping[str, Shortage]) -> OfferPage:
+        """The same page, where all placements are proposed this, and of this there is no contact left."""
+        changed = (with_changes(one, proposals=proposals, shortages=shortages) for one in self.placements)
+        return OfferPage(tuple(changed), self.own)
 
-    def with_proposals(self, proposals: Proposals) -> OfferPage:
-        """The same page, where all placements are proposed this."""
-        return self._each(lambda facts: with_changes(facts, proposals=proposals))
-
-    def open_rows(self, table: OfferTable, policy: OffersPolicy) -> Rows:
-        """The rows of the offers that pass every gate in one of the placements, ascending."""
-        return np.unique(np.concatenate([open_rows(one, table, policy) for one in self.placements]))
+    def refused(self, table: OfferTable, policy: OffersPolicy) -> tuple[Rows, ...]:
+        """Which gate refuses which offer, placement by placement: (n_offers,) each."""
+        return tuple(refused_by(table, facts, policy) for facts in self.placements)
 
     def left(self, table: OfferTable, policy: OffersPolicy) -> Facts:
         """The facts of the placement asked for, after what the others of the page show."""
-        if not self.earlier and not self.later:
-            return self.own
+        if len(self.placements) == 1:
+            return self.facts
         shown: list[str] = []
-        for place, facts in enumerate(self.earlier):
+        for place, facts in enumerate(self.placements[: self.own]):
             there = _after(facts, shown, self.placements[place + 1 :], table, policy)
             shown += [one.offer_id for one in decide(there, table, policy).chosen]
-        return _after(self.own, shown, self.later, table, policy)
-
-    def _each(self, change: Callable[[Facts], Facts]) -> OfferPage:
-        earlier, later = tuple(map(change, self.earlier)), tuple(map(change, self.later))
-        return OfferPage(earlier, change(self.own), later)
+        return _after(self.facts, shown, self.placements[self.own + 1 :], table, policy)
 
 
 def page_of(
@@ -74,9 +67,12 @@ def page_of(
     """The page of the request. Its own facts come with the limit of its placement."""
     *earlier, own = requests_of_page(request, policy.pages)
     return OfferPage(
-        tuple(_in_placement(one, facts, basis, table) for one in earlier),
-        with_changes(facts, asked=replace(facts.asked, limit=own.limit)),
-        tuple(_in_placement(one, facts, basis, table) for one in _later(request, policy)),
+        (
+            *(_in_placement(one, facts, basis, table) for one in earlier),
+            with_changes(facts, asked=replace(facts.asked, limit=own.limit)),
+            *(_in_placement(one, facts, basis, table) for one in _later(request, policy)),
+        ),
+        len(earlier),
     )
 
 
@@ -116,7 +112,7 @@ def pins_standing(facts: Facts, table: OfferTable, policy: OffersPolicy) -> list
     """The pinned offers that every gate lets pass and that have a place on the list."""
     if not facts.marketers.pins:
         return []
-    survivors = open_rows(facts, table, policy).tolist()
+    survivors = np.flatnonzero(refused_by(table, facts, policy) == OPEN).tolist()
     return [one.item.item_id for _, one in pinned_on(survivors, facts, table)]
 
 
