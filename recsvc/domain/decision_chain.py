@@ -197,11 +197,24 @@ def _break_at(entry: Entry, last: Head) -> Break | None:
         entry.customer_id is None
     ):
         return Break(place, entry.decision_id, "changed: what is personal was taken out in part")
-    if entry.personal is not None and entry.salt is not None:
-        if hashlib.sha256(entry.salt + entry.personal).digest() != entry.commitment:
-            return Break(place, entry.decision_id, "changed: its personal part is another")
-        if opened(entry).customer_id != entry.customer_id:
-            return Break(place, entry.decision_id, "changed: it stands under another customer")
+    if entry.personal is not None and _commitment_of(entry) != entry.commitment:
+        return Break(place, entry.decision_id, "changed: its personal part is another")
+    return None if entry.is_erasure else _break_within(entry)
+
+
+def _commitment_of(entry: Entry) -> bytes:
+    return hashlib.sha256((entry.salt or b"") + (entry.personal or b"")).digest()
+
+
+def _break_within(entry: Entry) -> Break | None:
+    """What is wrong with a decision that is sealed as it stands."""
+    try:
+        customer_id = opened(entry).customer_id
+    except ValueError:
+        what = "kept by a release that wrote decisions otherwise: it cannot be read"
+        return Break(entry.sequence, entry.decision_id, what)
+    if entry.personal is not None and customer_id != entry.customer_id:
+        return Break(entry.sequence, entry.decision_id, "changed: it stands under another customer")
     return None
 
 

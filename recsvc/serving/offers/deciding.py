@@ -21,7 +21,7 @@ from recsvc.serving.offers.exploring import Draw, draw
 from recsvc.serving.offers.facts import Facts
 from recsvc.serving.offers.gates import GATES, OPEN, refused_by
 from recsvc.serving.offers.table import OfferTable, Rows
-from recsvc.serving.offers.texts import disclosures_of
+from recsvc.serving.offers.texts import told_in
 from recsvc.serving.reranking import relevant_enough
 
 _GATES: tuple[Gate | None, ...] = (*(rule.gate for rule in GATES), None)  # The last one is at `OPEN`.
@@ -112,6 +112,7 @@ def _placed(
     usual, drawn = _order_of(ranked.by_priority), _order_of(ranked.places)
     pinned = {offer_id for _, offer_id in facts.marketers.pins}
     place_of = {row: place for place, row in enumerate(ranked.rows.tolist())}
+    disclosures = told_in(facts.asked.locale, table, policy).disclosures
     placed = []
     for position, row in enumerate(chosen, start=1):
         place, offer = place_of[row], table.items[row]
@@ -124,7 +125,7 @@ def _placed(
                 priority=ranked.factors.at(place),
                 propensity=_propensity(ranked, place, position, facts, is_pinned=is_pinned),
                 explored=not is_pinned and bool(drawn[place] < usual[place]),
-                disclosures=disclosures_of(offer, facts.asked.locale, policy),
+                disclosures=disclosures[row],
             )
         )
     return tuple(placed)

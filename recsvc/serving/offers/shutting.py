@@ -16,10 +16,7 @@ from recsvc.serving.offers.laws import bans_on_customer
 from recsvc.serving.offers.markets import is_in_market
 from recsvc.serving.offers.refusals import barred_until
 from recsvc.serving.offers.table import Bools, OfferTable, Rows, bit_of, micros_of
-from recsvc.serving.offers.texts import are_told
-
-MAX_LOCALES = 64
-"""Of so many locales a table remembers which offers have their texts."""
+from recsvc.serving.offers.texts import told_in
 
 NOBODY = None
 
@@ -164,13 +161,7 @@ def beside_content(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPo
 
 
 def not_told(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
-    key = (facts.asked.locale, policy.disclosure_fallback)
-    told = table.told.get(key)
-    if told is None:
-        if len(table.told) >= MAX_LOCALES:
-            table.told.clear()
-        told = table.told[key] = _each(table, table.all_rows, lambda one: are_told(one, key[0], policy))
-    return ~told[rows]
+    return ~told_in(facts.asked.locale, table, policy).is_told[rows]
 
 
 def taken(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -20,6 +20,7 @@ from recsvc.domain.conditions import Condition, FieldType
 from recsvc.domain.contacts import is_counted
 from recsvc.domain.items import Channel, Item, ItemKind, ItemStatus
 from recsvc.domain.offer_terms import OfferTerms
+from recsvc.domain.slates import ShownDisclosure
 from recsvc.serving.offers.eligibility import rule_of
 from recsvc.serving.offers.sameness import places_of
 
@@ -32,6 +33,16 @@ _MICROSECOND = timedelta(microseconds=1)
 _ALWAYS = np.iinfo(np.int64)
 _BITS = {channel: 1 << number for number, channel in enumerate(Channel)}
 _ALL_CHANNELS = (1 << len(_BITS)) - 1
+
+
+class Told(NamedTuple):
+    """What offers say in a locale: whether all that must be said can be, and the disclosures.
+
+    Both are (n_offers,).
+    """
+
+    is_told: Bools
+    disclosures: tuple[tuple[ShownDisclosure, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -79,8 +90,8 @@ class OfferTable:
         return len(self.items)
 
     @cached_property
-    def told(self) -> dict[tuple[str, bool], Bools]:
-        """Which offers have all their texts, by locale and whether another may stand in; filled on asking."""
+    def told(self) -> dict[tuple[str, bool], Told]:
+        """The texts of offers, by locale and whether another may stand in; filled on asking."""
         return {}
 
     @cached_property

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from recsvc.domain.items import Item, text_in
 from recsvc.domain.slates import ShownDisclosure
 from recsvc.policy_offers import OffersPolicy
+from recsvc.serving.offers.table import OfferTable, Told
+
+MAX_LOCALES = 16
+"""Of so many locales a table remembers its texts."""
 
 
 def are_told(offer: Item, locale: str, policy: OffersPolicy) -> bool:
@@ -14,8 +20,21 @@ def are_told(offer: Item, locale: str, policy: OffersPolicy) -> bool:
     return all(_text(one.text, locale, policy) for one in offer.offer_terms.disclosures)
 
 
+def told_in(locale: str, table: OfferTable, policy: OffersPolicy) -> Told:
+    """What the offers of the table say in the locale. Kept with the table, for the locales asked for last."""
+    key = (locale, policy.disclosure_fallback)
+    told = table.told.get(key)
+    if told is None:
+        if len(table.told) >= MAX_LOCALES:
+            table.told.clear()
+        is_told = [are_told(one, locale, policy) for one in table.items]
+        texts = tuple(disclosures_of(one, locale, policy) for one in table.items)
+        told = table.told[key] = Told(np.array(is_told, dtype=np.bool_), texts)
+    return told
+
+
 def disclosures_of(offer: Item, locale: str, policy: OffersPolicy) -> tuple[ShownDisclosure, ...]:
-    """The disclosures of an offer that `are_told`."""
+    """The disclosures of an offer; whole where they `are_told`."""
     return tuple(
         ShownDisclosure(one.id, one.version, _text(one.text, locale, policy) or "")
         for one in offer.offer_terms.disclosures
