@@ -57,7 +57,7 @@ class Grounds:
     def is_popular(self, candidate: Candidate) -> bool:
         """Whether more people have to do with the item now than with most of its kind that anybody met."""
         count = self._counted[candidate.item.item_id]
-        return isfinite(count) and count > self._medians[candidate.item.kind]
+        return isfinite(count) and count > self._median_of(candidate.item.kind)
 
     def is_popular_in_segment(self, candidate: Candidate) -> bool:
         """The same among those of the customer's segment."""
@@ -98,10 +98,15 @@ class Grounds:
 
     @cached_property
     def _medians(self) -> dict[ItemKind, float]:
-        """By kind the median count of its items that anybody met."""
-        return {kind: self._median_of(kind) for kind in ItemKind}
+        return {}
 
     def _median_of(self, kind: ItemKind) -> float:
+        """The median count of the items of the kind that anybody met."""
+        if kind not in self._medians:
+            self._medians[kind] = self._find_median(kind)
+        return self._medians[kind]
+
+    def _find_median(self, kind: ItemKind) -> float:
         rows, fresh = self.view.trained_rows[kind], self.view.fresh[kind]
         step = 1 + (len(rows) + len(fresh)) // N_COMPARED
         compared = [self.view.by_row[row] for row in rows[::step].tolist()] + list(fresh[::step])
