@@ -13,12 +13,20 @@ from dataclasses import dataclass
 
 from werkzeug.exceptions import ServiceUnavailable
 
+from recsvc.settings import Settings
+
 EVENT_STREAM = "text/event-stream"
 MAX_STREAMS = 2
 STREAM_SECONDS = 60.0
 LOOK_SECONDS = 0.5
 RETRY_MILLISECONDS = 1_000
 _QUIET_SECONDS = 15.0
+
+
+def most_streams(settings: Settings) -> int:
+    """How many may be open, so that one thread is left to answer everybody else."""
+    takes_beside = settings.local_slates_mb > 0  # Then a worker has a thread more than may wait.
+    return min(MAX_STREAMS, settings.threads - 1 + takes_beside)
 
 
 class StreamPlaces:
@@ -29,13 +37,13 @@ class StreamPlaces:
         self._lock = threading.Lock()
         self._taken_until: dict[object, float] = {}
 
-    def take(self) -> Callable[[], None]:
-        """Take a place; what gives it back. Raises ServiceUnavailable where all are taken."""
+    def take(self, most: int = MAX_STREAMS) -> Callable[[], None]:
+        """Take one of so many places; what gives it back. Raises ServiceUnavailable where all are taken."""
         place, now = object(), self._monotonic()
         with self._lock:
             # Whoever broke off without a word is not waited for.
             self._taken_until = {one: until for one, until in self._taken_until.items() if until > now}
-            if len(self._taken_until) >= MAX_STREAMS:
+            if len(self._taken_until) >= most:
                 raise ServiceUnavailable("too many follow training runs here already; poll the run instead")
             self._taken_until[place] = now + STREAM_SECONDS + _QUIET_SECONDS
         return lambda: self._give_back(place)

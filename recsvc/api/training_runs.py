@@ -15,7 +15,7 @@ from recsvc.api.documents import CHANGE_HEADERS, RUN_EXAMPLE, RUN_HEADERS, RUN_R
 from recsvc.api.endpoints import Answered, BodyForm, Endpoints, request_record, services
 from recsvc.api.problems import CONFLICT, NOT_FOUND, RATE_LIMITED
 from recsvc.api.records import load_body, training_request_of
-from recsvc.api.run_events import EVENT_STREAM, Snapshot, StreamPlaces, events_of
+from recsvc.api.run_events import EVENT_STREAM, Snapshot, StreamPlaces, events_of, most_streams
 from recsvc.api.training_schemas import (
     TrainingRequestSchema,
     TrainingRunSchema,
@@ -118,7 +118,7 @@ def get_training_run_events(run_id: str) -> Response:
     if request.method == "HEAD":
         return Response(mimetype=EVENT_STREAM, headers=headers)
     last_seen = request.headers.get("Last-Event-ID", "")
-    leave = _PLACES.take()
+    leave = _PLACES.take(most_streams(services().settings))
 
     def stream() -> Iterator[bytes]:
         try:

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 
 from recsvc.api.app import create_app
-from recsvc.api.run_events import MAX_STREAMS, STREAM_SECONDS, Snapshot, StreamPlaces, events_of
+from recsvc.api.run_events import MAX_STREAMS, STREAM_SECONDS, Snapshot, StreamPlaces, events_of, most_streams
 from recsvc.api.training_schemas import TrainingRunSchema
 from recsvc.domain.training_runs import Beat, Outcome, RunState
 from recsvc.errors import RedisError
@@ -236,6 +236,19 @@ def test_a_stream_of_a_run_that_stands_still_ends_after_its_time() -> None:
     watch = Watch([b"one"])
     assert watch.events(Snapshot(b"one", True).event_id) == [b": nothing new"] * 4
     assert watch.now == STREAM_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("threads", "local_slates_mb", "most"), [(1, 64, 1), (2, 64, 2), (8, 64, 2), (1, 0, 0), (2, 0, 1)]
+)
+def test_streams_leave_a_thread_to_everybody_else(threads: int, local_slates_mb: int, most: int) -> None:
+    settings = fake_services(threads=threads, local_slates_mb=local_slates_mb).settings
+    assert most_streams(settings) == most
+    places = StreamPlaces(lambda: 0.0)
+    for _ in range(most):
+        places.take(most)
+    with pytest.raises(Exception, match="poll the run"):
+        places.take(most)
 
 
 def test_at_most_so_many_streams_are_open_and_a_lost_one_is_not_waited_for() -> None:
