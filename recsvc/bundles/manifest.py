@@ -28,6 +28,10 @@ NO_DEVIATION = 1e-10
 """What scores of a family that learned nothing differ by: they are rounding, and next to 0 in a blend."""
 MOST_PROPOSED = 1_000
 """Of what a history's items propose, so many are looked at: training says what they hold."""
+PRIMARY_METRIC = "ndcg@20"
+"""What models are chosen by."""
+PROPOSED_METRIC = "proposed@20"
+"""The share of a list that is found among what its history's items propose."""
 
 Parameter = int | float | str
 

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info
 
 from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
-from recsvc.cli.sources import versions_of_experiments
+from recsvc.cli.store_facts import versions_of_experiments
 from recsvc.cli.terminal import json_option, models_option, print_json, settings_with, stdout
 from recsvc.errors import BundleError, RecsvcError
 from recsvc.policy import load_policy

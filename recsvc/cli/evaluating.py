@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from numpy.typing import NDArray
 
 from recsvc.bootstrap import now
+from recsvc.bundles.manifest import PRIMARY_METRIC
 from recsvc.cli.off_policy import off_policy_options, report_off_policy
 from recsvc.cli.prequential import Moment, print_replay, report_replay, tell_replay
 from recsvc.cli.reports import (
@@ -45,7 +46,7 @@ from recsvc.policy import Policy, load_policy
 from recsvc.settings import Settings
 from recsvc.training.budget import Budget
 from recsvc.training.bundling import category_rows, complete_catalogue
-from recsvc.training.evaluation import PRIMARY_METRIC, HeldOut
+from recsvc.training.evaluation import HeldOut
 from recsvc.training.families import FAMILIES, OPTIONAL_FAMILIES, families_named
 from recsvc.training.families.base import Family
 from recsvc.training.goals import recounted

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from recsvc.bundles.gate_report import Compared, GateReport, GuardrailOutcome
 from recsvc.cli.terminal import say
-from recsvc.retraining.settling import Settled
+
+if TYPE_CHECKING:  # Whoever only looks at models must not wait until all that trains them is loaded.
+    from recsvc.retraining.settling import Settled
 
 
 def tell_settled(settled: Settled) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -11,7 +12,9 @@ from recsvc.bundles.manifest import LiveFacts, Measured
 from recsvc.cli.reports import tell_table
 from recsvc.cli.terminal import say
 from recsvc.domain.items import ItemKind
-from recsvc.training.live_parts import LiveChoice
+
+if TYPE_CHECKING:  # Whoever only looks at models must not wait until all that trains them is loaded.
+    from recsvc.training.live_parts import LiveChoice
 
 _FIGURES = ("hit@10", "ndcg@10", "mrr")
 _MARKED = "blend"

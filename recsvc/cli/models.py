@@ -9,13 +9,13 @@ import msgspec
 from rich.table import Table
 
 from recsvc.bundles.erased import check_none_erased
-from recsvc.bundles.manifest import Manifest, PartFacts
+from recsvc.bundles.manifest import PRIMARY_METRIC, PROPOSED_METRIC, Manifest, PartFacts
 from recsvc.bundles.opening import read_manifest
 from recsvc.bundles.registry import Aliases, Registry
 from recsvc.cli.gate_report import gate_rows
 from recsvc.cli.live_report import live_rows
 from recsvc.cli.propensity_report import propensity_rows, write_plot
-from recsvc.cli.sources import tombstones
+from recsvc.cli.store_facts import tombstones
 from recsvc.cli.terminal import (
     json_option,
     models_option,
@@ -27,8 +27,6 @@ from recsvc.cli.terminal import (
 )
 from recsvc.errors import BundleError
 from recsvc.serving.verification import load_model
-from recsvc.training.evaluation import PRIMARY_METRIC
-from recsvc.training.proposing import PROPOSED_METRIC
 
 
 @click.group()

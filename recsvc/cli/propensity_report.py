@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +13,9 @@ from recsvc.bundles.propensity import PropensityModel, PropensityReport
 from recsvc.cli.reliability_plot import reliability_svg, reliability_table
 from recsvc.cli.reports import tell_table
 from recsvc.cli.terminal import say
-from recsvc.training.propensity.fitting import PropensityChoice
+
+if TYPE_CHECKING:  # Whoever only looks at models must not wait until all that trains them is loaded.
+    from recsvc.training.propensity.fitting import PropensityChoice
 
 
 def propensity_json(choice: PropensityChoice) -> Mapping[str, object]:

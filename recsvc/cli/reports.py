@@ -6,16 +6,20 @@ import resource
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.segment import Segments
 from rich.table import Table
 
+from recsvc.bundles.manifest import PRIMARY_METRIC
 from recsvc.cli.terminal import say, stderr
-from recsvc.history.rejects import RejectionReport
-from recsvc.training.evaluation import PRIMARY_METRIC, Evaluation
-from recsvc.training.selection import Selection
-from recsvc.training.trials import Tried
+
+if TYPE_CHECKING:  # Whoever only looks at models must not wait until all that trains them is loaded.
+    from recsvc.history.rejects import RejectionReport
+    from recsvc.training.evaluation import Evaluation
+    from recsvc.training.selection import Selection
+    from recsvc.training.trials import Tried
 
 _SHOWN = ("recall@20", "ndcg@20", "mrr@20", "hit_rate@20")  # The rest is in the JSON.
 _SHOWN_OF_CATALOGUE = ("coverage@20", "gini@20", "novelty@20", "intra_list_diversity@20")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import wraps
@@ -13,10 +13,8 @@ from typing import Any
 
 import click
 
-from recsvc.bundles.erased import ErasedAmong
 from recsvc.domain.condition_facts import known_fields
 from recsvc.domain.customers import Customer
-from recsvc.domain.experiments import versions_in_use
 from recsvc.domain.items import Item, ItemKind
 from recsvc.errors import SourceError
 from recsvc.history.catalogue import read_customers, read_items
@@ -31,7 +29,6 @@ from recsvc.settings import Settings
 from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import open_database
 from recsvc.stores.events import SqlEvents
-from recsvc.stores.experiments import SqlExperiments
 from recsvc.stores.offer_versions import SqlOfferVersions
 from recsvc.training.material import Source
 
@@ -169,24 +166,6 @@ def to_train_on(parts: Parts, mapping: Path | None) -> Source:
     if parts.table is None:
         raise SourceError("there are no events to train on; give --events PATH")
     return Source(parts.table, parts.items, parts.customers, default_kind(load_mapping(mapping)))
-
-
-@contextmanager
-def tombstones(settings: Settings) -> Iterator[ErasedAmong]:
-    """Who was erased, as far as there is a store that could know. Raises StoreError."""
-    if not settings.has_store:
-        yield lambda customer_ids: {}
-        return
-    with closing(open_database(settings.store_url)) as database:
-        yield SqlCustomers(database).erased_among
-
-
-def versions_of_experiments(settings: Settings) -> frozenset[str]:
-    """The model versions that open experiments name, as far as there is a store. Raises StoreError."""
-    if not settings.has_store:
-        return frozenset()
-    with closing(open_database(settings.store_url)) as database:
-        return versions_in_use(SqlExperiments(database).experiments())
 
 
 def write_to_store(parts: Parts, settings: Settings, *, at: datetime, progress: Progress) -> Imported:

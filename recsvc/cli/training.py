@@ -33,9 +33,8 @@ from recsvc.cli.sources import (
     read_store,
     time_budget_option,
     to_train_on,
-    tombstones,
-    versions_of_experiments,
 )
+from recsvc.cli.store_facts import tombstones, versions_of_experiments
 from recsvc.cli.terminal import json_option, models_option, print_json, progress_bar, say, settings_with
 from recsvc.domain.training_runs import MAX_NAME_CHARS, RANGES, Promotion, TrainingRequest
 from recsvc.policy import load_policy

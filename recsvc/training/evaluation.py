@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recsvc.bundles.manifest import Measured
+from recsvc.bundles.manifest import PRIMARY_METRIC, Measured
 from recsvc.training.families.base import TrainingData
 from recsvc.training.listing import Contest, Scores
 from recsvc.training.metrics import (
@@ -31,7 +31,6 @@ from recsvc.training.metrics import (
 from recsvc.training.threads import one_blas_thread
 
 CUTOFFS = (10, 20, 100)
-PRIMARY_METRIC = "ndcg@20"
 _MOST_DIVERSE = 20  # Pairs grow with the square, and nobody looks at a hundred items at once.
 
 

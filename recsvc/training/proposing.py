@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from recsvc.bundles.manifest import MOST_PROPOSED
+from recsvc.bundles.manifest import MOST_PROPOSED, PROPOSED_METRIC
 from recsvc.training.blending import Model
 from recsvc.training.families.base import Fitted, FloatArray, TrainingData
 from recsvc.training.families.cooccurrence import Cooccurrence
@@ -24,7 +24,6 @@ from recsvc.training.threads import one_blas_thread
 MIN_ITEMS = 5_000  # Fewer are scored faster than a shortlist of them is made.
 MOST_SCANNED = 0.25
 """Of the items, on the average: a scan of more of them saves less than it costs."""
-PROPOSED_METRIC = "proposed@20"
 _N_LOOKED_AT, _LIST_LENGTH = 200, 20
 _PROPOSING = Cooccurrence(
     customer_exponent=0.6, history_exponent=0.5, proposed_exponent=0.1, n_neighbours=150

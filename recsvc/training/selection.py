@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recsvc.bundles.manifest import BLEND
+from recsvc.bundles.manifest import BLEND, PRIMARY_METRIC
 from recsvc.errors import TrainingError
 from recsvc.history.matrix import InteractionMatrix
 from recsvc.training.blending import Model, Recipe
 from recsvc.training.budget import Budget
 from recsvc.training.chance import seeds_of
-from recsvc.training.evaluation import CUTOFFS, PRIMARY_METRIC
+from recsvc.training.evaluation import CUTOFFS
 from recsvc.training.families.base import Family
 from recsvc.training.holdout import Split
 from recsvc.training.search import search

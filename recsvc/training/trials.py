@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from recsvc.bundles.manifest import Measured, Parameter
+from recsvc.bundles.manifest import PRIMARY_METRIC, Measured, Parameter
 from recsvc.history.matrix import InteractionMatrix
 from recsvc.training.blending import Recipe
 from recsvc.training.chance import Seeds
 from recsvc.training.company import in_company
-from recsvc.training.evaluation import PRIMARY_METRIC, Evaluation, HeldOut, evaluate, evaluate_together
+from recsvc.training.evaluation import Evaluation, HeldOut, evaluate, evaluate_together
 from recsvc.training.families.base import Family, Fitted, training_data
 
 Progress = Callable[[str, float], None]  # The stage, and how much of it is done, 0 to 1.

@@ -70,8 +70,8 @@ def test_the_version_is_told(recsvc: Run) -> None:
     assert recsvc("--version").out.startswith("recsvc, version ")
 
 
-def test_serving_loads_nothing_that_only_training_needs() -> None:
-    code = "import sys, recsvc.cli.serving; print(*sys.modules)"
+def test_only_what_trains_loads_what_training_needs() -> None:
+    code = "import sys, recsvc.cli.serving, recsvc.cli.keys, recsvc.cli.models; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"implicit", "scipy", "polars", "recsvc.training"} & set(loaded.stdout.split()) == set()
 

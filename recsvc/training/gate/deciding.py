@@ -24,9 +24,10 @@ from recsvc.bundles.gate_report import (
     PersonaOutcome,
     SegmentOutcome,
 )
+from recsvc.bundles.manifest import PRIMARY_METRIC
 from recsvc.policy import Policy
 from recsvc.policy_training import GatePolicy
-from recsvc.training.evaluation import PRIMARY_METRIC, Evaluation, evaluate_together
+from recsvc.training.evaluation import Evaluation, evaluate_together
 from recsvc.training.gate.bounds import compare
 from recsvc.training.gate.footing import Candidate, Footing, find_footing
 from recsvc.training.gate.guardrails import guardrails, segment_outcomes
