@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
+from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
+from recsvc.cli.demo import SAMPLE_FOLDER, SHOW_FILE
+from recsvc.sample_bank import make_sample_bank, write_sample_bank
 from recsvc.settings import setting_docs
 from tests.end_to_end.service import RECSVC, Answer, Command, ask, free_port, wait_until
 
@@ -33,6 +36,13 @@ def temporary() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_small_sample(folder: Path) -> None:
+    """What a demo has made in its folder when it begins to train, but for the size of the bank."""
+    bank = make_sample_bank(end=now(), n_customers=500, n_articles=120, n_offers=20, n_events=15_000)
+    write_sample_bank(bank, folder / SAMPLE_FOLDER)
+    (folder / SHOW_FILE).write_bytes(json.dumps(bank.show_customers).encode())
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from recsvc.cli.demo import ROLES
@@ -158,9 +159,12 @@ def follows(demo: Demo, version: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def second_version(demo: Demo) -> str:
-    """Another version on the shelf of the demo, which serves the first one."""
-    events = demo.folder / "sample" / "events.parquet"
+def second_version(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Another version on the shelf of the demo, which serves the first one. It knows every tenth customer."""
+    everything = pl.read_parquet(demo.folder / "sample" / "events.parquet")
+    known = {*demo.customers, *everything["customer_id"].unique().sort().gather_every(10)}
+    events = tmp_path_factory.mktemp("second") / "events.parquet"
+    everything.filter(pl.col("customer_id").is_in(known)).write_parquet(events)
     trained = demo.run("train", "--events", events, "--seed", 2, "--no-promote", "--json")
     assert trained.returncode == 0, trained.stderr
     version = json.loads(trained.stdout)["version"]

@@ -8,13 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.end_to_end.conftest import write_small_sample
+
 STRESS = Path(__file__).parents[2] / "scripts" / "stress_freshness"
 
 
-def test_every_answer_knows_the_event_that_was_just_acknowledged_elsewhere() -> None:
+def test_every_answer_knows_the_event_that_was_just_acknowledged_elsewhere(tmp_path: Path) -> None:
+    write_small_sample(tmp_path)
     environment = {**os.environ, "PYTHONPATH": str(STRESS.parents[1])}
     done = subprocess.run(
-        [sys.executable, str(STRESS), "--rounds", "40"],
+        [sys.executable, str(STRESS), "--rounds", "40", "--data-dir", str(tmp_path)],
         capture_output=True,
         text=True,
         env=environment,

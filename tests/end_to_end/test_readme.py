@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recsvc.sample_bank import make_sample_bank, write_sample_bank
-from tests.end_to_end.conftest import bare_environment
+from tests.end_to_end.conftest import bare_environment, write_small_sample
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,10 +29,7 @@ def test_the_two_commands_are_there_and_can_be_run() -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Where `recsvc demo --data-dir demo` was run before, but for the size of the bank."""
-    from recsvc.bootstrap import now
-
-    bank = make_sample_bank(end=now(), n_customers=500, n_articles=120, n_offers=20, n_events=15_000)
-    write_sample_bank(bank, tmp_path / "demo" / "sample")
+    write_small_sample(tmp_path / "demo")
     return tmp_path
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import Serve, bare_environment
+from tests.end_to_end.conftest import Serve, bare_environment, write_small_sample
 from tests.end_to_end.service import Command, ask, free_port, is_taken, named, parents, wait_until
 
 
@@ -89,6 +89,7 @@ def test_a_demo_that_was_interrupted_goes_on_where_it_stopped(tmp_path: Path, te
         assert first.end(signal.SIGINT) == 130
     finally:
         first.destroy()
+    write_small_sample(kept)  # In place of what the first one made, which takes long to train on.
     made = (kept / "sample" / "events.parquet").stat().st_mtime_ns
     second = Command(words, tmp_path, environment)
     try:
