@@ -2,7 +2,7 @@
 
 In: facts, a table of offers. Out: who is refused by which.
 
-Each gate is defined once, for any rows of a table: all of them for a list, one for an explanation. All fail
+Each gate is defined once, for all offers of a table, and looked up for one in an explanation. All fail
 closed: what is not known to be allowed is not shown. Marketers' rules open none of them. What is counted
 (caps, budgets, inventory) comes as a shortage from the store and shuts its gate here.
 """
@@ -26,7 +26,7 @@ from recsvc.serving.offers.words import Words
 
 @dataclass(frozen=True, slots=True)
 class GateRule:
-    """A gate: which rows it refuses, what it compares, and what would open it."""
+    """A gate: which offers it refuses, what it compares, and what would open it."""
 
     gate: Gate
     shuts: Shuts
@@ -38,34 +38,29 @@ OPEN = -1
 """In `refused_by`: no gate shut."""
 
 
-def refused_by(table: OfferTable, facts: Facts, policy: OffersPolicy, among: Rows | None = None) -> Rows:
-    """For each offer the number of the first of `GATES` that shuts, or `OPEN`: (n_offers,).
-
-    Where rows are given, only those are judged.
-    """
+def refused_by(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Rows:
+    """For each offer the number of the first of `GATES` that shuts, or `OPEN`: (n_offers,)."""
     found = np.full(len(table), OPEN, dtype=np.int64)
-    rows = table.all_rows if among is None else among
+    is_open = np.ones(len(table), dtype=np.bool_)
     for number, rule in enumerate(GATES):
-        if not len(rows):
+        shut = rule.shuts(table, facts, policy)
+        if shut is NOBODY:
+            continue
+        found[shut & is_open] = number
+        is_open &= ~shut
+        if not is_open.any():
             break
-        shut = rule.shuts(table, rows, facts, policy)
-        if shut is not NOBODY and shut.any():
-            found[rows[shut]] = number
-            rows = rows[~shut]
     return found
 
 
 def findings_of(offer: Item, table: OfferTable, facts: Facts, policy: OffersPolicy) -> tuple[Finding, ...]:
     """What every gate finds of one offer of the table, in their order."""
-    rows = table.rows_of([offer.item_id])
-    return tuple(_finding(rule, offer, rows, table, facts, policy) for rule in GATES)
+    return tuple(_finding(rule, offer, table, facts, policy) for rule in GATES)
 
 
-def _finding(
-    rule: GateRule, offer: Item, rows: Rows, table: OfferTable, facts: Facts, policy: OffersPolicy
-) -> Finding:
-    shut = rule.shuts(table, rows, facts, policy)
-    passed = shut is NOBODY or not shut.any()
+def _finding(rule: GateRule, offer: Item, table: OfferTable, facts: Facts, policy: OffersPolicy) -> Finding:
+    shut = rule.shuts(table, facts, policy)
+    passed = shut is NOBODY or not shut[table.row_of[offer.item_id]]
     remedy = None if passed else rule.remedy
     return Finding(rule.gate, passed, rule.compares(offer, table, facts, policy), remedy)
 

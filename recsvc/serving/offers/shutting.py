@@ -1,6 +1,6 @@
-"""Whom each gate refuses. In: rows of a table of offers, facts. Out: which of the rows: (n_rows,).
+"""Whom each gate refuses. In: a table of offers, facts. Out: which of the offers: (n_offers,).
 
-`NOBODY` says that none is refused: most gates refuse nobody of most lists, and need not look at the rows.
+`NOBODY` says that none is refused: most gates refuse nobody of most lists, and need not look at the offers.
 """
 
 from __future__ import annotations
@@ -15,31 +15,19 @@ from recsvc.serving.offers.facts import Facts
 from recsvc.serving.offers.laws import bans_on_customer
 from recsvc.serving.offers.markets import is_in_market
 from recsvc.serving.offers.refusals import barred_until
-from recsvc.serving.offers.table import Bools, OfferTable, Rows, bit_of, micros_of
+from recsvc.serving.offers.table import Bools, OfferTable, bit_of, micros_of
 from recsvc.serving.offers.texts import told_in
 
 NOBODY = None
 
-Shuts = Callable[[OfferTable, Rows, Facts, OffersPolicy], Bools | None]
+Shuts = Callable[[OfferTable, Facts, OffersPolicy], Bools | None]
 
 
-def _each(table: OfferTable, rows: Rows, is_refused: Callable[[Item], bool]) -> Bools:
-    return np.array([is_refused(table.items[row]) for row in rows.tolist()], dtype=np.bool_)
+def no_consent(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
+    return NOBODY if facts.customer.may_market else np.ones(len(table), dtype=np.bool_)
 
 
-def _few(table: OfferTable, rows: Rows, among: Bools, is_refused: Callable[[Item], bool]) -> Bools:
-    """Which of the rows are refused, where only those `among` can be."""
-    shut = among[rows]
-    if shut.any():
-        shut[shut] = _each(table, rows[shut], is_refused)
-    return shut
-
-
-def no_consent(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
-    return NOBODY if facts.customer.may_market else np.ones(len(rows), dtype=np.bool_)
-
-
-def banned(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
+def banned(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
     bans = bans_on_customer(facts.customer, policy.bans)
     if not bans:
         return NOBODY
@@ -52,59 +40,59 @@ def banned(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) ->
                 named |= table.mask_at(table.by_category.get(category))
             hit &= named
         shut |= hit
-    return shut[rows]
+    return shut
 
 
-def not_suitable(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+def not_suitable(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools:
     limit = facts.customer.risk_limit
-    return np.asarray(table.risk_class[rows] > (0 if limit is None else limit))
+    return np.asarray(table.risk_class > (0 if limit is None else limit))
 
 
-def outside_market(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+def outside_market(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools:
     shut = np.zeros(len(table), dtype=np.bool_)
     for offer, of_market in table.rows_by_market:
         shut[of_market] = not is_in_market(offer, facts.customer)
-    return shut[rows]
+    return shut
 
 
-def not_eligible(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+def not_eligible(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools:
     shut = np.zeros(len(table), dtype=np.bool_)
     for rule, of_rule in table.rows_by_rule:
         shut[of_rule] = rule is None or not rule.holds(facts.customer.fields)
-    return shut[rows]
+    return shut
 
 
-def not_live(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
-    return ~table.is_live[rows]
+def not_live(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools:
+    return ~table.is_live
 
 
-def not_valid(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+def not_valid(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools:
     now = micros_of(facts.now)
-    return (table.valid_from[rows] > now) | (table.valid_to[rows] <= now)
+    return (table.valid_from > now) | (table.valid_to <= now)
 
 
-def wrong_channel(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
-    return np.asarray((table.channels[rows] & bit_of(facts.asked.channel)) == 0)
+def wrong_channel(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools:
+    return np.asarray((table.channels & bit_of(facts.asked.channel)) == 0)
 
 
-def wrong_placement(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+def wrong_placement(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools:
     named = table.mask_at(table.by_placement.get(facts.asked.placement))
-    return ~(table.open_placement | named)[rows]
+    return ~(table.open_placement | named)
 
 
-def wrong_jurisdiction(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
+def wrong_jurisdiction(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools:
     country = facts.customer.country
     named = table.mask_at(None if country is None else table.by_jurisdiction.get(country))
-    return ~(table.open_jurisdiction | named)[rows]
+    return ~(table.open_jurisdiction | named)
 
 
-def suppressed(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
+def suppressed(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
     customer = facts.customer
     if not customer.refusals and not customer.used:
         return NOBODY
-    said = table.mask_of(customer.refusals)
-    shut = _few(table, rows, said, lambda offer: _is_barred(offer, facts, policy))
-    return shut | table.mask_of(customer.used)[rows]
+    refused = table.rows_of(customer.refusals)
+    barred = [row for row in refused.tolist() if _is_barred(table.items[row], facts, policy)]
+    return table.mask_of(customer.used) | table.mask_at(np.array(barred, dtype=np.int64))
 
 
 def _is_barred(offer: Item, facts: Facts, policy: OffersPolicy) -> bool:
@@ -112,9 +100,9 @@ def _is_barred(offer: Item, facts: Facts, policy: OffersPolicy) -> bool:
     return until is None or facts.now < until
 
 
-def held_back(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
+def held_back(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
     held_back = facts.customer.held_back
-    return _of_categories(held_back, table)[rows] if held_back else NOBODY
+    return _of_categories(held_back, table) if held_back else NOBODY
 
 
 def _of_categories(categories: Sequence[str], table: OfferTable) -> Bools:
@@ -124,56 +112,54 @@ def _of_categories(categories: Sequence[str], table: OfferTable) -> Bools:
     return shut
 
 
-def _named(offer_ids: Collection[str], table: OfferTable, rows: Rows) -> Bools | None:
-    return table.mask_of(offer_ids)[rows] if offer_ids else NOBODY
+def _named(offer_ids: Collection[str], table: OfferTable) -> Bools | None:
+    return table.mask_of(offer_ids) if offer_ids else NOBODY
 
 
 def short_of(*what: str) -> Shuts:
-    def shuts(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
-        return _named(
-            [one for one, shortage in facts.shortages.items() if shortage.what in what], table, rows
-        )
+    def shuts(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
+        return _named([one for one, shortage in facts.shortages.items() if shortage.what in what], table)
 
     return shuts
 
 
-def not_asked_for(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
+def not_asked_for(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
     asked = facts.asked
-    shut = _named((*asked.exclude, *facts.elsewhere), table, rows)
+    shut = _named((*asked.exclude, *facts.elsewhere), table)
     if not asked.categories:
         return shut
-    others = ~_of_categories(asked.categories, table)[rows]
+    others = ~_of_categories(asked.categories, table)
     return others if shut is NOBODY else others | shut
 
 
-def blocked(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
-    return _named(facts.marketers.blocked, table, rows)
+def blocked(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
+    return _named(facts.marketers.blocked, table)
 
 
-def beside_content(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
+def beside_content(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
     barred = [
         category
         for pair in policy.pairs
         if not set(pair.content).isdisjoint(facts.beside)
         for category in pair.offers
     ]
-    return _of_categories(barred, table)[rows] if barred else NOBODY
+    return _of_categories(barred, table) if barred else NOBODY
 
 
-def not_told(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools:
-    return ~told_in(facts.asked.locale, table, policy).is_told[rows]
+def not_told(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools:
+    return ~told_in(facts.asked.locale, table, policy).is_told
 
 
-def taken(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
-    return _named(facts.alike, table, rows)
+def taken(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
+    return _named(facts.alike, table)
 
 
-def capped(table: OfferTable, rows: Rows, facts: Facts, policy: OffersPolicy) -> Bools | None:
+def capped(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
     """Short of contacts; or, where the list is only what was granted a contact, without one."""
-    short = _SHORT_OF_CONTACTS(table, rows, facts, policy)
+    short = _SHORT_OF_CONTACTS(table, facts, policy)
     if facts.reserved is None:
         return short
-    others = ~table.mask_of(facts.reserved)[rows]
+    others = ~table.mask_of(facts.reserved)
     return others if short is NOBODY else others | short
 
 
