@@ -8,7 +8,7 @@ names the conventions of the figures.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import count
@@ -85,10 +85,13 @@ class ListBench:
     now: datetime
     live: LiveFeed
     relevant: Mapping[str, frozenset[str]]
+    _made: dict[tuple[ListsPolicy, float], Mapping[str, Sequence[Item]]] = field(default_factory=dict)
 
     def figures(self, concern: str, strength: float, lists: ListsPolicy, diversity: float = 0.0) -> Figures:
         """The figures of one list for each customer."""
-        found = self.lists(lists, diversity)
+        found = self._made.get((lists, diversity))
+        if found is None:
+            found = self._made[lists, diversity] = self.lists(lists, diversity)
         return self._measure(concern, strength, found)
 
     def lists(self, lists: ListsPolicy, diversity: float = 0.0) -> Mapping[str, Sequence[Item]]:

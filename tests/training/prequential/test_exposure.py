@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 import pytest
 
 from recsvc.history.interactions import InteractionTable
-from recsvc.live.scoring import HalfLives, blend
+from recsvc.live.scoring import HalfLives, LiveModel, blend
 from recsvc.live.state import LiveState
 from recsvc.training.prequential.choosing import replay_bounds
 from recsvc.training.prequential.exposure import Exposure, Exposures
@@ -17,7 +18,7 @@ from recsvc.training.prequential.ranking import CUTOFF, shortlisted, tastes
 from recsvc.training.prequential.stream import EventStream, event_stream, replay
 from tests.training import reference
 from tests.training.examples import POLICY, busy_history, did, shuffled, table_of
-from tests.training.prequential.test_judging import judged
+from tests.training.prequential.test_judging import busy_report, judged
 
 FOUR = table_of(
     did("view", "a", customer_id="c1", days_ago=8),
@@ -57,14 +58,14 @@ def test_without_categories_or_pairs_there_is_no_diversity() -> None:
     assert exposure_of(stream, [["a"]], [float(stream.seconds[-1])], a="x").diversity is None
 
 
-def first_tens(table: InteractionTable, weights: tuple[float, ...]) -> list[tuple[float, list[str], bool]]:
+def first_tens(table: InteractionTable, model: LiveModel) -> list[tuple[float, list[str], bool]]:
     """By occasion of a replay: its moment, its first ten, and whether what was met ranks among them."""
     stream = event_stream(table, POLICY)
-    state = judged(table).model.state(replay_bounds(stream))
+    state = model.state(replay_bounds(stream))
     shown = []
     for occasion in replay(stream, state, 1000, len(stream), lambda share: None):
         one = shortlisted(state, occasion, HalfLives(0, 1))
-        scores = blend(one.parts, weights)
+        scores = blend(one.parts, model.weights)
         ten = [state.item_ids[row] for row in one.first(scores, CUTOFF).tolist()]
         assert not set(ten) & set(occasion.met_ids)
         shown.append((occasion.at, ten, one.rank(scores) <= CUTOFF))
@@ -74,7 +75,7 @@ def first_tens(table: InteractionTable, weights: tuple[float, ...]) -> list[tupl
 
 def test_the_first_ten_are_those_among_which_a_hit_is_counted_and_novelty_is_what_it_says() -> None:
     table = busy_history()
-    stream, shown = event_stream(table, POLICY), first_tens(table, judged(table).model.weights)
+    stream, shown = event_stream(table, POLICY), first_tens(table, busy_report().model)
     assert 0 < sum(hit for _, _, hit in shown) < len(shown)
     few = shown[:: len(shown) // 20]
     firsts = [
@@ -100,7 +101,7 @@ def test_a_report_tells_what_the_blend_shows_in_any_order_of_the_history() -> No
     assert 0.9 < shown.coverage <= 1 and 0 < shown.gini < 1 and 3 < shown.novelty < 8
     assert shown.diversity is not None and 0 < shown.diversity < 0.6
     assert with_categories(shuffled(busy_history())) == report
-    assert judged(busy_history()).exposure.diversity is None
+    assert busy_report().exposure.diversity is None
 
 
 def news_of_four_categories() -> tuple[InteractionTable, Mapping[str, str]]:
@@ -115,9 +116,15 @@ def news_of_four_categories() -> tuple[InteractionTable, Mapping[str, str]]:
     return table_of(*told), {one.item_id: one.item_id[0] for one in told if one.item_id}
 
 
+@cache
+def news_report() -> PrequentialReport:
+    """Of the news, as if they had no categories."""
+    return judged(news_of_four_categories()[0])
+
+
 def test_taste_is_judged_where_items_have_categories() -> None:
     table, categories = news_of_four_categories()
-    told, untold = with_categories(table, categories), judged(table)
+    told, untold = with_categories(table, categories), news_report()
     assert told.parts["taste"].weight > 0 == untold.parts["taste"].weight
     assert told.parts["taste"].alone["hit@10"].value > 1.2 * untold.parts["taste"].alone["hit@10"].value
     assert told.parts["taste"].gain["ndcg@10"].low > 0
@@ -127,7 +134,7 @@ def test_taste_is_judged_where_items_have_categories() -> None:
 def test_where_no_item_of_the_events_has_a_category_nothing_changes() -> None:
     table, categories = news_of_four_categories()
     of_others = with_categories(table, {f"other-{item_id}": name for item_id, name in categories.items()})
-    assert of_others.model == judged(table).model and of_others.blend == judged(table).blend
+    assert of_others.model == news_report().model and of_others.blend == news_report().blend
 
 
 def test_taste_is_that_of_what_the_customer_met_before() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +40,14 @@ def judged(
     )
 
 
+@cache
+def busy_report() -> PrequentialReport:
+    """Of the busy history. It is a value, which the tests of a process share."""
+    return judged(busy_history())
+
+
 def test_the_same_history_in_any_order_gives_the_same_report() -> None:
-    report = judged(busy_history())
+    report = busy_report()
     assert report.n_judged > 50
     assert set(report.parts) == set(PARTS)
     assert judged(shuffled(busy_history())) == report
@@ -49,11 +56,11 @@ def test_the_same_history_in_any_order_gives_the_same_report() -> None:
 def test_what_comes_after_the_moment_changes_no_choice() -> None:
     frame = busy_history().frame
     shorter = InteractionTable.from_frame(frame.filter(frame["occurred_at"] < AS_OF - timedelta(days=5)))
-    assert judged(shorter).model == judged(busy_history()).model
+    assert judged(shorter).model == busy_report().model
 
 
 def test_the_figures_lie_within_their_intervals() -> None:
-    report = judged(busy_history())
+    report = busy_report()
     for figures in (report.blend, *(part.alone for part in report.parts.values())):
         assert all(0 <= one.low <= one.value <= one.high <= 1 for one in figures.values())
 
