@@ -118,6 +118,14 @@ def test_the_parts_of_a_score_add_up_to_it(
     np.testing.assert_allclose(parts.sum(axis=1), scores, rtol=1e-3, atol=1e-3 * np.abs(scores).max())
 
 
+@pytest.mark.parametrize("name", [*PERSONAL, *BLENDS])
+def test_of_no_items_there_are_no_parts(pairs: Pairs, data: TrainingData, name: str) -> None:
+    """Where a list names nobody's history, its reasons ask for the parts of nothing."""
+    _, scorer = pairs(name)
+    history = history_of({1: 2.0, 3: 1.0}, len(data.popularity))
+    assert scorer.account(history).of(everything(0)).own.shape == (0, 2)
+
+
 @pytest.mark.parametrize("name", BLENDS)
 @settings(deadline=None, max_examples=25)
 @given(drawn=histories)

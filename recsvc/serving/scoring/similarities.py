@@ -23,6 +23,8 @@ class Proposals:
 
     def one_by_one(self, history: History, item_rows: RowArray) -> FloatArray:
         """What each history item says of each item: (n_item_rows, n_history)."""
+        if not len(item_rows):
+            return np.zeros((0, len(history)), dtype=np.float32)
         order = np.argsort(item_rows)
         in_order = item_rows[order]
         proposed = self._items[history.item_rows]  # (n_history, n_proposals)
