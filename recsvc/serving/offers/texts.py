@@ -11,13 +11,8 @@ from recsvc.domain.slates import ShownDisclosure
 from recsvc.policy_offers import OffersPolicy
 from recsvc.serving.offers.table import OfferTable, Told
 
-MAX_LOCALES = 16
+MAX_LOCALES = 64
 """Of so many locales a table remembers its texts."""
-
-
-def are_told(offer: Item, locale: str, policy: OffersPolicy) -> bool:
-    """Whether every disclosure of the offer has a text that may stand on a list of the locale."""
-    return all(_text(one.text, locale, policy) for one in offer.offer_terms.disclosures)
 
 
 def told_in(locale: str, table: OfferTable, policy: OffersPolicy) -> Told:
@@ -27,14 +22,14 @@ def told_in(locale: str, table: OfferTable, policy: OffersPolicy) -> Told:
     if told is None:
         if len(table.told) >= MAX_LOCALES:
             table.told.clear()
-        is_told = [are_told(one, locale, policy) for one in table.items]
-        texts = tuple(disclosures_of(one, locale, policy) for one in table.items)
+        texts = tuple(_disclosures_of(one, locale, policy) for one in table.items)
+        is_told = [all(one.text for one in of_offer) for of_offer in texts]
         told = table.told[key] = Told(np.array(is_told, dtype=np.bool_), texts)
     return told
 
 
-def disclosures_of(offer: Item, locale: str, policy: OffersPolicy) -> tuple[ShownDisclosure, ...]:
-    """The disclosures of an offer; whole where they `are_told`."""
+def _disclosures_of(offer: Item, locale: str, policy: OffersPolicy) -> tuple[ShownDisclosure, ...]:
+    """The disclosures of an offer; a text that may not stand on a list of the locale is empty."""
     return tuple(
         ShownDisclosure(one.id, one.version, _text(one.text, locale, policy) or "")
         for one in offer.offer_terms.disclosures
