@@ -69,9 +69,7 @@ def get_explanation(customer_id: str, offer_id: str, query: dict[str, Any]) -> R
 
 
 def _shown(decision: Decision) -> dict[str, Any]:
-    told: dict[str, Any] = msgspec.to_builtins(decision)
-    told["judged"] = msgspec.to_builtins(list(decision.judged.each()))
-    return {name: value for name, value in told.items() if name not in _NOT_SHOWN}
+    return {name: value for name, value in decision.told().items() if name not in _NOT_SHOWN}
 
 
 def _answer(body: dict[str, Any]) -> Response:

@@ -63,7 +63,7 @@ def show(decision_id: str, as_json: bool) -> None:
     with _log() as log:
         decision = log.get(decision_id)
     if as_json:
-        print_json(msgspec.to_builtins(decision))
+        print_json(decision.told())
         return
     who = decision.customer_id or "somebody who was erased"
     at = f"{decision.decided_at:%Y-%m-%d %H:%M:%S}"

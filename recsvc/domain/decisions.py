@@ -74,8 +74,9 @@ class Judged(msgspec.Struct, frozen=True):
     """Every offer of a decision, by id, as columns: there are hundreds in each of millions of decisions.
 
     `refused_by` is the first gate that shut, None where none did; `compared` what it compared, of each offer
-    that was refused, in their order; empty once that was erased. `ranked` are the places of the others, best
-    proposed first, and the last four columns the factors of their priorities.
+    that was refused, in their order; empty once that was erased. `ranked` are the places of those that came
+    up for the list, best proposed first, and the last four columns the factors of their priorities. An offer
+    that came up, and whose group another one took, is refused too.
     """
 
     offer_ids: tuple[str, ...] = ()
@@ -138,6 +139,12 @@ class Decision:
     facts: str
     body_digest: str
     grounds: str
+
+    def told(self) -> dict[str, Any]:
+        """All of it in JSON's own types, offer by offer: what people and other programs read."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        told: dict[str, Any] = msgspec.to_builtins({**fields, "judged": list(self.judged.each())})
+        return told
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,8 +237,8 @@ class PrivacyDesk:
             "identities": self._identities.of_customer(customer_id),
             "exposures": self._exposures.of_customer(customer_id),
         }
-        events, decisions = self._events.of_customer(customer_id), self._decisions.every_of(customer_id)
-        return _document(head, {"events": events, "decisions": decisions})
+        decisions = (one.told() for one in self._decisions.every_of(customer_id))
+        return _document(head, {"events": self._events.of_customer(customer_id), "decisions": decisions})
 
     def _go_on(self, pending: PendingErasure, *, unhurried: bool) -> None:
         """Do what is left, as far as it can be done now."""

@@ -36,6 +36,8 @@ def test_a_decision_is_shown_with_what_was_refused_and_made_again(home: Path, re
     keep_a_decision(home)
     shown = recsvc("decisions", "show", "s_1")
     assert shown.code == 0 and "loan" in shown.out and "s_1: for c1" in shown.err
+    (judged,) = recsvc("decisions", "show", "s_1", "--json").report["judged"]
+    assert (judged["offer_id"], judged["refused_by"]) == ("loan", None)
     again = recsvc("replay", "--decision", "s_1")
     assert again.code == 0 and json.loads(again.out)["slate_id"] == "s_1"
 

@@ -414,6 +414,7 @@ def test_an_export_holds_everything_about_the_customer_and_nobody_else(branch: B
     ]
     (decided,) = export["decisions"]
     assert (decided["decision_id"], decided["customer_id"], export["portrait"]) == ("s-True", ERASED, None)
+    assert [(one["offer_id"], one["refused_by"]) for one in decided["judged"]] == [("loan", "not_suitable")]
     (met,) = export["exposures"]
     assert (met["experiment"], met["variant"], met["n_answers"]) == ("reading", "b", 3)
     assert OTHER.encode() not in b"".join(pieces)
