@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 import msgspec
+import numpy as np
 from msgspec.structs import replace as with_changes
 
 from recsvc.domain.condition_facts import known_fields
@@ -150,7 +151,7 @@ def _decide(
     )
     facts = gather(request, basis, table, decision_id="s", champion=lambda: None)
     # Whatever is proposed, what is refused stays away.
-    candidates = propose(basis, table, table.all_rows)
+    candidates = propose(basis, table, np.arange(len(table)))
     facts = with_changes(facts, proposals=proposals_of(candidates, basis, table, None))
     pins = tuple((draw.choice((1, 2)), name) for name in table.ids if draw.random() < 0.05)
     boosts = {name: draw.choice((0.01, 10.0)) for name in table.ids if draw.random() < 0.05}

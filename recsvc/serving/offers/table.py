@@ -76,8 +76,6 @@ class OfferTable:
     by_placement: Mapping[str, Rows]
     by_jurisdiction: Mapping[str, Rows]
     with_market: Bools
-    with_rule: Bools
-    with_disclosures: Bools
     with_counts: Bools
     eligibility: Mapping[int, Condition | None]
     rows_by_rule: tuple[tuple[Condition | None, Rows], ...]
@@ -98,11 +96,6 @@ class OfferTable:
     def asked_fields(self) -> frozenset[str]:
         """What the rules ask of customers."""
         return frozenset().union(*(rule.fields() for rule in self.eligibility.values() if rule is not None))
-
-    @property
-    def all_rows(self) -> Rows:
-        """Every row, in order."""
-        return np.arange(len(self.items))
 
     def rows_of(self, offer_ids: Iterable[str]) -> Rows:
         """The rows of those of the offers that there are."""
@@ -171,8 +164,6 @@ def make_table(items: Iterable[Item], fields: Mapping[str, FieldType]) -> OfferT
         by_placement=_rows_by([one.placements for one in terms]),
         by_jurisdiction=_rows_by([tuple(name.upper() for name in one.jurisdictions) for one in terms]),
         with_market=np.array([_has_market(one) for one in terms], dtype=np.bool_),
-        with_rule=np.array([one.eligibility is not None for one in terms], dtype=np.bool_),
-        with_disclosures=np.array([bool(one.disclosures) for one in terms], dtype=np.bool_),
         with_counts=np.array([is_counted(one) for one in offers], dtype=np.bool_),
         eligibility=eligibility,
         rows_by_rule=_rows_by_rule(offers, eligibility),
