@@ -57,9 +57,9 @@ class Measurement:
     """What was learned, and how well it told of what came later. Seconds are of CPU."""
 
     choice: PropensityChoice
+    scorer: PropensityScorer
     report: PropensityReport
     fit_seconds: float
-    milliseconds_for_300: float
 
 
 def hour(hours: float) -> datetime:
@@ -97,8 +97,7 @@ def measure(data: Data, *, train_until: float, measured: float) -> Measurement:
     if choice.model is None:
         raise SystemExit(choice.why)
     scorer = PropensityScorer(choice.model, choice.arrays)
-    report = _judged(scorer, data, hour(measured))
-    return Measurement(choice, report, fit_seconds, _cost(scorer, data, hour(measured)))
+    return Measurement(choice, scorer, _judged(scorer, data, hour(measured)), fit_seconds)
 
 
 def _judged(scorer: PropensityScorer, data: Data, moment: datetime) -> PropensityReport:
@@ -130,7 +129,7 @@ def _judged(scorer: PropensityScorer, data: Data, moment: datetime) -> Propensit
     )
 
 
-def _cost(scorer: PropensityScorer, data: Data, moment: datetime) -> float:
+def milliseconds_for_300(scorer: PropensityScorer, data: Data, moment: datetime) -> float:
     """CPU time of facts and propensities of 300 offers, the median over the customers with most history."""
     offers = tuple(
         replace(
