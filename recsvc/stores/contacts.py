@@ -12,70 +12,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-import msgspec
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, delete
 
 from recsvc.domain.contacts import (
     Contact,
     ContactBook,
     Shortage,
-    Spent,
     counted_since,
     is_counted,
     is_paid_for,
 )
 from recsvc.domain.decisions import Decision
-from recsvc.domain.interactions import IMPRESSION
 from recsvc.domain.items import Channel, Item
 from recsvc.errors import StoreError
 from recsvc.policy_offers import OffersPolicy
-from recsvc.stores.database import Database
+from recsvc.stores.contact_rows import IN_ALL, Held, ended_of, held_by, ids_of, shown_to, spent_on
+from recsvc.stores.database import Ask, Database
 from recsvc.stores.offer_tables import offer_spend, reservations
-from recsvc.stores.tables import events, from_micros, identities, to_micros
+from recsvc.stores.tables import from_micros, to_micros
 from recsvc.stores.turns import writing_in_turn
-from recsvc.typed_decoding import decode_json
 
 LINE = 0x7265_6373_766F
 """Whoever takes or gives back contacts stands in this line."""
-IN_ALL = -1
-"""The day under which all contacts of an offer are counted."""
 
 _CLOCKS_DIFFER = timedelta(minutes=5)  # An impression may be dated so much before its slate was made.
-_MOST_SETTLED = 200  # Of one offer at once.
 _DAY = 86_400_000_000
-
-_OWNER = select(identities.c.customer_id).where(identities.c.identity_id == bindparam("who"))
-_OWNED = select(identities.c.identity_id).where(identities.c.customer_id == bindparam("who"))
-_SHOWN = select(
-    events.c.item_id, events.c.event_id, events.c.occurred_at, events.c.channel, events.c.document
-).where(
-    events.c.customer_id.in_(bindparam("whose", expanding=True)),
-    events.c.occurred_at > bindparam("since"),
-    events.c.type == IMPRESSION,
-)
-_RESERVED = select(reservations).where(reservations.c.customer_id.in_(bindparam("whose", expanding=True)))
-_ENDED = (
-    select(reservations)
-    .where(
-        reservations.c.offer_id == bindparam("offer"),
-        reservations.c.until <= bindparam("now"),
-        reservations.c.is_charged == 1,
-    )
-    .order_by(reservations.c.until)
-    .limit(_MOST_SETTLED)
-)
-_SPENT = select(offer_spend).where(
-    offer_spend.c.offer_id.in_(bindparam("offers", expanding=True)),
-    offer_spend.c.day.in_([IN_ALL, bindparam("day")]),
-)
-
-
-class _Slate(msgspec.Struct):
-    """What an event's document says of where it was shown."""
-
-    slate_id: str | None = None
 
 
 class SqlContacts:
@@ -101,15 +63,15 @@ class SqlContacts:
         """Those of the offers that have no contact left for the customer, and why. Raises StoreError."""
         if not self._policy.contact_caps and not any(map(is_counted, offers)):
             return {}
-        with self._database.reading() as connection:
-            found = self._shortages(connection, customer_id, offers, channel, now)
-            short = [one for one in offers if one.item_id in found and is_paid_for(one)]
-            ended = [one for one in short if connection.execute(_ENDED, _at(one, now)).first() is not None]
+        ask = self._database.look_up_all
+        found = self._shortages(ask, customer_id, offers, channel, now)
+        short = [one for one in offers if one.item_id in found and is_paid_for(one)]
+        ended = [one for one in short if ended_of(ask, one.item_id, to_micros(now))]
         if not ended:
             return found
         with writing_in_turn(self._database, LINE) as connection:
             self._settle(connection, ended, now)
-            return self._shortages(connection, customer_id, offers, channel, now)
+            return self._shortages(self._database.asking(connection), customer_id, offers, channel, now)
 
     def take(
         self, connection: Connection, decision: Decision, offers: Sequence[Item], *, until: datetime
@@ -120,7 +82,7 @@ class SqlContacts:
         """
         who, now = decision.customer_id, decision.decided_at
         self._settle(connection, filter(is_paid_for, offers), now)
-        book = self._book(connection, who, offers, decision.channel, now)
+        book = self._book(self._database.asking(connection), who, offers, decision.channel, now)
         short: dict[str, Shortage] = {}
         for offer in offers:
             shortage = book.shortage_of(offer)
@@ -134,71 +96,41 @@ class SqlContacts:
         return short
 
     def _shortages(
-        self,
-        connection: Connection,
-        customer_id: str,
-        offers: Sequence[Item],
-        channel: Channel,
-        now: datetime,
+        self, ask: Ask, customer_id: str, offers: Sequence[Item], channel: Channel, now: datetime
     ) -> dict[str, Shortage]:
-        book = self._book(connection, customer_id, offers, channel, now)
+        book = self._book(ask, customer_id, offers, channel, now)
         found = ((offer.item_id, book.shortage_of(offer)) for offer in offers)
         return {offer_id: shortage for offer_id, shortage in found if shortage is not None}
 
     def _book(
-        self,
-        connection: Connection,
-        customer_id: str,
-        offers: Sequence[Item],
-        channel: Channel,
-        now: datetime,
+        self, ask: Ask, customer_id: str, offers: Sequence[Item], channel: Channel, now: datetime
     ) -> ContactBook:
-        ids = _ids_of(connection, customer_id)
-        held = connection.execute(_RESERVED, {"whose": ids}).all()
+        ids = ids_of(ask, customer_id)
+        held = held_by(ask, ids)
         begun = min((row.made_at for row in held), default=to_micros(now))
         since = min(to_micros(counted_since(offers, self._policy, now)), begun - _micros(_CLOCKS_DIFFER))
-        shown = self._shown(connection, ids, since)
+        shown = shown_to(ask, ids, since)
         contacts = {place: self._contact(*place, *when) for place, when in shown.items()}
         for row in held:
             if row.until > to_micros(now):
                 place = (row.offer_id, row.slate_id)
                 contacts.setdefault(place, self._contact(*place, row.made_at, row.channel))
-        spent = self._spent(connection, [offer.item_id for offer in offers if is_paid_for(offer)], now)
+        spent = spent_on(ask, [one.item_id for one in offers if is_paid_for(one)], to_micros(now) // _DAY)
         return ContactBook(list(contacts.values()), spent, self._policy, channel=channel, now=now)
 
     def _contact(self, item_id: str, _slate: str, at: int, channel: str | None) -> Contact:
         known = None if channel is None else Channel(channel)
         return Contact(item_id, from_micros(at), known, is_offer=not self._is_content(item_id))
 
-    def _shown(
-        self, connection: Connection, ids: Sequence[str], since: int
-    ) -> dict[tuple[str, str], tuple[int, str | None]]:
-        """When and where each item was first shown on each slate; without one, each impression by itself."""
-        first: dict[tuple[str, str], tuple[int, str | None]] = {}
-        for row in connection.execute(_SHOWN, {"whose": ids, "since": since}):
-            slate_id = decode_json(row.document, _Slate).slate_id
-            place = (row.item_id, slate_id or f"event {row.event_id}")
-            when = (row.occurred_at, row.channel)
-            first[place] = min(first.get(place, when), when, key=lambda one: one[0])
-        return first
-
-    def _spent(self, connection: Connection, offer_ids: Sequence[str], now: datetime) -> dict[str, Spent]:
-        if not offer_ids:
-            return {}
-        day = to_micros(now) // _DAY
-        rows = connection.execute(_SPENT, {"offers": offer_ids, "day": day}).all()
-        counts = {(row.offer_id, row.day): row.n for row in rows}
-        return {one: Spent(counts.get((one, IN_ALL), 0), counts.get((one, day), 0)) for one in offer_ids}
-
     def _settle(self, connection: Connection, offers: Iterable[Item], now: datetime) -> None:
         """End the reservations whose time is over; what was shown meanwhile stays charged."""
+        ask = self._database.asking(connection)
         for offer in offers:
-            for row in connection.execute(_ENDED, _at(offer, now)).all():
-                ids = _ids_of(connection, row.customer_id)
-                shown = self._shown(connection, ids, row.made_at - _micros(_CLOCKS_DIFFER))
+            for row in ended_of(ask, offer.item_id, to_micros(now)):
+                shown = shown_to(ask, ids_of(ask, row.customer_id), row.made_at - _micros(_CLOCKS_DIFFER))
                 self._end(connection, row, gives_back=(row.offer_id, row.slate_id) not in shown)
 
-    def _end(self, connection: Connection, row: Any, *, gives_back: bool) -> None:
+    def _end(self, connection: Connection, row: Held, *, gives_back: bool) -> None:
         one = (reservations.c.slate_id == row.slate_id) & (reservations.c.offer_id == row.offer_id)
         connection.execute(delete(reservations).where(one))
         if row.is_charged and gives_back:
@@ -234,16 +166,6 @@ class SqlContacts:
         rows = [{"offer_id": one, "day": each, "n": n} for one in offer_ids for each in (IN_ALL, day)]
         if rows:
             connection.execute(self._charges, rows)
-
-
-def _ids_of(connection: Connection, customer_id: str) -> list[str]:
-    """Every id of the customer whose id it is."""
-    owner = connection.execute(_OWNER, {"who": customer_id}).scalar_one_or_none() or customer_id
-    return [owner, *connection.execute(_OWNED, {"who": owner}).scalars()]
-
-
-def _at(offer: Item, now: datetime) -> dict[str, Any]:
-    return {"offer": offer.item_id, "now": to_micros(now)}
 
 
 def _micros(span: timedelta) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import weakref
 from collections import deque
@@ -21,6 +22,10 @@ from recsvc.stores import schema
 from recsvc.stores.engines import WRITES, make_engine
 
 T = TypeVar("T")
+Ask = Callable[[str, Mapping[str, Any]], Sequence[Sequence[Any]]]
+"""Every row of a query in the driver's own words, with its parameters."""
+
+_PLACE = re.compile(r":(\w+)")
 
 _POSTGRESQL_FULL = "53100"
 
@@ -70,12 +75,17 @@ class Database:
         return found
 
     def look_up_all(self, statement: str, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        """Every row of a query in the driver's own words, places by name included. Raises StoreError."""
+        """Every row of a query in the driver's own words, but with `:name` for a place. Raises StoreError."""
         if self.dialect != "sqlite":
             with self.reading() as connection:
-                return connection.exec_driver_sql(statement, dict(parameters)).all()
+                return self.asking(connection)(statement, parameters)
         found: list[tuple[Any, ...]] = self._ask(lambda to: to.execute(statement, parameters).fetchall())
         return found
+
+    def asking(self, connection: Connection) -> Ask:
+        """What asks as `look_up_all` does, in a transaction that is open."""
+        words = str if self.dialect == "sqlite" else _postgresql
+        return lambda statement, values: connection.exec_driver_sql(words(statement), dict(values)).all()
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that knows ON CONFLICT, in the database's own dialect."""
@@ -180,6 +190,12 @@ def open_database(url: str) -> Database:
         database.close()
         raise
     return database
+
+
+@cache
+def _postgresql(statement: str) -> str:
+    """The statement with its places as that driver wants them."""
+    return _PLACE.sub(r"%(\1)s", statement)
 
 
 @cache

@@ -23,9 +23,9 @@ class _Amount(msgspec.Struct):
     value: Decimal | None = None
 
 
-def statement_for(dialect: str, types: Sequence[str]) -> str:
+def statement_for(types: Sequence[str]) -> str:
     """The query for a customer's latest `most` events of so many types, in the driver's own words."""
-    return _statement(dialect, len(types))
+    return _statement(len(types))
 
 
 def parameters_for(customer_id: str, types: Sequence[str], most: int) -> dict[str, Any]:
@@ -53,11 +53,10 @@ def _deed(
 
 
 @cache
-def _statement(dialect: str, n_types: int) -> str:
-    place = ":{}" if dialect == "sqlite" else "%({})s"
-    types = ", ".join(place.format(f"type{number}") for number in range(n_types))
+def _statement(n_types: int) -> str:
+    types = ", ".join(f":type{number}" for number in range(n_types))
     return (
         "SELECT event_id, type, item_id, occurred_at, channel, document FROM events "
-        f"WHERE customer_id = {place.format('customer')} AND type IN ({types}) "
-        f"ORDER BY occurred_at DESC, event_id DESC LIMIT {place.format('most')}"
+        f"WHERE customer_id = :customer AND type IN ({types}) "
+        "ORDER BY occurred_at DESC, event_id DESC LIMIT :most"
     )

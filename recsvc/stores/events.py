@@ -104,14 +104,13 @@ class SqlEvents:
         for the types that are in both. Raises StoreError.
         """
         wanted = make_wanted(customer_id, occurred_after, received_after, limit, always, ignoring)
-        statement = wanted.statement(self._database.dialect)
-        return wanted.select(self._database.look_up_all(statement, wanted.parameters()))
+        return wanted.select(self._database.look_up_all(wanted.statement(), wanted.parameters()))
 
     def deeds(self, customer_id: str, types: Collection[str], *, limit: int) -> Sequence[Deed]:
         """The customer's latest `limit` events of these types, oldest first. Raises StoreError."""
         names = distinct_types(types)
-        statement = statement_for(self._database.dialect, names)
-        return deeds_of(self._database.look_up_all(statement, parameters_for(customer_id, names, limit)))
+        found = self._database.look_up_all(statement_for(names), parameters_for(customer_id, names, limit))
+        return deeds_of(found)
 
     def of_customer(self, customer_id: str) -> Iterator[Interaction]:
         """Every interaction of the customer by time, then id, a page at a time. Raises StoreError."""

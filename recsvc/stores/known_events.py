@@ -34,11 +34,11 @@ class Wanted:
     always: tuple[str, ...]
     ignoring: tuple[str, ...] = ()
 
-    def statement(self, dialect: str) -> str:
+    def statement(self) -> str:
         """The query, in the driver's own words."""
         stands = STANDING_TYPES.issuperset(self.always)
         asks_late = self.received_after < _END_OF_TIME
-        return _statement(dialect, len(self.always), len(self.ignoring), stands, asks_late)
+        return _statement(len(self.always), len(self.ignoring), stands, asks_late)
 
     def parameters(self) -> dict[str, Any]:
         """The parameters of the query."""
@@ -94,40 +94,34 @@ def make_wanted(
 
 
 @cache
-def _statement(dialect: str, n_always: int, n_ignored: int, all_stand: bool, asks_late: bool) -> str:
+def _statement(n_always: int, n_ignored: int, all_stand: bool, asks_late: bool) -> str:
     """Searches that each walk a stretch of an index: the recent, the late, and the types of always."""
-    place = ":{}" if dialect == "sqlite" else "%({})s"
-    types = ", ".join(place.format(f"type{number}") for number in range(n_always))
+    types = ", ".join(f":type{number}" for number in range(n_always))
     stands = f"{STANDS} AND " if all_stand else ""
-    ignored = ", ".join(place.format(f"ignored{number}") for number in range(n_ignored))
+    ignored = ", ".join(f":ignored{number}" for number in range(n_ignored))
     counts = f" AND type NOT IN ({ignored})" if n_ignored else ""
     # The unary plus keeps both databases from walking the customer's whole past in order of time.
     late = [
         # Late, and either on its way for long or for so short that it occurred shortly before.
         (
-            f"{COMES_LATE} AND received_at > {{received}} AND +occurred_at <= {{occurred}}{counts}",
+            f"{COMES_LATE} AND received_at > :received AND +occurred_at <= :occurred{counts}",
             "+occurred_at",
-            "{most}",
+            ":most",
         ),
         (
-            f"occurred_at > {{received_short}} AND occurred_at <= {{occurred}}{counts} "
-            "AND received_at > {received}",
+            f"occurred_at > :received_short AND occurred_at <= :occurred{counts} AND received_at > :received",
             "occurred_at",
-            "{most}",
+            ":most",
         ),
     ]
     searches = [
-        (f"occurred_at > {{occurred}}{counts}", "occurred_at", "{most}"),
+        (f"occurred_at > :occurred{counts}", "occurred_at", ":most"),
         *(late if asks_late else []),
-        *([(f"{stands}type IN ({types})", "+occurred_at", "{most_always}")] if n_always else []),
+        *([(f"{stands}type IN ({types})", "+occurred_at", ":most_always")] if n_always else []),
     ]
     columns = ", ".join(_COLUMNS)
-    template = " UNION ALL ".join(
-        f"SELECT * FROM (SELECT {columns} FROM events WHERE customer_id = {{customer}} AND {test} "
+    return " UNION ALL ".join(
+        f"SELECT * FROM (SELECT {columns} FROM events WHERE customer_id = :customer AND {test} "
         f"ORDER BY {moment} DESC, event_id DESC LIMIT {most}) AS search{number}"
         for number, (test, moment, most) in enumerate(searches)
     )
-    names = ("customer", "occurred", "received", "received_short", "most", "most_always")
-    for name in names:
-        template = template.replace(f"{{{name}}}", place.format(name))
-    return template
