@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recsvc.bundles.bundle import Bundle
 from recsvc.bundles.manifest import Manifest
 from recsvc.bundles.opening import read_manifest
 from recsvc.bundles.registry import Registry
@@ -116,6 +117,7 @@ class World:
         customers: Iterable[Customer] = (),
         policy: Policy = POLICY,
         now: datetime = END,
+        is_untouched: Callable[[Bundle], bool] = Bundle.is_untouched,
     ) -> None:
         self.now = now
         self.seconds = 0.0
@@ -130,7 +132,7 @@ class World:
         self.wanted: set[str] = set()
         self.bundles = LiveBundles(self.registry, wanted_versions=lambda: self.wanted)
         self.rules = MemoryMerchandising(self.items)
-        self.catalogue = LiveCatalogue(self.items, self.bundles, self.rules.rules)
+        self.catalogue = LiveCatalogue(self.items, self.bundles, self.rules.rules, is_untouched=is_untouched)
         sources = LiveSources(self.events, self.customers, self.customers, policy)
         self.feed = LiveFeed(sources, clock=lambda: self.now, monotonic=lambda: self.seconds)
         self.live = LiveReader(self.feed, monotonic=lambda: self.seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -109,13 +110,30 @@ class Bundle:
         Ask before reading: to read a mapped page that was cut off ends the whole process.
         """
         try:
-            for file, stamp in self.stamps.items():  # For every list that is made: no call more than must be.
+            for file, stamp in self.stamps.items():  # For lists that are made: no call more than must be.
                 found = os.stat(file)
                 if (found.st_size, found.st_mtime_ns) != stamp:
                     return False
             return True
         except OSError:
             return False
+
+    def is_whole(self) -> bool:
+        """Whether no array file was cut short: a third of the work, where the rest was asked just now."""
+        return all(pages.size() >= len(pages) for pages in self._pages)
+
+    @cached_property
+    def _pages(self) -> tuple[mmap.mmap, ...]:
+        """What is mapped, file by file."""
+        return tuple(pages for array in self.arrays.values() if (pages := _pages_of(array)) is not None)
+
+
+def _pages_of(array: AnyArray) -> mmap.mmap | None:
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    base = base.obj if isinstance(base, memoryview) else base
+    return base if isinstance(base, mmap.mmap) else None
 
 
 def stamp_of(stat: os.stat_result) -> Stamp:

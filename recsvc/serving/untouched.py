@@ -1,7 +1,8 @@
 """Whether a bundle's files are what was checked. In: a bundle. Out: yes, as it was a moment ago, or no.
 
 A bundle is a file for each of its arrays, and to ask after all of them costs a good part of a list that is
-made. So a worker that makes many lists asks once for all of them that come in a twentieth of a second.
+made. So a worker that makes many lists asks once for all of them that come in a twentieth of a second. But
+whether a file was cut short is asked for each: to read what is gone ends the whole process.
 """
 
 from __future__ import annotations
@@ -16,21 +17,21 @@ _MOST_KEPT = 64
 
 
 class LatelyUntouched:
-    """Asks a bundle, and remembers for a moment that nobody touched its files. Safe from several threads."""
+    """Asks a bundle, and remembers for a moment that nobody wrote to its files. Safe from several threads."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._until: dict[str, float] = {}
 
     def __call__(self, bundle: Bundle) -> bool:
-        """Whether the files were untouched at most `LOOK_SECONDS` ago. That they were not is told at once."""
+        """Whether the files are whole, and were untouched at most `LOOK_SECONDS` ago."""
         now = self._monotonic()
-        if now < self._until.get(bundle.version, 0.0):
-            return True
-        if not bundle.is_untouched():
+        was_looked_at = now < self._until.get(bundle.version, 0.0)
+        if not (bundle.is_whole() if was_looked_at else bundle.is_untouched()):
             self._until.pop(bundle.version, None)
             return False
-        if len(self._until) >= _MOST_KEPT:
-            self._until = {}  # Of versions that serve no more.
-        self._until[bundle.version] = now + LOOK_SECONDS
+        if not was_looked_at:
+            if len(self._until) >= _MOST_KEPT:
+                self._until = {}  # Of versions that serve no more.
+            self._until[bundle.version] = now + LOOK_SECONDS
         return True

@@ -311,9 +311,10 @@ CUT_SHORT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
+from recsvc.serving.untouched import LatelyUntouched
 from tests.small_bank import CONTENT, World
 
-world = World(Path(sys.argv[2]))
+world = World(Path(sys.argv[2]), is_untouched=LatelyUntouched(lambda: 10.0))
 path = world.bundles.model.bundle.path
 assert world.slate(CONTENT, "c0001").source == "personalised"
 for file in path.glob("*.npy"):
