@@ -25,7 +25,6 @@ from datetime import datetime
 from typing import Protocol
 
 import msgspec
-import structlog
 
 from recsvc.domain.slates import EpochStamp, Slate, SlateRequest
 from recsvc.errors import RedisError
@@ -34,11 +33,10 @@ from recsvc.serving.customers import LOAD
 from recsvc.serving.kept_slates import KeptSlate, etag_of, kept_slate
 from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
 from recsvc.serving.local_copies import LocalCopies
+from recsvc.serving.outages import Outage
 from recsvc.serving.protocols import Fetched, ReadySlates, SlateKey
 from recsvc.serving.single_flight import SingleFlight
 from recsvc.typed_decoding import decode_msgpack
-
-log = structlog.get_logger()
 
 RENEW_SECONDS = 0.25
 LEASE_SECONDS = 10.0  # How long nobody else renews a slate. It lives longer than that after its renewal.
@@ -94,6 +92,7 @@ class CachedEngine:
         self._clock = clock
         self._copies = copies
         self._flights = SingleFlight[KeptSlate]()
+        self._bypassed, self._not_kept = Outage("slate_cache_bypassed"), Outage("slates_not_kept")
 
     @property
     def n_waiting(self) -> int:
@@ -194,8 +193,9 @@ class CachedEngine:
         try:
             place, kept = self._fetch(place)
         except RedisError as error:
-            log.warning("slate_cache_bypassed", reason=str(error))
+            self._bypassed.begin(error)
             return self._make(place)
+        self._bypassed.end()
         if kept is None:
             return self._make(place)
         served = kept.served(CacheStatus.HIT)
@@ -240,7 +240,9 @@ class CachedEngine:
         try:
             self._cache.keep(place.key, place.epoch, msgspec.msgpack.encode(entry), ttl_seconds)
         except RedisError as error:
-            log.warning("slate_not_kept", reason=str(error))
+            self._not_kept.begin(error)
+        else:
+            self._not_kept.end()
 
     def _of_former_model(self, place: _Place) -> KeptSlate | None:
         """What is better than a list that nobody had time to make: a whole one by the champion before.

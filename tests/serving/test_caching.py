@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -152,6 +153,24 @@ def test_a_cache_that_does_not_answer_is_passed_by(world: World) -> None:
         served = ask(world)
         assert served.cache is CacheStatus.BYPASSED
         assert json.loads(served.body)["items"]
+
+
+def test_a_cache_that_does_not_answer_is_told_of_once_and_once_more_when_it_does(world: World) -> None:
+    cache = DownCache()
+    world.cached = world.cached_over(cache)
+    with structlog.testing.capture_logs() as log:
+        ask(world), ask(world)
+        cache.fetch = lambda key: Fetched(1, None)  # type: ignore[method-assign]
+        ask(world), ask(world)
+        cache.keep = lambda *given: None  # type: ignore[method-assign]
+        ask(world), ask(world)
+    told = [line["event"] for line in log if line["event"].startswith("slate")]
+    assert told == [
+        "slate_cache_bypassed",
+        "slate_cache_bypassed_no_more",
+        "slates_not_kept",
+        "slates_not_kept_no_more",
+    ]
 
 
 def test_a_cache_that_takes_nothing_changes_no_answer(world: World) -> None:
