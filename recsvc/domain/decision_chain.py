@@ -80,7 +80,7 @@ class _Personal(msgspec.Struct, frozen=True):
     compared: tuple[Mapping[str, Compared], ...]
 
 
-_NAMES = _Personal.__struct_fields__[:-1]
+_NAMES = tuple(name for name in _Personal.__struct_fields__ if name != "compared")
 _ERASURE = "erasure "  # Then its number. No id of a decision has a space.
 _NO_COMMITMENT = bytes(32)
 

@@ -1,4 +1,4 @@
-"""Read back what a customer did, as far as counts for propensities. In: types. Out: the query, and deeds.
+"""What a customer did, as far as counts for propensities. In: how to ask the store, types. Out: deeds.
 
 It is asked for every offer list, so what an event carries beyond its columns is read only where there is an
 amount in it.
@@ -6,14 +6,14 @@ amount in it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 from decimal import Decimal
 from functools import cache
-from typing import Any
 
 import msgspec
 
 from recsvc.domain.interactions import Deed
+from recsvc.stores.database import Ask
 from recsvc.stores.documents import decode_document
 from recsvc.stores.event_rows import read_channel
 from recsvc.stores.tables import from_micros
@@ -23,26 +23,11 @@ class _Amount(msgspec.Struct):
     value: Decimal | None = None
 
 
-def statement_for(types: Sequence[str]) -> str:
-    """The query for a customer's latest `most` events of so many types, in the driver's own words."""
-    return _statement(len(types))
-
-
-def parameters_for(customer_id: str, types: Sequence[str], most: int) -> dict[str, Any]:
-    """The parameters of the query."""
-    return {"customer": customer_id, "most": most} | {f"type{n}": name for n, name in enumerate(types)}
-
-
-def deeds_of(rows: Iterable[Sequence[Any]]) -> tuple[Deed, ...]:
-    """The deeds of rows that come latest first, oldest first. Raises StoreError."""
-    found = [_deed(*row) for row in rows]
-    found.reverse()
-    return tuple(found)
-
-
-def distinct_types(types: Collection[str]) -> tuple[str, ...]:
-    """The types in an order, so that the same query is asked for the same types."""
-    return tuple(sorted(set(types)))
+def deeds_of(ask: Ask, customer_id: str, types: Collection[str], *, limit: int) -> list[Deed]:
+    """The customer's latest `limit` events of these types, oldest first. Raises StoreError."""
+    names = {f"type{number}": name for number, name in enumerate(types)}
+    rows = ask(_statement(len(names)), {"customer": customer_id, "most": limit, **names})
+    return [_deed(*row) for row in reversed(rows)]
 
 
 def _deed(

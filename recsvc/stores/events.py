@@ -12,7 +12,7 @@ from recsvc.domain.interactions import Deed, Interaction, Known
 from recsvc.domain.records import Taken
 from recsvc.errors import EventConflictError, StoreError
 from recsvc.stores.database import Database
-from recsvc.stores.deeds import deeds_of, distinct_types, parameters_for, statement_for
+from recsvc.stores.deeds import deeds_of
 from recsvc.stores.event_rows import EventRow, distinct_rows, from_row, sort_out
 from recsvc.stores.known_events import make_wanted
 from recsvc.stores.tables import events, from_micros, to_micros
@@ -108,9 +108,7 @@ class SqlEvents:
 
     def deeds(self, customer_id: str, types: Collection[str], *, limit: int) -> Sequence[Deed]:
         """The customer's latest `limit` events of these types, oldest first. Raises StoreError."""
-        names = distinct_types(types)
-        found = self._database.look_up_all(statement_for(names), parameters_for(customer_id, names, limit))
-        return deeds_of(found)
+        return deeds_of(self._database.look_up_all, customer_id, types, limit=limit)
 
     def of_customer(self, customer_id: str) -> Iterator[Interaction]:
         """Every interaction of the customer by time, then id, a page at a time. Raises StoreError."""

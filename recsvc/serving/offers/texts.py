@@ -16,7 +16,7 @@ MAX_LOCALES = 64
 
 
 def told_in(locale: str, table: OfferTable, policy: OffersPolicy) -> Told:
-    """What the offers of the table say in the locale. Kept with the table, for the locales asked for last."""
+    """What the offers of the table say in the locale: kept with the table, once it was asked for."""
     key = (locale, policy.disclosure_fallback)
     told = table.told.get(key)
     if told is None:
