@@ -235,6 +235,20 @@ def test_who_was_anonymous_keeps_what_they_were_shown(
         assert short(contacts, TWICE, customer_id=who) == {"loan": "cap"}
 
 
+def test_a_slate_was_met_when_any_of_a_customers_ids_met_it_first(
+    contacts: Book,
+    events: MemoryEvents | SqlEvents,
+    identities: MemoryIdentities | SqlIdentities,
+) -> None:
+    offer = an_offer("loan", caps=(Cap(1, 2), Cap(5, 48)))
+    identities.link("c1", "anonymous-7", now=NOW)
+    show(events, "loan", NOW - 3 * HOUR, slate_id="s1")
+    show(events, "loan", NOW - HOUR, slate_id="s1", customer_id="anonymous-7")
+    assert short(contacts, offer) == {}
+    show(events, "loan", NOW - HOUR, slate_id="s2", customer_id="anonymous-7")
+    assert short(contacts, offer) == {"loan": "cap"}
+
+
 def a_budget(total: str, **more: object) -> Item:
     budget = Budget(Decimal(total), Decimal("2.50"), **more)  # type: ignore[arg-type]
     return an_offer("cashback", budget=budget)
