@@ -254,6 +254,9 @@ class DownStore:
     def items(self) -> tuple[Item, ...]:
         raise StoreError("the store does not answer")
 
+    def changed_after(self, revision: int) -> tuple[Item, ...]:
+        raise StoreError("the store does not answer")
+
 
 class DownCache:
     """A cache that does not answer."""

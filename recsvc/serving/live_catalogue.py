@@ -1,17 +1,19 @@
 """The items that may be served now. In: the store's catalogue and rules, the bundle. Out: one frozen view.
 
 The bundle carries the items as they were known at training, so that a bundle alone can serve; whatever
-the store says of an item wins over it, a retirement included.
+the store says of an item wins over it, a retirement included. Of the store only what changed is read.
 """
 
 from __future__ import annotations
 
 import bisect
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from itertools import chain
+from operator import attrgetter
 
 import numpy as np
 import structlog
@@ -28,6 +30,8 @@ from recsvc.serving.verification import Model
 
 log = structlog.get_logger()
 
+_LIVE = ItemStatus.LIVE  # An enumeration is slow to ask for a member, and a catalogue is long.
+
 
 @dataclass(frozen=True)
 class CatalogueView:
@@ -35,8 +39,8 @@ class CatalogueView:
 
     `trained_rows` holds, by kind, the bundle's rows of live items in ascending order; `fresh` holds
     live items that the bundle has no row for, newest first; `cold` those of them that the bundle can place,
-    `unplaced` the others. `rows` and `by_row` lead from one to the other. `known` are all items, whatever
-    their status: what a customer said of one holds after it was retired.
+    `unplaced` the others. `known` are all items, whatever their status: what a customer said of one holds
+    after it was retired. So do `rows`, from the id to the bundle's row, and `by_row`, which leads back.
     """
 
     revision: int
@@ -46,11 +50,16 @@ class CatalogueView:
     fresh: Mapping[ItemKind, tuple[Item, ...]]
     cold: Mapping[ItemKind, ColdItems]
     unplaced: Mapping[ItemKind, tuple[Item, ...]]
-    by_row: Mapping[int, Item]
+    by_row: Sequence[Item]
     rows: Mapping[str, int]
     rules: RuleBook
     known: Mapping[str, Item]
     _moments: tuple[datetime, ...]
+
+    def item_at(self, row: int) -> Item | None:
+        """The item of a row of the bundle; None where it is not live, or the view has no model."""
+        item = self.by_row[row] if row < len(self.by_row) else None
+        return item if item is not None and item.status is _LIVE else None
 
     @cached_property
     def label(self) -> str:
@@ -79,7 +88,7 @@ class CatalogueView:
             fresh=fresh,
             cold=dict.fromkeys(ItemKind, NO_COLD_ITEMS),
             unplaced=fresh,
-            by_row={},
+            by_row=(),
             rows={},
         )
 
@@ -124,7 +133,7 @@ class LiveCatalogue:
         self._bundles = bundles
         self._read_rules = rules
         self._is_untouched = is_untouched
-        self._stored: tuple[Item, ...] = ()
+        self._stored: Mapping[str, Item] = {}
         self._rules = NO_RULES
         self._revision = -1
         self._serving = _Serving(_Standing(None, make_view((), None, revision=-1)), {})
@@ -203,12 +212,21 @@ class LiveCatalogue:
         try:
             revision = self._catalogue.revision()
             if revision != self._revision:
-                stored, rules = self._catalogue.items(), RuleBook(tuple(self._read_rules()))
+                stored, rules = self._stored_at(revision), RuleBook(tuple(self._read_rules()))
                 self._stored, self._rules, self._revision = stored, rules, revision
             self.is_stale = False
         except StoreError as error:
             self.is_stale = True
             log.warning("catalogue_unreachable", reason=str(error))
+
+    def _stored_at(self, revision: int) -> Mapping[str, Item]:
+        """All items of the store by id, in the order of ids. Where it went back, it is read anew."""
+        if not 0 <= self._revision < revision:
+            return {item.item_id: item for item in self._catalogue.items()}
+        changed = {item.item_id: item for item in self._catalogue.changed_after(self._revision)}
+        is_new = not changed.keys() <= self._stored.keys()
+        stored = {**self._stored, **changed}
+        return dict(sorted(stored.items())) if is_new else stored
 
     def _serve(self, model: Model | None, beside: Iterable[Model]) -> None:
         champion = self._laid(model)
@@ -222,7 +240,8 @@ class LiveCatalogue:
         if standing.model is model and standing.view.revision == self._revision:
             return standing
         bundle = model.bundle if model else None
-        return _Standing(model, make_view(self._stored, bundle, revision=self._revision, rules=self._rules))
+        stored = self._stored.values()
+        return _Standing(model, make_view(stored, bundle, revision=self._revision, rules=self._rules))
 
 
 def revision_in(label: str) -> str:
@@ -231,35 +250,41 @@ def revision_in(label: str) -> str:
 
 
 def make_view(
-    stored: Sequence[Item], bundle: Bundle | None, *, revision: int, rules: RuleBook = NO_RULES
+    stored: Iterable[Item], bundle: Bundle | None, *, revision: int, rules: RuleBook = NO_RULES
 ) -> CatalogueView:
     """Lay the store's items over the bundle's, and the rules beside them."""
     snapshot = bundle.catalogue() if bundle else ()
-    known = {item.item_id: item for item in snapshot} | {item.item_id: item for item in stored}
-    live = {item_id: item for item_id, item in known.items() if item.status is ItemStatus.LIVE}
-    with_row = snapshot[: len(bundle.items)] if bundle else ()
-    by_row = {row: live[item.item_id] for row, item in enumerate(with_row) if item.item_id in live}
-    trained = {item.item_id for item in with_row}
-    fresh = _by_kind(item for item_id, item in live.items() if item_id not in trained)
+    known = {item.item_id: item for item in chain(snapshot, stored)}
+    live = {item_id: item for item_id, item in known.items() if item.status is _LIVE}
+    if len(live) == len(known):
+        live = known  # One table less, of every item, in every worker.
+    rows = bundle.row_by_item if bundle else {}
+    by_row = tuple(map(known.__getitem__, rows))
+    kinds = [item.kind if item.status is _LIVE else None for item in by_row]
+    fresh = _by_kind(item for item_id, item in live.items() if item_id not in rows)
     cold = {kind: place_cold_items(fresh[kind], bundle) for kind in ItemKind}
-    moments = {moment for item in live.values() for moment in (item.valid_from, item.valid_to) if moment}
     return CatalogueView(
         revision=revision,
         model_version=bundle.version if bundle else None,
         items=live,
         trained_rows={
-            kind: np.array([row for row, item in by_row.items() if item.kind is kind], dtype=np.int32)
-            for kind in ItemKind
+            kind: np.flatnonzero([one is kind for one in kinds]).astype(np.int32) for kind in ItemKind
         },
         fresh=fresh,
         cold=cold,
         unplaced={kind: _all_but(cold[kind].items, fresh[kind]) for kind in ItemKind},
         by_row=by_row,
-        rows={item.item_id: row for row, item in by_row.items()},
+        rows=rows,
         rules=rules,
         known=known,
-        _moments=tuple(sorted(moments.union(rules.moments))),
+        _moments=tuple(sorted(_moments_of(live.values()).union(rules.moments))),
     )
+
+
+def _moments_of(items: Collection[Item]) -> set[datetime]:
+    """When one of the items begins or ends to be valid."""
+    ends = (map(attrgetter(name), items) for name in ("valid_from", "valid_to"))
+    return set(filter(None, chain.from_iterable(ends)))
 
 
 def _all_but(some: Iterable[Item], items: Sequence[Item]) -> tuple[Item, ...]:

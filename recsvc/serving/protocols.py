@@ -39,6 +39,10 @@ class Catalogue(Protocol):
         """Every item, the retired ones included, by id. Raises StoreError."""
         ...
 
+    def changed_after(self, revision: int) -> tuple[Item, ...]:
+        """The items that were written after that revision, by id. Raises StoreError."""
+        ...
+
 
 class CustomerDirectory(Protocol):
     """What is recorded about customers."""

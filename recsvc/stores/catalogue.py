@@ -18,6 +18,7 @@ from recsvc.stores.documents import check_expected, decode_document, encode_docu
 from recsvc.stores.tables import catalogue_revision, items
 
 _ALL = select(items.c.document).order_by(items.c.item_id)
+_CHANGED = select(items.c.document).where(items.c.revision > bindparam("revision")).order_by(items.c.item_id)
 _ONE = select(items.c.document).where(items.c.item_id == bindparam("wanted"))
 _REVISION = select(catalogue_revision.c.revision).where(catalogue_revision.c.id == 1)
 
@@ -37,7 +38,16 @@ class SqlCatalogue:
         """Every item, the retired ones included, by id. Raises StoreError."""
         with self._database.reading() as connection:
             documents = connection.execute(_ALL).scalars().all()
-        return tuple(decode_item(document) for document in documents)
+        return tuple(map(decode_item, documents))
+
+    def changed_after(self, revision: int) -> tuple[Item, ...]:
+        """The items that were written after that revision, the retired ones included, by id.
+
+        Whoever holds all of that revision and lays these over them holds all. Raises StoreError.
+        """
+        with self._database.reading() as connection:
+            documents = connection.execute(_CHANGED, {"revision": revision}).scalars().all()
+        return tuple(map(decode_item, documents))
 
     def put_many(self, changed: Sequence[Item]) -> int:
         """Insert or replace items, all or none; of two with one id the later holds. The revision after it.

@@ -17,9 +17,11 @@ class MemoryCatalogue:
     """The items as marketers keep them."""
 
     def __init__(self, items: Iterable[Item] = ()) -> None:
-        self._items = {item.item_id: item for item in items}
-        self._revision = 1 if self._items else 0
+        self._items: dict[str, Item] = {}
+        self._written_as: dict[str, int] = {}  # By id the revision that wrote the item.
+        self._revision = 0
         self._lock = threading.Lock()
+        self.put_many(tuple(items))
 
     def revision(self) -> int:
         """A number that moves with every change; 0 while nothing was ever put."""
@@ -30,6 +32,12 @@ class MemoryCatalogue:
         with self._lock:
             return tuple(item for _, item in sorted(self._items.items()))
 
+    def changed_after(self, revision: int) -> tuple[Item, ...]:
+        """The items that were written after that revision, the retired ones included, by id."""
+        with self._lock:
+            late = sorted(item_id for item_id, place in self._written_as.items() if place > revision)
+            return tuple(self._items[item_id] for item_id in late)
+
     def move_revision(self) -> None:
         """Let it be known that something changed that is kept elsewhere."""
         with self._lock:
@@ -38,8 +46,8 @@ class MemoryCatalogue:
     def put_many(self, changed: Sequence[Item]) -> int:
         """Insert or replace items; of two with one id the later holds. The revision after it."""
         with self._lock:
-            self._items.update({item.item_id: item for item in changed})
-            self._revision += bool(changed)
+            if changed:
+                self._write(changed)
             return self._revision
 
     def get(self, item_id: str, *, standing: Item | None = None) -> Versioned[Item] | None:
@@ -53,8 +61,7 @@ class MemoryCatalogue:
         with self._lock:
             stored = _document(self._items.get(item.item_id, standing))
             check_expected(stored, expected)
-            self._items[item.item_id] = item
-            self._revision += 1
+            self._write([item])
         return Written(etag_of(encode_document(item, "the item")), created=stored is None)
 
     def retire(self, item_id: str, *, expected: str | None, standing: Item | None = None) -> bool:
@@ -65,9 +72,14 @@ class MemoryCatalogue:
             if item is None or stored is None:
                 return False
             check_expected(stored, expected)
-            self._items[item_id] = replace(item, status=ItemStatus.RETIRED)
-            self._revision += 1
+            self._write([replace(item, status=ItemStatus.RETIRED)])
         return True
+
+    def _write(self, changed: Sequence[Item]) -> None:
+        self._revision += 1
+        for item in changed:
+            self._items[item.item_id] = item
+            self._written_as[item.item_id] = self._revision
 
 
 class MemoryCustomers:

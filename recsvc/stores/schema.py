@@ -14,7 +14,7 @@ from sqlalchemy import Connection, inspect, text
 from recsvc.errors import StoreError
 from recsvc.stores import offer_tables as offer_tables  # Its tables count too.
 
-HEAD = "0008"  # The newest revision in migrations/versions.
+HEAD = "0009"  # The newest revision in migrations/versions.
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 _ALEMBIC_LOCK = threading.Lock()  # alembic keeps its current context in a module, one for all threads.

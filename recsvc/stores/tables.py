@@ -33,6 +33,7 @@ BYTEWISE = Text().with_variant(Text(collation="C"), "postgresql")
 # SQLite numbers rows by itself only where the type is INTEGER, which holds 64 bits there.
 SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
 
+# `revision` is that of the change that wrote the row, of those in `catalogue_revision`, in order of commits.
 items = Table(
     "items",
     METADATA,
@@ -41,6 +42,7 @@ items = Table(
     Column("status", Text, nullable=False),
     Column("document", Text, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    Index("items_by_revision", "revision"),
 )
 
 catalogue_revision = Table(

@@ -66,7 +66,7 @@ class Misnaming:
         slate = self.service.engine.recommend(request)
         _, view = self.service.catalogue.model_and_view()
         rows = self.service.subject(request.customer_id).past.history.item_rows.tolist()
-        read = [view.by_row[row] for row in rows if row in view.by_row]
+        read = [item for row in rows if (item := view.item_at(row)) is not None]
         items = []
         for item in slate.items:
             others = tuple(one.item_id for one in read if one.category != item.category)

@@ -82,6 +82,20 @@ def test_of_two_items_with_one_id_the_later_holds(catalogue: Catalogue) -> None:
     assert catalogue.items() == (Item("a", category="new"),)
 
 
+def test_what_was_written_after_a_revision_is_told_by_id(catalogue: Catalogue) -> None:
+    catalogue.put_many([Item("a"), Item("b"), Item("c")])
+    before = catalogue.revision()
+    assert catalogue.changed_after(0) == catalogue.items()
+    assert catalogue.changed_after(before) == ()
+    catalogue.put_many([Item("c", category="saving")])
+    between = catalogue.revision()
+    catalogue.put(Item("aa"), expected=None)
+    assert catalogue.retire("b", expected="*")
+    gone = Item("b", status=ItemStatus.RETIRED)
+    assert catalogue.changed_after(before) == (Item("aa"), gone, Item("c", category="saving"))
+    assert catalogue.changed_after(between) == (Item("aa"), gone)
+
+
 def test_a_retired_item_stays_in_the_catalogue_with_its_status(catalogue: Catalogue) -> None:
     catalogue.put_many([Item("a", category="saving"), Item("b")])
     assert catalogue.retire("a", expected="*")

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -401,9 +400,7 @@ class TestTheMix:
     CATALOGUE = tuple(
         Item(f"{category}{n}", category=category) for category in ("saving", "travel") for n in range(3)
     )
-    VIEW = replace(
-        make_view(CATALOGUE, None, revision=1), by_row=MappingProxyType(dict(enumerate(CATALOGUE)))
-    )
+    VIEW = replace(make_view(CATALOGUE, None, revision=1), by_row=tuple(CATALOGUE))
 
     def past(self, strengths: Mapping[int, float], used: frozenset[str] = frozenset()) -> Past:
         rows = np.array(list(strengths), dtype=np.int32)

@@ -22,7 +22,7 @@ def mix_of(past: Past, view: CatalogueView, kind: ItemKind) -> Mapping[str, floa
     history = past.history
     weights: dict[str, float] = {}
     for row, strength in zip(history.item_rows.tolist(), history.strengths.tolist(), strict=True):
-        item = view.by_row.get(row)
+        item = view.item_at(row)
         if item is not None and item.kind is kind and item.category is not None:
             weights[item.category] = weights.get(item.category, 0.0) + strength
     mean = float(history.strengths.mean()) if len(history) else 1.0

@@ -1,0 +1,135 @@
+"""A view that followed every change is the view that is made of the whole store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsvc.bundles.bundle import Bundle
+from recsvc.bundles.id_table import id_arrays
+from recsvc.domain.items import Item, ItemKind, ItemStatus
+from recsvc.serving.live_bundles import LiveBundles
+from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue, make_view
+from recsvc.serving.verification import Model
+from recsvc.stores.memory import MemoryCatalogue
+from tests.serving.made_bundles import bundle_of
+
+NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
+IDS = ("a", "b", "c", "d", "e", "f")
+TRAINED = tuple(Item(item_id) for item_id in IDS[1:4])
+
+moments = st.none() | st.integers(0, 3).map(lambda days: NOW + timedelta(days=days))
+changed_items = st.builds(
+    Item,
+    st.sampled_from(IDS),
+    st.sampled_from(ItemKind),
+    category=st.sampled_from(("saving", None)),
+    status=st.sampled_from(ItemStatus),
+    published_at=moments,
+    valid_to=moments,
+)
+
+
+class CountedCatalogue(MemoryCatalogue):
+    """Counts the items that were read."""
+
+    n_read = 0
+
+    def items(self) -> tuple[Item, ...]:
+        return self._counted(super().items())
+
+    def changed_after(self, revision: int) -> tuple[Item, ...]:
+        return self._counted(super().changed_after(revision))
+
+    def _counted(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
+        self.n_read += len(items)
+        return items
+
+
+class OneModel:
+    """A model that always serves."""
+
+    def __init__(self, bundle: Bundle | None) -> None:
+        self.model = Model(bundle, cast(Any, None)) if bundle else None
+        self.beside: Sequence[Model] = ()
+
+
+def live_over(store: MemoryCatalogue, bundle: Bundle | None = None) -> LiveCatalogue:
+    live = LiveCatalogue(store, cast(LiveBundles, OneModel(bundle)))
+    live.refresh()
+    return live
+
+
+def trained_bundle() -> Bundle:
+    arrays = {
+        **id_arrays("item_ids", [item.item_id for item in TRAINED]),
+        "popularity": np.zeros(len(TRAINED)),
+        "catalogue": np.frombuffer(msgspec.json.encode(TRAINED), dtype=np.uint8),
+    }
+    return bundle_of((), arrays)
+
+
+def said_by(view: CatalogueView) -> tuple[object, ...]:
+    """All that a view says, in its order."""
+    return (
+        view.label,
+        [*view.items.items()],
+        [*view.known.items()],
+        {kind: rows.tolist() for kind, rows in view.trained_rows.items()},
+        view.fresh,
+        view.unplaced,
+        [view.item_at(row) for row in range(len(IDS))],
+        dict(view.rows),
+        [view.next_change(NOW + timedelta(days=days, seconds=-1)) for days in range(5)],
+    )
+
+
+@given(st.lists(st.lists(changed_items, max_size=3), max_size=5), st.booleans())
+def test_following_changes_leads_to_the_view_of_the_whole(changes: list[list[Item]], has_model: bool) -> None:
+    store, bundle = MemoryCatalogue(), trained_bundle() if has_model else None
+    live = live_over(store, bundle)
+    for change in changes:
+        store.put_many(change)
+        live.follow()
+        whole = make_view(store.items(), bundle, revision=store.revision())
+        assert said_by(live.view) == said_by(whole)
+    assert said_by(live_over(store, bundle).view) == said_by(live.view)
+
+
+def test_only_what_changed_is_read() -> None:
+    store = CountedCatalogue(Item(item_id) for item_id in IDS)
+    live = live_over(store)
+    assert store.n_read == len(IDS)
+    live.follow()
+    store.put(Item("b", category="saving"), expected="*")
+    live.follow()
+    store.move_revision()  # As a rule does.
+    live.follow()
+    assert store.n_read == len(IDS) + 1
+    assert live.view.items["b"].category == "saving"
+
+
+def test_a_store_that_went_back_is_read_whole() -> None:
+    store = MemoryCatalogue([Item("a"), Item("b")])
+    store.put(Item("c"), expected=None)
+    live = live_over(store)
+    restored = MemoryCatalogue([Item("a", category="saving")])
+    store.__dict__.update(restored.__dict__)
+    live.follow()
+    assert [*live.view.items.values()] == [Item("a", category="saving")]
+
+
+def test_a_row_whose_item_was_withdrawn_leads_to_nothing_that_may_be_shown() -> None:
+    stored = [replace(TRAINED[1], status=ItemStatus.PAUSED), Item("new")]
+    view = make_view(stored, trained_bundle(), revision=1)
+    assert [view.item_at(row) for row in range(4)] == [TRAINED[0], None, TRAINED[2], None]
+    assert view.trained_rows[ItemKind.CONTENT].tolist() == [0, 2]
+    assert view.fresh[ItemKind.CONTENT] == (Item("new"),)
+    assert view.without_model.item_at(0) is None
