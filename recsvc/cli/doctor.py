@@ -17,7 +17,7 @@ from recsvc.cli.store_facts import versions_of_experiments
 from recsvc.cli.terminal import json_option, models_option, print_json, settings_with, stdout
 from recsvc.errors import BundleError, RecsvcError
 from recsvc.policy import load_policy
-from recsvc.serving.live_catalogue import make_view
+from recsvc.serving.catalogue_view import make_view
 from recsvc.serving.verification import Model, load_model
 from recsvc.settings import Settings
 from recsvc.stores.catalogue import SqlCatalogue

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from recsvc.policy import Policy
+from recsvc.serving.catalogue_view import CatalogueView
 from recsvc.serving.customers import Subject
 from recsvc.serving.live_access import Live
-from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.verification import Model
 
 

@@ -13,8 +13,9 @@ from recsvc.errors import NotFoundError
 from recsvc.policy import Policy
 from recsvc.serving.answers import ItemList
 from recsvc.serving.candidates import Candidate, open_to, popular, ranked
+from recsvc.serving.catalogue_view import CatalogueView
 from recsvc.serving.live_access import NO_LIVE, Live, LiveReader
-from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
+from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.offers.anybody import open_to_anybody
 from recsvc.serving.offers.tables import OfferTables
 from recsvc.serving.past import NO_PAST

@@ -29,9 +29,10 @@ import msgspec
 from recsvc.domain.slates import EpochStamp, Slate, SlateRequest
 from recsvc.errors import RedisError
 from recsvc.serving.answers import CacheStatus, ServedSlate, said_without
+from recsvc.serving.catalogue_view import CatalogueView
 from recsvc.serving.customers import LOAD
 from recsvc.serving.kept_slates import KeptSlate, etag_of, kept_slate
-from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue
+from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.local_copies import LocalCopies
 from recsvc.serving.outages import Outage
 from recsvc.serving.protocols import Fetched, ReadySlates, SlateKey

@@ -23,10 +23,10 @@ from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.slates import Source
 from recsvc.policy import Policy
 from recsvc.serving.candidate import Candidate, Shares
+from recsvc.serving.catalogue_view import CatalogueView
 from recsvc.serving.cold_items import ColdItems
 from recsvc.serving.customers import Subject
 from recsvc.serving.live_access import Live, Weighing
-from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.live_popularity import Open, popular_now
 from recsvc.serving.live_ranking import shortlisted
 from recsvc.serving.past import NO_PAST, Past

@@ -18,8 +18,8 @@ from recsvc.domain.items import Item, ItemKind
 from recsvc.live.places import NO_ROW, Floats
 from recsvc.live.state import LiveState
 from recsvc.serving.candidate import Candidate
+from recsvc.serving.catalogue_view import CatalogueView
 from recsvc.serving.customers import Subject
-from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.verification import Model
 
 NEW_FOR = timedelta(days=30)

@@ -14,9 +14,9 @@ from recsvc.live.places import Floats
 from recsvc.live.scoring import HalfLives, best_first, log_popularity
 from recsvc.live.state import LiveState
 from recsvc.serving.candidate import Candidate
+from recsvc.serving.catalogue_view import CatalogueView
 from recsvc.serving.cold_items import ColdItems
 from recsvc.serving.live_access import Live
-from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.scoring.parts import OpenRows, RowArray
 
 HALF_LIVES = HalfLives(0, 1)

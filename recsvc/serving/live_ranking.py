@@ -29,8 +29,8 @@ from recsvc.live.scoring import (
 )
 from recsvc.live.state import LiveState
 from recsvc.serving.candidate import Candidate
+from recsvc.serving.catalogue_view import CatalogueView
 from recsvc.serving.live_access import Live, Weighing
-from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.live_popularity import HALF_LIVES, Open, open_by_score
 from recsvc.serving.live_shares import shares_of
 from recsvc.serving.scoring.parts import RowArray

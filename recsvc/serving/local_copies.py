@@ -20,7 +20,7 @@ import structlog
 
 from recsvc.domain.slates import EpochStamp, SlateRequest
 from recsvc.serving.answers import CacheStatus, ServedSlate
-from recsvc.serving.live_catalogue import revision_in
+from recsvc.serving.catalogue_view import revision_in
 from recsvc.serving.protocols import EpochStamps
 
 log = structlog.get_logger()

@@ -24,8 +24,8 @@ from recsvc.domain.slates import AppliedRule, Reason, Slate, SlateRequest, Sourc
 from recsvc.policy import Policy
 from recsvc.policy_lists import PagePlacement, PagePolicy
 from recsvc.serving.candidate import Candidate
+from recsvc.serving.catalogue_view import CatalogueView
 from recsvc.serving.eligibility import Circumstances, may_stand
-from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.reason_texts import OUR_PICK, text_of
 from recsvc.serving.reranking.likeness import first_of_its_kind
 from recsvc.serving.verification import Model

@@ -20,9 +20,10 @@ from recsvc.bundles.gate_report import GateReport, SegmentOutcome
 from recsvc.domain.items import Item, ItemKind, text_in
 from recsvc.domain.slates import OfferItem, SlateItem, SlateRequest
 from recsvc.policy import Policy
+from recsvc.serving.catalogue_view import CatalogueView, make_view
 from recsvc.serving.customers import SubjectReader
 from recsvc.serving.engine import Engine
-from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue, make_view
+from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.offers.protocols import Contacts
 from recsvc.serving.offers.uncounted import NOBODY_COUNTS
 from recsvc.serving.protocols import Catalogue

@@ -17,10 +17,10 @@ from recsvc.domain.items import Item, text_in
 from recsvc.domain.slates import Reason, Source
 from recsvc.live.state import LiveState
 from recsvc.serving.candidate import Candidate, Shares
+from recsvc.serving.catalogue_view import CatalogueView
 from recsvc.serving.customers import Subject
 from recsvc.serving.drivers import neighbours_drivers, taste_drivers, trained_drivers
 from recsvc.serving.grounds import Grounds
-from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.reason_texts import (
     BECAUSE_YOU_READ,
     FITS_YOUR_HISTORY,

@@ -18,8 +18,8 @@ from recsvc.live.places import NO_ROW
 from recsvc.live.scoring import PARTS, TASTE, shared_with_readers, taste_scores
 from recsvc.live.state import LiveState
 from recsvc.serving.candidate import Candidate
+from recsvc.serving.catalogue_view import CatalogueView
 from recsvc.serving.customers import Subject
-from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.scoring.accounts import Account
 from recsvc.serving.scoring.parts import FloatArray, NewFactors
 from recsvc.serving.scoring.standardised import NoOpinion, TrainedOpinion, opinion_after

@@ -20,8 +20,8 @@ from recsvc.domain.items import Channel, Item, ItemKind
 from recsvc.domain.slates import SlateRequest
 from recsvc.policy import Policy
 from recsvc.serving.basis import Basis
+from recsvc.serving.catalogue_view import CatalogueView, make_view
 from recsvc.serving.customers import SubjectReader
-from recsvc.serving.live_catalogue import CatalogueView, make_view
 from recsvc.serving.offers.deciding import decide
 from recsvc.serving.offers.facts import Facts, MarketersFacts
 from recsvc.serving.offers.gathering import gather, proposals_of, propose

@@ -16,8 +16,8 @@ from recsvc.bundles.bundle import Bundle, History
 from recsvc.bundles.id_table import id_arrays
 from recsvc.bundles.manifest import DataWindow, Manifest, PartFacts, RowCounts
 from recsvc.domain.items import Item
+from recsvc.serving.catalogue_view import CatalogueView
 from recsvc.serving.customers import Subject
-from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.verification import Model
 
 

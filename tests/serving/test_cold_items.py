@@ -20,9 +20,9 @@ from recsvc.domain.slates import Source
 from recsvc.history.interactions import InteractionTable
 from recsvc.sample_bank import SampleBank
 from recsvc.serving.candidates import rankings
+from recsvc.serving.catalogue_view import make_view
 from recsvc.serving.cold_items import MAX_COLD_ITEMS, NO_COLD_ITEMS, place_cold_items
 from recsvc.serving.customers import SubjectReader
-from recsvc.serving.live_catalogue import make_view
 from recsvc.serving.scoring import make_scorer
 from recsvc.training.cold_start import regress, tabulate
 from recsvc.training.families.als import Als

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from recsvc.bundles.bundle import Bundle
 from recsvc.bundles.id_table import id_arrays
 from recsvc.domain.items import Item, ItemKind, ItemStatus
+from recsvc.serving.catalogue_view import CatalogueView, make_view
 from recsvc.serving.live_bundles import LiveBundles
-from recsvc.serving.live_catalogue import CatalogueView, LiveCatalogue, make_view
+from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.verification import Model
 from recsvc.stores.memory import MemoryCatalogue
 from tests.serving.made_bundles import bundle_of

@@ -22,9 +22,9 @@ from recsvc.live.places import Rows
 from recsvc.live.scoring import NEVER_NEGATIVE, PARTS, SHORTLIST_LENGTH, HalfLives, LiveModel, part_scores
 from recsvc.live.state import Bounds, LiveState
 from recsvc.serving.candidates import Candidate, rankings
+from recsvc.serving.catalogue_view import make_view
 from recsvc.serving.customers import Subject
 from recsvc.serving.live_access import Live, Weighing
-from recsvc.serving.live_catalogue import make_view
 from recsvc.serving.live_popularity import MOST_NEWS
 from recsvc.serving.live_shares import LEAST_RIVALS
 from recsvc.serving.past import NO_PAST, Past

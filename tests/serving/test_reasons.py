@@ -22,11 +22,11 @@ from recsvc.domain.slates import Reason, Source
 from recsvc.live.scoring import PARTS, TASTE
 from recsvc.live.state import LiveState
 from recsvc.serving.candidate import Candidate, Shares
+from recsvc.serving.catalogue_view import CatalogueView, make_view
 from recsvc.serving.cold_items import ColdItems
 from recsvc.serving.customers import Subject
 from recsvc.serving.drivers import MAX_NAMED
 from recsvc.serving.grounds import NEW_FOR
-from recsvc.serving.live_catalogue import CatalogueView, make_view
 from recsvc.serving.live_shares import shares_of
 from recsvc.serving.past import NO_PAST, Past
 from recsvc.serving.reason_texts import TEXTS, text_of

@@ -23,8 +23,8 @@ from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.slates import SlateRequest, Source
 from recsvc.policy_lists import ListsPolicy
 from recsvc.serving.candidates import Candidate
+from recsvc.serving.catalogue_view import CatalogueView, make_view
 from recsvc.serving.customers import Subject
-from recsvc.serving.live_catalogue import CatalogueView, make_view
 from recsvc.serving.past import NO_PAST, Past
 from recsvc.serving.reranking import arrange, consider, fitting
 from recsvc.serving.reranking.greedy import calibrated_rows, diverse_rows

@@ -16,8 +16,8 @@ from recsvc.bundles.manifest import PartFacts
 from recsvc.domain.items import Item
 from recsvc.domain.slates import Source
 from recsvc.serving.candidates import rankings
+from recsvc.serving.catalogue_view import CatalogueView, make_view
 from recsvc.serving.customers import Subject
-from recsvc.serving.live_catalogue import CatalogueView, make_view
 from recsvc.serving.past import Past
 from recsvc.serving.scoring import make_scorer, make_shortlist
 from recsvc.serving.scoring.parts import FloatArray, OpenRows, RowArray

@@ -18,9 +18,9 @@ from recsvc.bundles.manifest import MOST_PROPOSED
 from recsvc.domain.items import Item
 from recsvc.domain.slates import Slate, SlateRequest, Source
 from recsvc.serving.candidates import rankings
+from recsvc.serving.catalogue_view import CatalogueView, make_view
 from recsvc.serving.customers import Subject
 from recsvc.serving.engine import Engine
-from recsvc.serving.live_catalogue import CatalogueView, make_view
 from recsvc.serving.past import Past
 from recsvc.serving.scoring import Scorer, make_scorer, make_shortlist
 from recsvc.serving.scoring.parts import FloatArray, OpenRows, RowArray

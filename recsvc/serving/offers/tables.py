@@ -12,7 +12,7 @@ from recsvc.domain.decisions import Grounds, make_grounds
 from recsvc.domain.items import ItemKind
 from recsvc.errors import NotFoundError
 from recsvc.policy import Policy
-from recsvc.serving.live_catalogue import CatalogueView
+from recsvc.serving.catalogue_view import CatalogueView
 from recsvc.serving.offers.table import OfferTable, make_table
 
 MAX_KEPT = 8

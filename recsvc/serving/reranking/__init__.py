@@ -17,8 +17,8 @@ import numpy as np
 from recsvc.domain.slates import SlateRequest
 from recsvc.policy_lists import ListsPolicy
 from recsvc.serving.candidate import Candidate
+from recsvc.serving.catalogue_view import CatalogueView
 from recsvc.serving.customers import Subject
-from recsvc.serving.live_catalogue import CatalogueView
 from recsvc.serving.reranking.concerns import Concern, Floats, Miscalibration, Openings, Repetition
 from recsvc.serving.reranking.greedy import Weights, choose_rows
 from recsvc.serving.reranking.likeness import Likeness

@@ -8,7 +8,7 @@ from math import log
 import numpy as np
 
 from recsvc.domain.items import ItemKind
-from recsvc.serving.live_catalogue import CatalogueView
+from recsvc.serving.catalogue_view import CatalogueView
 from recsvc.serving.past import Past
 from recsvc.serving.reranking.concerns import SMOOTHING, Codes, Floats
 

@@ -18,7 +18,7 @@ from recsvc.domain.items import ItemKind
 from recsvc.domain.slates import SlateRequest
 from recsvc.policy_lists import ListsPolicy
 from recsvc.serving.candidate import Candidate
-from recsvc.serving.live_catalogue import CatalogueView
+from recsvc.serving.catalogue_view import CatalogueView
 from recsvc.serving.reranking.likeness import first_of_its_kind
 
 _TIMES, _MOST_BEYOND = 5, 200

@@ -22,7 +22,7 @@ import numpy as np
 from recsvc.domain.items import Item
 from recsvc.domain.slates import Source
 from recsvc.serving.candidate import Candidate
-from recsvc.serving.live_catalogue import CatalogueView
+from recsvc.serving.catalogue_view import CatalogueView
 from recsvc.serving.past import Past
 from recsvc.serving.reranking.concerns import Floats
 from recsvc.serving.reranking.likeness import Likeness, series_of
