@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -47,6 +47,10 @@ class AtOnce:
     def recommend(self, request: SlateRequest) -> Ready:
         """The one answer."""
         return self.answer
+
+    def recommend_many(self, requests: Sequence[SlateRequest]) -> Iterator[Ready]:
+        """The same for many."""
+        return map(self.recommend, requests)
 
     def at_hand(self, request: SlateRequest) -> Ready:
         """The same."""

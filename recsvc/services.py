@@ -41,6 +41,10 @@ class Engine(Protocol):
         """The slate for the request."""
         ...
 
+    def recommend_many(self, requests: Sequence[SlateRequest]) -> Iterator[ServedSlate]:
+        """The slates for the requests of as many customers, each as its turn comes."""
+        ...
+
     def at_hand(self, request: SlateRequest) -> ServedSlate | None:
         """The same slate, where it stands ready; None where somebody would have to wait for it."""
         ...

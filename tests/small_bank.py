@@ -264,6 +264,9 @@ class DownCache:
     def fetch(self, key: object) -> Any:
         raise RedisError("Redis does not answer")
 
+    def fetch_many(self, keys: object) -> Any:
+        raise RedisError("Redis does not answer")
+
     def keep(self, key: object, epoch: int, value: bytes, ttl_seconds: float) -> None:
         raise RedisError("Redis does not answer")
 

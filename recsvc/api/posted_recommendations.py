@@ -66,9 +66,9 @@ def post_recommendations(body: JsonBody) -> Response:
     wanted = load_body(ManyWantedSchema(), body.value)
     customer_ids: Sequence[str] = wanted.pop("customer_ids")
     _check_size(len(customer_ids), wanted["limit"])
-    recommend = services().engine.recommend
+    requests = [SlateRequest(customer_id=each, **wanted) for each in customer_ids]
     with services().computing.allowance():
-        slates = [recommend(SlateRequest(customer_id=each, **wanted)).body for each in customer_ids]
+        slates = [slate.body for slate in services().engine.recommend_many(requests)]
     return Response(b'{"slates":[' + b",".join(slates) + b"]}", mimetype=JSON, headers=_NOT_KEPT)
 
 

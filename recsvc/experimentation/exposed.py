@@ -8,7 +8,7 @@ treated alike. Whatever fails in here, the customer gets the champion's answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
@@ -48,6 +48,10 @@ class InnerEngine(Protocol[S_co]):
         """The answer to the request."""
         ...
 
+    def recommend_many(self, requests: Sequence[SlateRequest]) -> Iterator[S_co]:
+        """The answers to the requests, each as its turn comes."""
+        ...
+
     def at_hand(self, request: SlateRequest) -> S_co | None:
         """The answer, where nobody has to wait for it."""
         ...
@@ -84,6 +88,7 @@ class ExposedEngine(Generic[S]):
         monotonic: Callable[[], float],
     ) -> None:
         self._recommend = engine.recommend
+        self._recommend_many = engine.recommend_many
         self._at_hand = engine.at_hand
         self._running = running
         self._units = units
@@ -102,6 +107,11 @@ class ExposedEngine(Generic[S]):
             self._recommend(request) if dealing is None else self._in_arm(request, dealing, self._recommend)
         )
 
+    def recommend_many(self, requests: Sequence[SlateRequest]) -> Iterator[S]:
+        """The same for many requests, each as its turn comes."""
+        dealing = self._running.dealing
+        return self._recommend_many(requests) if dealing is None else self._many_in_arms(requests, dealing)
+
     def at_hand(self, request: SlateRequest) -> S | None:
         """The same answer, where nobody has to wait for it; None where it must be fetched or made."""
         dealing = self._running.dealing
@@ -116,16 +126,23 @@ class ExposedEngine(Generic[S]):
             return answer(request)
         begun = self._monotonic()
         served = answer(placed.request)
-        if served is None:
-            return served
-        micros = int((self._monotonic() - begun) * 1e6)
-        try:
-            for one in (placed.held, placed.arm):
-                if one is not None:
-                    self._note(one, request, served, now, micros)
-        except Exception:  # The customer has an answer, and keeps it.
-            log.exception("exposure_not_noted")
+        if served is not None:
+            self._note_met(placed, request, served, now, self._monotonic() - begun)
         return served
+
+    def _many_in_arms(self, requests: Sequence[SlateRequest], dealing: Dealing) -> Iterator[S]:
+        now = self._clock()
+        placed = [self._place(request, dealing, now) for request in requests]
+        begun = self._monotonic()
+        asked = [one.request if one else request for one, request in zip(placed, requests, strict=True)]
+        answers = self._recommend_many(asked)
+        shared = (self._monotonic() - begun) / max(len(asked), 1)  # What was looked up for all at once.
+        for request, one in zip(requests, placed, strict=True):
+            begun = self._monotonic()
+            served = next(answers)
+            if one is not None:
+                self._note_met(one, request, served, now, shared + self._monotonic() - begun)
+            yield served
 
     def count_mismatches(self) -> int:
         """Answers so far from another model than an experiment had assigned."""
@@ -137,6 +154,16 @@ class ExposedEngine(Generic[S]):
         except Exception:  # No fault of ours may cost a customer the answer.
             log.exception("arm_not_found")
             return None
+
+    def _note_met(
+        self, placed: Placed, request: SlateRequest, served: Served, now: datetime, seconds: float
+    ) -> None:
+        try:
+            for one in (placed.held, placed.arm):
+                if one is not None:
+                    self._note(one, request, served, now, int(seconds * 1e6))
+        except Exception:  # The customer has an answer, and keeps it.
+            log.exception("exposure_not_noted")
 
     def _note(self, arm: Arm, request: SlateRequest, served: Served, now: datetime, micros: int) -> None:
         version = served.model_version

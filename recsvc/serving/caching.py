@@ -18,15 +18,13 @@ popular; it is said to be degraded, and kept by nobody.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
 import msgspec
 
-from recsvc.domain.slates import EpochStamp, Slate, SlateRequest
+from recsvc.domain.slates import Slate, SlateRequest
 from recsvc.errors import RedisError
 from recsvc.serving.answers import CacheStatus, ServedSlate, said_without
 from recsvc.serving.catalogue_view import CatalogueView
@@ -35,30 +33,13 @@ from recsvc.serving.kept_slates import KeptSlate, etag_of, kept_slate
 from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.local_copies import LocalCopies
 from recsvc.serving.outages import Outage
-from recsvc.serving.protocols import Fetched, ReadySlates, SlateKey
+from recsvc.serving.protocols import Fetched, ReadySlates
 from recsvc.serving.single_flight import SingleFlight
+from recsvc.serving.slate_places import SlatePlace, slate_key
 from recsvc.typed_decoding import decode_msgpack
 
 RENEW_SECONDS = 0.25
 LEASE_SECONDS = 10.0  # How long nobody else renews a slate. It lives longer than that after its renewal.
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a slate belongs, and what was current when that was looked up. Equal places, equal slates.
-
-    `epoch` is None where Redis could not tell it, `stamp` where there are no copies.
-    """
-
-    request: SlateRequest
-    label: str
-    key: SlateKey
-    epoch: int | None
-    stamp: EpochStamp | None
-
-    def at(self, epoch: int | None) -> _Place:
-        """The same place, once Redis told the epoch."""
-        return _Place(self.request, self.label, self.key, epoch, self.stamp)
 
 
 class SlateMaker(Protocol):
@@ -106,6 +87,18 @@ class CachedEngine:
         copies = self._copies
         copy = copies.find(request, label) if copies is not None else None
         return copy if copy is not None else self._look_further(self._place_of(request, label))
+
+    def recommend_many(self, requests: Sequence[SlateRequest]) -> Iterator[ServedSlate]:
+        """The slates for these requests of as many customers, each as its turn comes.
+
+        Redis is asked before, for all at once that are not kept here.
+        """
+        places = [self._place_beyond_copies(request) for request in requests]
+        fetched = iter(self._fetch_many([place for place in places if place is not None]))
+        return (
+            self.recommend(request) if place is None else self._answer(*next(fetched))
+            for request, place in zip(requests, places, strict=True)
+        )
 
     def at_hand(self, request: SlateRequest) -> ServedSlate | None:
         """The slate that is kept in this worker's memory; None without one that counts."""
@@ -176,27 +169,50 @@ class CachedEngine:
         if place.stamp is not None:
             self._make(place)
 
-    def _place_of(self, request: SlateRequest, label: str) -> _Place:
+    def _place_of(self, request: SlateRequest, label: str) -> SlatePlace:
         """Where the slate belongs, before Redis is asked: what is copied counts from this moment on."""
         stamp = self._copies.stamp(request.customer_id) if self._copies is not None else None
-        return _Place(request, label, slate_key(request, label, self._policy_version), None, stamp)
+        return SlatePlace(request, label, slate_key(request, label, self._policy_version), None, stamp)
 
-    def _fetch(self, place: _Place) -> tuple[_Place, KeptSlate | None]:
+    def _fetch(self, place: SlatePlace) -> tuple[SlatePlace, KeptSlate | None]:
         """The place at its epoch, and what Redis keeps there that counts. Raises RedisError."""
         fetched = self._cache.fetch(place.key)
         return place.at(fetched.epoch), self._usable(fetched)
 
-    def _claim(self, place: _Place) -> bool:
+    def _fetch_many(self, places: Sequence[SlatePlace]) -> list[tuple[SlatePlace, Fetched | None]]:
+        """The places at their epochs, and what Redis says of each; nothing where it cannot be asked."""
+        if not places:
+            return []
+        try:
+            fetched = self._cache.fetch_many([place.key for place in places])
+        except RedisError as error:
+            self._bypassed.begin(error)
+            return [(place, None) for place in places]
+        self._bypassed.end()
+        return [(place.at(one.epoch), one) for place, one in zip(places, fetched, strict=True)]
+
+    def _place_beyond_copies(self, request: SlateRequest) -> SlatePlace | None:
+        """Where the slate belongs, if it must be looked for there."""
+        label = self._view_for(request).label
+        if self._copies is not None and self._copies.find(request, label) is not None:
+            return None
+        return self._place_of(request, label)
+
+    def _claim(self, place: SlatePlace) -> bool:
         """Whether this worker is the one to make the slate. Raises RedisError."""
         return place.epoch is not None and self._cache.claim(place.key, place.epoch, LEASE_SECONDS)
 
-    def _look_further(self, place: _Place) -> ServedSlate:
+    def _look_further(self, place: SlatePlace) -> ServedSlate:
         try:
-            place, kept = self._fetch(place)
+            fetched = self._cache.fetch(place.key)
         except RedisError as error:
             self._bypassed.begin(error)
             return self._make(place)
         self._bypassed.end()
+        return self._answer(place.at(fetched.epoch), fetched)
+
+    def _answer(self, place: SlatePlace, fetched: Fetched | None) -> ServedSlate:
+        kept = self._usable(fetched) if fetched is not None else None
         if kept is None:
             return self._make(place)
         served = kept.served(CacheStatus.HIT)
@@ -212,7 +228,7 @@ class CachedEngine:
             return None  # Another release kept it, or nobody that we know.
         return entry if entry.expires_at > self._clock() else None
 
-    def _make(self, place: _Place) -> ServedSlate:
+    def _make(self, place: SlatePlace) -> ServedSlate:
         status = CacheStatus.MISS if place.epoch is not None else CacheStatus.BYPASSED
         if place.epoch is None and place.stamp is None:
             # Nothing tells whether an event came between two requests: nobody may join another's.
@@ -220,7 +236,7 @@ class CachedEngine:
         entry, is_ours = self._flights.make(place, lambda: self._make_and_keep(place))
         return entry.served(status if is_ours else CacheStatus.JOINED)
 
-    def _make_and_keep(self, place: _Place) -> KeptSlate:
+    def _make_and_keep(self, place: SlatePlace) -> KeptSlate:
         slate = self._engine.recommend(place.request)
         if LOAD in slate.degraded:
             return self._of_former_model(place) or kept_slate(slate)
@@ -234,7 +250,7 @@ class CachedEngine:
         self._copy(place, entry.served(CacheStatus.MISS))
         return entry
 
-    def _keep(self, place: _Place, slate: Slate, entry: KeptSlate) -> None:
+    def _keep(self, place: SlatePlace, slate: Slate, entry: KeptSlate) -> None:
         if place.epoch is None:
             return
         ttl_seconds = (slate.expires_at - slate.generated_at).total_seconds()
@@ -245,7 +261,7 @@ class CachedEngine:
         else:
             self._not_kept.end()
 
-    def _of_former_model(self, place: _Place) -> KeptSlate | None:
+    def _of_former_model(self, place: SlatePlace) -> KeptSlate | None:
         """What is better than a list that nobody had time to make: a whole one by the champion before.
 
         All else that it depends on stands, so whatever is on it may be shown. None where an experiment says
@@ -267,16 +283,6 @@ class CachedEngine:
         arm = request.arm
         return self._catalogue.view if arm is None else self._catalogue.view_for(arm.model_version)
 
-    def _copy(self, place: _Place, served: ServedSlate) -> None:
+    def _copy(self, place: SlatePlace, served: ServedSlate) -> None:
         if self._copies is not None and place.stamp is not None:
             self._copies.keep(place.request, place.label, place.stamp, served)
-
-
-def slate_key(request: SlateRequest, catalogue_label: str, policy_version: str) -> SlateKey:
-    """Where the slate for this request is kept.
-
-    `catalogue_label` names the revision of the catalogue and the model version.
-    """
-    parts = (catalogue_label, policy_version, request)
-    digest = hashlib.blake2b(msgspec.msgpack.encode(parts), digest_size=16).hexdigest()
-    return SlateKey(request.customer_id, digest)

@@ -14,8 +14,9 @@ epoch moved was made under the stamp from before. That part cannot fail.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from itertools import count
+from typing import TypeVar
 
 import structlog
 
@@ -27,6 +28,8 @@ from recsvc.serving.protocols import EpochStamps, SlateCache
 log = structlog.get_logger()
 
 MAX_REMEMBERED = 10_000
+
+T = TypeVar("T")
 
 
 class ForgettingTraces:
@@ -113,20 +116,27 @@ class OutdatingCache:
                 log.warning("epochs_still_not_moved", customers=len(self._owed), reason=str(error))
 
     def fetch(self, key: SlateKey) -> Fetched:
-        """The epoch, and the slate if one was kept in it.
+        """The epoch, and the slate if one was kept in it. Raises RedisError as `fetch_many` does."""
+        return self._fetch((key.customer_id,), lambda: self._cache.fetch(key))
+
+    def fetch_many(self, keys: Sequence[SlateKey]) -> list[Fetched]:
+        """The same for many customers.
 
         Raises:
-            RedisError: the cache cannot answer, or is behind for this customer and cannot be brought up, or
+            RedisError: the cache cannot answer, or is behind for one of them and cannot be brought up, or
                 another worker may not have brought it up yet.
         """
+        return self._fetch([key.customer_id for key in keys], lambda: self._cache.fetch_many(keys))
+
+    def _fetch(self, customer_ids: Collection[str], fetch: Callable[[], T]) -> T:
         if self._owed_to_all is not None:
             raise RedisError("the slate cache is behind for all customers: asked again soon")
         if self.is_distrusted():
             raise RedisError("the slate cache failed a moment ago and may be behind: asked again soon")
         try:
-            if key.customer_id in self._owed:
-                self._settle({key.customer_id})
-            return self._cache.fetch(key)
+            if self._owed and (owed := self._owed.keys() & customer_ids):
+                self._settle(owed)
+            return fetch()
         except RedisError:
             self._distrust()
             raise

@@ -151,6 +151,10 @@ class ReadySlates(Protocol):
         """The epoch, and the slate if one was kept in that epoch. Raises RedisError."""
         ...
 
+    def fetch_many(self, keys: Sequence[SlateKey]) -> list[Fetched]:
+        """What `fetch` says of each; no two are of one customer. Raises RedisError."""
+        ...
+
     def keep(self, key: SlateKey, epoch: int, value: bytes, ttl_seconds: float) -> None:
         """Keep a slate that was made in the epoch. Raises RedisError."""
         ...

@@ -193,6 +193,10 @@ class MemorySlateCache:
             is_current = made_in == epoch and self._monotonic() < ends_at
             return Fetched(epoch, value if is_current else None)
 
+    def fetch_many(self, keys: Sequence[SlateKey]) -> list[Fetched]:
+        """What `fetch` says of each."""
+        return [self.fetch(key) for key in keys]
+
     def keep(self, key: SlateKey, epoch: int, value: bytes, ttl_seconds: float) -> None:
         """Keep a slate that was made in the epoch."""
         with self._lock:

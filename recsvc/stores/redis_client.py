@@ -18,7 +18,7 @@ from redis.retry import Retry
 
 from recsvc.errors import RedisError
 from recsvc.stores.breaker import Breaker
-from recsvc.stores.redis_reading import read_once
+from recsvc.stores.redis_reading import read_each
 
 COOL_DOWN_SECONDS = 1.0
 _MAX_CONNECTIONS = 64  # More than a worker has threads.
@@ -106,7 +106,15 @@ class RestingRedis:
         Raises:
             RedisError: Redis failed, refused, or rests after a failure.
         """
-        return self._ask(lambda: self._read(words))
+        return self._ask(lambda: self._read((words,)))[0]
+
+    def read_each(self, *commands: tuple[Word, ...]) -> list[Any]:
+        """The answers to commands that change nothing, in the way of `read`, in one round trip.
+
+        Raises:
+            RedisError: Redis failed, refused one of them, or rests after a failure.
+        """
+        return self._ask(lambda: self._read(commands), len(commands) or 1)
 
     def transaction(self, *commands: tuple[Word, ...]) -> list[Any]:
         """The answers to commands that run together, with nothing between them, in one round trip.
@@ -143,7 +151,7 @@ class RestingRedis:
             connection.disconnect()
         self._client.close()
 
-    def _read(self, words: Sequence[Word]) -> Any:
+    def _read(self, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
         connection = getattr(self._own, "connection", None)
         if connection is None:
             pool = self._client.connection_pool
@@ -151,12 +159,12 @@ class RestingRedis:
             self._owned.add(connection)
         was_used = connection.is_connected
         try:
-            return read_once(connection, words, monotonic=self._monotonic)
+            return read_each(connection, commands, monotonic=self._monotonic)
         except redis.ConnectionError:
             # One that Redis closed since it was last used, as after a restart, says nothing about Redis now.
             if not was_used:
                 raise
-        return read_once(connection, words, monotonic=self._monotonic)
+        return read_each(connection, commands, monotonic=self._monotonic)
 
     def _run(self, commands: Sequence[tuple[Word, ...]], *, together: bool) -> list[Any]:
         with self._client.pipeline(transaction=together) as pipeline:

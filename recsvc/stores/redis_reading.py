@@ -1,4 +1,4 @@
-"""Ask Redis for what is kept with less ado than redis-py. In: a connection of redis-py. Out: an answer.
+"""Ask Redis for what is kept with less ado than redis-py. In: a connection of redis-py. Out: answers.
 
 A slate is read for every answer that is in no worker's memory, and redis-py takes twice the CPU for it that
 the system's calls take. What is read here are strings and lists of strings, as they come; whatever else Redis
@@ -14,24 +14,27 @@ import redis
 
 _PIECE_BYTES = 65_536
 _Receive = Callable[[], bytes]
+_Answer = bytes | list[bytes | None] | None
 
 
 class _UnusualAnswer(Exception):
-    """Neither a string nor a list of strings, or more than one of them."""
+    """Neither a string nor a list of strings, or more of them than were asked for."""
 
 
-def read_once(connection: Any, words: Sequence[str | bytes | int], *, monotonic: Callable[[], float]) -> Any:
-    """The answer to one command that changes nothing.
+def read_each(
+    connection: Any, commands: Sequence[Sequence[str | bytes | int]], *, monotonic: Callable[[], float]
+) -> list[Any]:
+    """The answers to commands that change nothing, in one round trip.
 
     What breaks off on the way ends the connection, and so does more than was asked for: it must not answer
-    what is asked next. An answer that comes bit by bit is waited for no longer than one that does not come,
-    but for its last piece. Raises as redis-py does.
+    what is asked next. Answers that come bit by bit are waited for no longer than ones that do not come, but
+    for the last piece. Raises as redis-py does.
     """
     if not connection.is_connected:
         connection.connect()
     socket = getattr(connection, "_sock", None)  # redis-py has no name for it that is meant for others.
     if socket is None:
-        return _read_by_redis_py(connection, words)
+        return [_read_by_redis_py(connection, words) for words in commands]
 
     until = monotonic() + connection.socket_timeout
 
@@ -45,10 +48,10 @@ def read_once(connection: Any, words: Sequence[str | bytes | int], *, monotonic:
 
     is_whole = False
     try:
-        connection.send_packed_command([_packed(words)], check_health=False)
-        answer = _read_answer(receive)
+        connection.send_packed_command([b"".join(map(_packed, commands))], check_health=False)
+        answers = _read_answers(len(commands), receive)
         is_whole = True
-        return answer
+        return answers
     except TimeoutError as error:
         raise redis.TimeoutError("Redis did not answer in time") from error
     except OSError as error:
@@ -58,7 +61,7 @@ def read_once(connection: Any, words: Sequence[str | bytes | int], *, monotonic:
     finally:
         if not is_whole:
             connection.disconnect()
-    return _read_by_redis_py(connection, words)
+    return [_read_by_redis_py(connection, words) for words in commands]
 
 
 def _packed(words: Sequence[str | bytes | int]) -> bytes:
@@ -69,16 +72,19 @@ def _packed(words: Sequence[str | bytes | int]) -> bytes:
     return b"".join(pieces)
 
 
-def _read_answer(receive: _Receive) -> bytes | list[bytes | None] | None:
-    answer, data, place = _read_strings(receive)
+def _read_answers(n_asked: int, receive: _Receive) -> list[_Answer]:
+    answers, data, place = list[_Answer](), b"", 0
+    for _ in range(n_asked):
+        answer, data, place = _read_strings(data[place:], receive)
+        answers.append(answer)
     if len(data) > place:
         raise _UnusualAnswer
-    return answer
+    return answers
 
 
-def _read_strings(receive: _Receive) -> tuple[bytes | list[bytes | None] | None, bytes, int]:
+def _read_strings(data: bytes, receive: _Receive) -> tuple[_Answer, bytes, int]:
     """One string or a list of them, all that was received by then, and the place behind it."""
-    data = receive()
+    data = data or receive()
     if data[:1] == b"$":
         return _read_string(data, 0, receive)
     if data[:1] != b"*":

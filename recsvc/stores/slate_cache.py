@@ -13,7 +13,7 @@ MGET reads both. Every key has a time to live, so that each may be evicted and n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from recsvc.domain.slates import Fetched, SlateKey
@@ -26,6 +26,7 @@ _EPOCH_BYTES = 8
 _EPOCH_BITS = 62
 _JITTER_RATIO = 0.1
 _PIPELINE = 1_000
+_SLATES_AT_ONCE = 50  # What they weigh together has the time of one answer to come.
 _PING_TTL_MS = 1_000
 
 
@@ -57,12 +58,24 @@ class RedisSlateCache:
         """The epoch, and the slate if one was kept in that epoch. Raises RedisError."""
         epoch_key, slate_key = self._epoch_key(key.customer_id), self._slate_key(key)
         stored, slate = self._redis.read("MGET", epoch_key, slate_key)
-        if stored is None:
-            return Fetched(self._begin_epoch(epoch_key), None)
-        epoch = _epoch_of(stored)
-        if slate is None or int.from_bytes(slate[:_EPOCH_BYTES], "big") != epoch:
-            return Fetched(epoch, None)
-        return Fetched(epoch, slate[_EPOCH_BYTES:])
+        return Fetched(self._begin_epoch(epoch_key), None) if stored is None else _fetched(stored, slate)
+
+    def fetch_many(self, keys: Sequence[SlateKey]) -> list[Fetched]:
+        """What `fetch` says of each, in a round trip or two for many. Raises RedisError."""
+        fetched: list[Fetched] = []
+        for start in range(0, len(keys), _SLATES_AT_ONCE):
+            some = keys[start : start + _SLATES_AT_ONCE]
+            # One command for each customer: in a cluster, keys of several lie apart.
+            found = self._redis.read_each(
+                *(("MGET", self._epoch_key(key.customer_id), self._slate_key(key)) for key in some)
+            )
+            new = [key.customer_id for key, (stored, _) in zip(some, found, strict=True) if stored is None]
+            begun = self._begin_epochs(new)
+            fetched += (
+                Fetched(begun[key.customer_id], None) if stored is None else _fetched(stored, slate)
+                for key, (stored, slate) in zip(some, found, strict=True)
+            )
+        return fetched
 
     def keep(self, key: SlateKey, epoch: int, value: bytes, ttl_seconds: float) -> None:
         """Keep a slate that was made in the epoch, for the time to live less up to a tenth of it.
@@ -150,6 +163,19 @@ class RedisSlateCache:
         _, stored = self._redis.transaction(("SET", epoch_key, drawn, "PX", ttl_ms, "NX"), ("GET", epoch_key))
         return _epoch_of(stored)
 
+    def _begin_epochs(self, customer_ids: Collection[str]) -> dict[str, int]:
+        if not customer_ids:
+            return {}
+        draw, ttl_ms = self._rng.getrandbits, int(EPOCH_TTL_SECONDS * 1000)
+        drawn = {each: draw(_EPOCH_BITS) for each in customer_ids}
+        are_ours = self._redis.pipeline(
+            *(("SET", self._epoch_key(each), epoch, "PX", ttl_ms, "NX") for each, epoch in drawn.items())
+        )
+        return {
+            each: epoch if is_ours else self._begin_epoch(self._epoch_key(each))
+            for (each, epoch), is_ours in zip(drawn.items(), are_ours, strict=True)
+        }
+
     def _epoch_key(self, customer_id: str) -> str:
         return f"{self._prefix}{{{customer_id}}}:epoch"
 
@@ -159,6 +185,13 @@ class RedisSlateCache:
 
 def _customer_of(key: bytes) -> str:
     return key.partition(b"{")[2].partition(b"}")[0].decode()
+
+
+def _fetched(stored: bytes, slate: bytes | None) -> Fetched:
+    epoch = _epoch_of(stored)
+    if slate is None or int.from_bytes(slate[:_EPOCH_BYTES], "big") != epoch:
+        return Fetched(epoch, None)
+    return Fetched(epoch, slate[_EPOCH_BYTES:])
 
 
 def _epoch_of(stored: bytes | None) -> int:

@@ -137,6 +137,9 @@ class FakeEngine:
             CacheStatus.HIT,
         )
 
+    def recommend_many(self, requests: Sequence[SlateRequest]) -> Iterator[ServedSlate]:
+        return map(self.recommend, requests)
+
     def at_hand(self, request: SlateRequest) -> ServedSlate | None:
         return self.recommend(request)
 

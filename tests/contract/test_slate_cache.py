@@ -122,3 +122,19 @@ def test_a_lease_is_no_slate_and_goes_when_the_customer_is_forgotten(slate_cache
     slate_cache.claim(KEY, 7, LONG)
     assert slate_cache.forget("c1") == 0
     assert slate_cache.fetch(KEY).value is None
+
+
+def test_many_are_fetched_as_each_alone_is(slate_cache: Cache) -> None:
+    keys = [SlateKey(f"c{number}", "home") for number in range(120)]
+    for key in keys[::2]:
+        keep_now(slate_cache, key, key.customer_id.encode())
+    slate_cache.move_epoch("c4")  # What was kept before counts no more.
+    first = slate_cache.fetch_many(keys)
+    assert [one.value for one in first[:6]] == [b"c0", None, b"c2", None, None, None]
+    assert slate_cache.fetch_many(keys) == first == [slate_cache.fetch(key) for key in keys]
+    assert len({one.epoch for one in first}) == len(keys)
+    for key, one in zip(keys, first, strict=True):
+        slate_cache.keep(key, one.epoch, b"new", LONG)
+    slate_cache.move_epoch("c7")
+    assert [one.value for one in slate_cache.fetch_many(keys)].count(b"new") == len(keys) - 1
+    assert slate_cache.fetch_many([]) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from itertools import pairwise
@@ -47,6 +48,9 @@ class Inner:
     def recommend(self, request: SlateRequest) -> Answer:
         wanted = request.arm.model_version if request.arm else None
         return Answer(request, self.instead or wanted or self.champion, self.source)
+
+    def recommend_many(self, requests: Sequence[SlateRequest]) -> Iterator[Answer]:
+        return map(self.recommend, requests)
 
     def at_hand(self, request: SlateRequest) -> Answer | None:
         return self.recommend(request) if request.customer_id in self.ready else None
@@ -123,6 +127,43 @@ def test_every_customer_is_served_their_arm_on_every_channel_and_after_a_restart
             deals.assign(customer_id).variant
         }
         assert len({one.model_version for one in answers}) == 1
+
+
+def test_many_at_once_are_answered_and_noted_as_each_alone(registered: Registered, store: Store) -> None:
+    one_by_one, at_once = Worker(registered, store), Worker(registered, store)
+    requests = [SlateRequest(ItemKind.CONTENT, customer_id) for customer_id in CUSTOMERS[:50]]
+    alone = [one_by_one.engine.recommend(request) for request in requests]
+    one_by_one.notes.write()
+    noted = {one.customer_id: (one.variant, one.n_answers) for one in exposures(store)}
+    assert list(at_once.engine.recommend_many(requests)) == alone
+    at_once.notes.write()
+    again = {one.customer_id: (one.variant, one.n_answers) for one in exposures(store)}
+    assert again == {customer_id: (variant, 2 * n) for customer_id, (variant, n) in noted.items()}
+    assert len(again) == 50 and len({one.model_version for one in alone}) > 1
+
+
+def test_many_at_once_go_down_as_they_came_without_an_experiment(store: Store) -> None:
+    worker = Worker(Registered(), store)
+    requests = [SlateRequest(ItemKind.CONTENT, customer_id) for customer_id in CUSTOMERS[:3]]
+    answers = list(worker.engine.recommend_many(requests))
+    assert [one.request is request for one, request in zip(answers, requests, strict=True)] == [True] * 3
+
+
+def test_what_was_looked_up_for_many_counts_for_each_in_its_share(
+    registered: Registered, store: Store
+) -> None:
+    class Slow(Inner):
+        def recommend_many(self, requests: Sequence[SlateRequest]) -> Iterator[Answer]:
+            worker.seconds += 1.0
+            return super().recommend_many(requests)
+
+    worker = Worker(registered, store)
+    slow = worker.engine._recommend_many = Slow().recommend_many  # type: ignore[method-assign]
+    list(worker.engine.recommend_many([SlateRequest(ItemKind.CONTENT, one) for one in CUSTOMERS[:50]]))
+    worker.notes.write()
+    each = [one.latency_micros for one in exposures(store)]
+    assert slow is not None and sum(each) == pytest.approx(1_051_000, abs=1_000)
+    assert max(each) - min(each) <= 1
 
 
 def test_what_stands_ready_is_the_same_answer_and_is_noted_as_one(

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from recsvc.domain.items import Channel, Item, ItemKind
 from recsvc.domain.slates import Arm, Fetched, SlateKey, SlateRequest
 from recsvc.serving.answers import CacheStatus, ServedSlate
-from recsvc.serving.caching import slate_key
 from recsvc.serving.customers import SubjectReader
+from recsvc.serving.slate_places import slate_key
 
 from ..small_bank import CONTENT, OFFER, POLICY, DownCache, DownStore, World
 

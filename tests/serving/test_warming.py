@@ -13,8 +13,9 @@ from recsvc.bundles.registry import Registry
 from recsvc.domain.items import ItemKind
 from recsvc.domain.slates import Arm, SlateKey, SlateRequest
 from recsvc.serving.answers import CacheStatus, render_slate
-from recsvc.serving.caching import CachedEngine, slate_key
+from recsvc.serving.caching import CachedEngine
 from recsvc.serving.local_copies import LocalCopies
+from recsvc.serving.slate_places import slate_key
 from recsvc.serving.warming import AHEAD_SECONDS, BUSY_SECONDS, WarmUp
 from recsvc.stores.epoch_table import MemoryEpochTable
 from recsvc.stores.memory import MemorySlateCache

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import Any
 
 import pytest
 
@@ -145,3 +146,48 @@ def test_under_memory_pressure_slates_go_and_keys_without_an_end_stay(
     assert redis.command("GET", "rq:queue") == b"a job"
     assert cache.fetch(SlateKey("c1999", "home")).value is not None
     assert redis.command("DBSIZE") < 2_000
+
+
+def test_many_slates_are_a_round_trip_for_fifty_and_their_epochs_one_more(
+    redis: RestingRedis, cache: RedisSlateCache
+) -> None:
+    class Counted(RestingRedis):
+        n_trips = 0
+
+        def _ask(self, call: Any, n_commands: int = 1) -> Any:
+            self.n_trips += 1
+            return super()._ask(call, n_commands)
+
+    redis.__class__ = Counted  # type: ignore[assignment]
+    keys = [SlateKey(f"c{number}", "home") for number in range(100)]
+    assert cache.fetch_many(keys) and redis.n_trips == 4  # type: ignore[attr-defined]
+    assert cache.fetch_many(keys) and redis.n_trips == 6  # type: ignore[attr-defined]
+
+
+def test_an_epoch_that_another_worker_begins_meanwhile_is_everybodys(redis: RestingRedis) -> None:
+    class Overtaken(RedisSlateCache):
+        def _begin_epochs(self, customer_ids: Collection[str]) -> dict[str, int]:
+            for each in customer_ids:
+                theirs[each] = other.fetch(SlateKey(each, "home")).epoch
+            return super()._begin_epochs(customer_ids)
+
+    theirs: dict[str, int] = {}
+    other = RedisSlateCache(redis, rng=random.SystemRandom())
+    cache = Overtaken(redis, rng=random.SystemRandom())
+    found = cache.fetch_many([SlateKey("c1", "home"), SlateKey("c2", "home")])
+    assert [one.epoch for one in found] == [theirs["c1"], theirs["c2"]]
+
+
+def test_an_epoch_of_somebody_else_among_many_is_an_error_and_no_crash(
+    redis: RestingRedis, cache: RedisSlateCache
+) -> None:
+    keys = [SlateKey("c0", "home"), KEY, SlateKey("c2", "home")]
+    redis.command("SET", EPOCH_KEY, "seven")
+    with pytest.raises(RedisError, match="did not write"):
+        cache.fetch_many(keys)
+    redis.command("DEL", EPOCH_KEY)
+    redis.command("LPUSH", EPOCH_KEY, "seven")
+    with pytest.raises(RedisError, match="refuses"):
+        cache.fetch_many(keys)
+    redis.command("DEL", EPOCH_KEY)
+    assert [one.value for one in cache.fetch_many(keys)] == [None] * 3

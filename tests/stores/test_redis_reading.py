@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from recsvc.stores.redis_reading import read_once
+from recsvc.stores.redis_reading import read_each
 
 LONG = bytes(range(256)) * 20
 ANSWERS: list[tuple[bytes, object]] = [
@@ -53,7 +53,12 @@ class Connection:
 
 def ask(connection: Connection, *words: str | bytes | int, step: float = 0.0) -> object:
     """The answer. Whoever looks at the clock finds that a step went by, in seconds."""
-    return read_once(connection, words, monotonic=itertools.count(1.0, step).__next__)
+    (answer,) = read_each(connection, (words,), monotonic=itertools.count(1.0, step).__next__)
+    return answer
+
+
+def ask_all(connection: Connection, *commands: tuple[str, ...]) -> list[object]:
+    return read_each(connection, commands, monotonic=itertools.count(1.0, 0.0).__next__)
 
 
 @pytest.mark.parametrize(("raw", "meant"), ANSWERS)
@@ -95,3 +100,32 @@ def test_an_answer_that_comes_bit_by_bit_is_not_waited_for_in_full() -> None:
     with pytest.raises(redis.TimeoutError):
         ask(connection, "GET", "a", step=0.02)
     assert not connection.is_connected
+
+
+@pytest.mark.parametrize("n_bytes", [1, 3, 7, 100_000])
+def test_answers_to_many_are_the_same_in_whatever_pieces_they_come(n_bytes: int) -> None:
+    raw = b"".join(raw for raw, _ in ANSWERS)
+    connection = Connection([raw[start : start + n_bytes] for start in range(0, len(raw), n_bytes)])
+    assert ask_all(connection, *[("GET", "a")] * len(ANSWERS)) == [meant for _, meant in ANSWERS]
+    assert connection.sent == [b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n" * len(ANSWERS)]  # At once.
+    assert connection.is_connected
+
+
+def test_one_answer_of_many_that_is_no_string_has_all_asked_for_again() -> None:
+    connection = Connection([b"$1\r\na\r\n:1\r\n$1\r\nb\r\n"])
+    assert ask_all(connection, ("GET", "a"), ("DEL", "a"), ("GET", "b")) == ["by redis-py"] * 3
+    assert connection.sent[1:] == [b"by redis-py"] * 3
+
+
+@pytest.mark.parametrize("raw", [b"$1\r\na\r\n", b"$1\r\na\r\n$5\r\nab"])
+def test_many_that_break_off_end_the_connection(raw: bytes) -> None:
+    connection = Connection([raw])
+    with pytest.raises(redis.ConnectionError):
+        ask_all(connection, ("GET", "a"), ("GET", "b"))
+    assert not connection.is_connected
+
+
+def test_more_answers_than_were_asked_for_never_answer_what_is_asked_next() -> None:
+    connection = Connection([b"$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n"])
+    assert ask_all(connection, ("GET", "a"), ("GET", "b")) == ["by redis-py"] * 2
+    assert not connection.is_connected  # Redis-py makes a connection of its own.
