@@ -9,11 +9,11 @@ import secrets
 import threading
 import time
 import uuid
-from datetime import UTC, datetime
 
 from threadpoolctl import threadpool_limits
 
 from recsvc.bundles.registry import Registry
+from recsvc.clock_and_ids import new_id, now
 from recsvc.experimentation.allocations import holdout_experiment
 from recsvc.experimentation.desks import ExperimentDesk, IdentityDesk
 from recsvc.experimentation.exposed import ExposedEngine
@@ -287,13 +287,3 @@ def build_services(settings: Settings) -> Services:
             stamps.close,
         ),
     )
-
-
-def now() -> datetime:
-    """The time, in UTC."""
-    return datetime.now(UTC)
-
-
-def new_id() -> str:
-    """An id that nobody had before: 32 hexadecimal digits."""
-    return uuid.uuid4().hex

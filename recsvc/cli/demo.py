@@ -12,12 +12,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
 from recsvc.cli.demo_processes import LOG_FILE, WORKER_LOG_FILE, ended, heed_signals, serving, working
 from recsvc.cli.serving import check_port_is_free
 from recsvc.cli.sources import Files, read_files, to_train_on, write_to_store
 from recsvc.cli.terminal import progress_bar, say, settings_with
+from recsvc.clock_and_ids import now
 from recsvc.domain.access import ROLE_SCOPES, Role
 from recsvc.errors import ServeError
 from recsvc.policy import load_policy

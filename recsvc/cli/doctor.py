@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 from threadpoolctl import threadpool_info
 
-from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
 from recsvc.cli.store_facts import versions_of_experiments
 from recsvc.cli.terminal import json_option, models_option, print_json, settings_with, stdout
+from recsvc.clock_and_ids import now
 from recsvc.errors import BundleError, RecsvcError
 from recsvc.policy import load_policy
 from recsvc.serving.catalogue_view import make_view

@@ -13,7 +13,6 @@ import numpy as np
 from click.core import ParameterSource
 from numpy.typing import NDArray
 
-from recsvc.bootstrap import now
 from recsvc.bundles.manifest import PRIMARY_METRIC
 from recsvc.cli.off_policy import off_policy_options, report_off_policy
 from recsvc.cli.prequential import Moment, print_replay, report_replay, tell_replay
@@ -35,6 +34,7 @@ from recsvc.cli.sources import (
     time_budget_option,
 )
 from recsvc.cli.terminal import json_option, print_json, progress_bar, say, settings_with
+from recsvc.clock_and_ids import now
 from recsvc.domain.items import Item, ItemKind
 from recsvc.errors import TrainingError
 from recsvc.history.decisions import DecisionColumns

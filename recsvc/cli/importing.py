@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from recsvc.bootstrap import now
 from recsvc.cli.reports import rejects_json, tell_rejects
 from recsvc.cli.sources import Files, files_options, read_files, write_to_store
 from recsvc.cli.terminal import json_option, print_json, progress_bar, say, settings_with
+from recsvc.clock_and_ids import now
 from recsvc.policy import load_policy
 
 

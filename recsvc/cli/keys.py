@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import click
 
-from recsvc.bootstrap import now
 from recsvc.cli.terminal import json_option, print_json, say, settings_with, stdout, table_of
+from recsvc.clock_and_ids import now
 from recsvc.domain.access import ROLE_SCOPES, Role, Scope
 from recsvc.errors import NotFoundError
 from recsvc.stores.api_keys import SqlApiKeys

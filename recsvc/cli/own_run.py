@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 
-from recsvc.bootstrap import new_id, now
 from recsvc.bundles.gate_report import GateReport
 from recsvc.bundles.registry import Registry
+from recsvc.clock_and_ids import new_id, now
 from recsvc.domain.training_runs import Beat, Outcome, Pulse, RunState, TrainingRequest, TrainingRun
 from recsvc.errors import StoreError
 from recsvc.retraining.job import outcome_of

@@ -10,11 +10,11 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from recsvc.bootstrap import now
 from recsvc.bundles.manifest import Measured
 from recsvc.cli.reports import rejects_json, tell_rejects, tell_table
 from recsvc.cli.sources import Files, read_files, to_train_on
 from recsvc.cli.terminal import print_json, progress_bar, say, settings_with
+from recsvc.clock_and_ids import now
 from recsvc.history.rejects import RejectionReport
 from recsvc.policy import load_policy
 from recsvc.training.prequential.exposure import Exposure

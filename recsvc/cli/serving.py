@@ -24,12 +24,12 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
 from recsvc.cli.direct_answers import answer_directly, answers_directly
 from recsvc.cli.metrics import metrics_served
 from recsvc.cli.terminal import models_option, say, settings_with
 from recsvc.cli.workers import Workers
+from recsvc.clock_and_ids import now
 from recsvc.errors import RedisError, ServeError
 from recsvc.observability import configure_logging
 from recsvc.policy import load_policy

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +25,29 @@ from recsvc.settings import Settings, load_settings, set_environment
 
 INTERRUPTED = 130
 
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command in the list of all: where it stands, as module and name, and its line in `recsvc --help`."""
+
+    place: str
+    does: str
+
+
 # Each command stands in a module that is loaded when it is called: a web worker, which is a copy of the
-# process of `recsvc serve`, must not carry what only training needs.
+# process of `recsvc serve`, must not carry what only training needs. Nor must a list of them load them all.
 COMMANDS = {
-    "demo": "recsvc.cli.demo:demo",
-    "serve": "recsvc.cli.serving:serve",
-    "worker": "recsvc.cli.working:worker",
-    "train": "recsvc.cli.training:train",
-    "import": "recsvc.cli.importing:import_",
-    "evaluate": "recsvc.cli.evaluating:evaluate",
-    "models": "recsvc.cli.models:models",
-    "keys": "recsvc.cli.keys:keys",
-    "decisions": "recsvc.cli.decisions:decisions",
-    "replay": "recsvc.cli.decisions:replay_one",
-    "doctor": "recsvc.cli.doctor:doctor",
+    "demo": Entry("demo:demo", "Make a synthetic bank, train on it, and serve it until Ctrl-C."),
+    "serve": Entry("serving:serve", "Serve recommendations over HTTP until interrupted."),
+    "worker": Entry("working:worker", "Carry out training runs until interrupted."),
+    "train": Entry("training:train", "Train on a history and publish the best model as a bundle."),
+    "import": Entry("importing:import_", "Bring items, customers and events from files into the store."),
+    "evaluate": Entry("evaluating:evaluate", "Learn from one file and measure on another, or by replay."),
+    "models": Entry("models:models", "List, check, promote and roll back model versions."),
+    "keys": Entry("keys:keys", "Create, list and revoke API keys."),
+    "decisions": Entry("decisions:decisions", "Check and show the log of offer decisions."),
+    "replay": Entry("decisions:replay_one", "Make an offer decision again, from what was kept of it."),
+    "doctor": Entry("doctor:doctor", "Check settings, policy, store, Redis and models."),
 }
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -53,9 +63,13 @@ class RecsvcGroup(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        module, _, attribute = COMMANDS[name].place.partition(":")
+        command: click.Command = getattr(importlib.import_module(f"recsvc.cli.{module}"), attribute)
         return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.does) for name, entry in COMMANDS.items()])
 
     def invoke(self, context: click.Context) -> Any:
         try:

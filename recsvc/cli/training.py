@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 
-from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
 from recsvc.cli.gate_report import tell_settled
 from recsvc.cli.live_report import live_json, tell_live
@@ -36,6 +35,7 @@ from recsvc.cli.sources import (
 )
 from recsvc.cli.store_facts import tombstones, versions_of_experiments
 from recsvc.cli.terminal import json_option, models_option, print_json, progress_bar, say, settings_with
+from recsvc.clock_and_ids import now
 from recsvc.domain.training_runs import MAX_NAME_CHARS, RANGES, Promotion, TrainingRequest
 from recsvc.policy import load_policy
 from recsvc.retraining.settling import Settled, Wish, settle, settle_freely

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from recsvc.bootstrap import now
+from recsvc.clock_and_ids import now
 from recsvc.retraining.child import main
 
 if __name__ == "__main__":

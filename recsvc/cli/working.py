@@ -15,10 +15,10 @@ from types import FrameType
 
 import click
 
-from recsvc.bootstrap import new_id, now
 from recsvc.bundles.registry import Registry
 from recsvc.cli.serving import kept_running
 from recsvc.cli.terminal import models_option, say, settings_with
+from recsvc.clock_and_ids import new_id, now
 from recsvc.experimentation.results import ResultsReader
 from recsvc.experimentation.watching import ExperimentWatch
 from recsvc.observability import configure_logging

@@ -66,14 +66,43 @@ def test_the_help_of_a_group_tells_what_each_command_does_in_one_line(command: s
     assert [line for line in listed if not line.rstrip().endswith(".") or line.endswith("...")] == []
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_of_each_what_its_own_help_says_first(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    assert command.get_short_help_str(limit=80) == COMMANDS[name].does
+
+
 def test_the_version_is_told(recsvc: Run) -> None:
     assert recsvc("--version").out.startswith("recsvc, version ")
 
 
+def loaded_by(code: str) -> set[str]:
+    """The modules that a new process holds after this."""
+    code = f"import sys\n{code}\nprint(*sys.modules, file=sys.stderr)"
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stderr.split()
+    )
+
+
 def test_only_what_trains_loads_what_training_needs() -> None:
-    code = "import sys, recsvc.cli.serving, recsvc.cli.keys, recsvc.cli.models; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert {"implicit", "scipy", "polars", "recsvc.training"} & set(loaded.stdout.split()) == set()
+    loaded = loaded_by("import recsvc.cli.serving, recsvc.cli.keys, recsvc.cli.models")
+    assert {"implicit", "scipy", "polars", "recsvc.training"} & loaded == set()
+
+
+def test_no_command_loads_what_a_worker_serves_with_or_what_only_offers_are_learned_with() -> None:
+    modules = {f"recsvc.cli.{entry.place.partition(':')[0]}" for entry in COMMANDS.values()}
+    loaded = loaded_by(f"import {', '.join(sorted(modules))}, recsvc.retraining.child")
+    assert modules <= loaded
+    assert {"recsvc.bootstrap", "recsvc.services", "flask", "sklearn"} & loaded == set()
+
+
+def test_the_list_of_commands_loads_none_of_them() -> None:
+    loaded = loaded_by("from recsvc.cli import main\nmain(['--help'], standalone_mode=False)")
+    assert "recsvc.cli.terminal" in loaded
+    assert {f"recsvc.cli.{entry.place.partition(':')[0]}" for entry in COMMANDS.values()} & loaded == set()
 
 
 def test_every_report_is_one_json_object_and_nothing_else(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from recsvc.bootstrap import now
 from recsvc.cli.own_run import own_run
 from recsvc.cli.terminal import settings_with
+from recsvc.clock_and_ids import now
 from recsvc.domain.training_runs import RunState, TrainingRequest, TrainingRun
 from recsvc.stores.database import open_database
 from recsvc.stores.training_runs import SqlTrainingRuns

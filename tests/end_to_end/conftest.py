@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from recsvc.bootstrap import now
 from recsvc.bundles.registry import Registry
 from recsvc.cli.demo import SAMPLE_FOLDER, SHOW_FILE
+from recsvc.clock_and_ids import now
 from recsvc.sample_bank import make_sample_bank, write_sample_bank
 from recsvc.settings import setting_docs
 from tests.end_to_end.service import RECSVC, Answer, Command, ask, free_port, wait_until

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from recsvc.bootstrap import now
+from recsvc.clock_and_ids import now
 from recsvc.sample_bank import make_sample_bank, write_sample_bank
 from tests.end_to_end.conftest import bare_environment
 from tests.end_to_end.service import RECSVC, Answer, Command, ask, free_port, wait_until

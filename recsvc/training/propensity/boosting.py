@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from recsvc.bundles.propensity import MOST_LEAVES
+
+if TYPE_CHECKING:  # It takes longer to load than all else, and a history without offers has no use for it.
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
 N_TREES = 128
 LEARNING_RATE = 0.05
@@ -43,6 +44,10 @@ class Boosted:
 
 def boost(values: Rows, responded: Flags, *, seed: int) -> Boosted:
     """Fit trees. With one thread: sums in another order would be other numbers in their last digits."""
+    from sklearn.ensemble import (
+        HistGradientBoostingClassifier,
+    )  # Before the threads are limited: it brings some.
+
     columns = np.flatnonzero(~np.isnan(values).all(axis=0))
     model = HistGradientBoostingClassifier(
         max_iter=N_TREES,
@@ -61,6 +66,8 @@ def boost(values: Rows, responded: Flags, *, seed: int) -> Boosted:
 
 def calibrate(raw: Rows, responded: Flags) -> NDArray[np.float64]:
     """Slope and intercept that make odds of rows that a model has not seen come true (Platt 1999): (2,)."""
+    from sklearn.linear_model import LogisticRegression
+
     fitted = LogisticRegression(C=np.inf).fit(raw[:, None], responded)
     return np.array([fitted.coef_[0, 0], fitted.intercept_[0]])
 
