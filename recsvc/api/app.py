@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import flask_smorest
@@ -14,7 +15,7 @@ from recsvc.api.boundary import Boundary
 from recsvc.api.browsing import browsing
 from recsvc.api.catalogue import catalogue
 from recsvc.api.customers import customers
-from recsvc.api.documentation import documentation, publish
+from recsvc.api.documentation import Published, documentation, publish, published_of
 from recsvc.api.documents import ANY_PROBLEM, describe
 from recsvc.api.endpoints import attach_services
 from recsvc.api.events import events
@@ -58,26 +59,35 @@ AUDIENCES = (
 
 def create_app(services: Services) -> Flask:
     """The whole application, its outermost layer included."""
-    app = Flask("recsvc.api", static_folder=None)
-    app.config.update(
-        API_TITLE="recsvc",
-        API_VERSION=__version__,
-        OPENAPI_VERSION="3.1.0",
-        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
-        PROVIDE_AUTOMATIC_OPTIONS=False,
-    )
-    app.url_map.merge_slashes = False  # Else a doubled slash is answered by a redirect in HTML.
+    app = _bare()
     attach_services(app, services)
+    for audience in AUDIENCES:
+        audience.register(app)
+    publish(app, description())
+    for error in (HTTPException, Exception):
+        app.register_error_handler(error, answer_error)
+    boundary = Boundary(app.wsgi_app, services.new_id, services.telemetry.note)
+    app.wsgi_app = FastPath(boundary, services)  # type: ignore[method-assign]
+    return app
+
+
+@cache
+def description() -> Published:
+    """What tells of the API. It says the same whatever the services are, so a process makes it once."""
+    app = _bare()
+    app.config.update(API_TITLE="recsvc", API_VERSION=__version__, OPENAPI_VERSION="3.1.0")
     api: Any = flask_smorest.Api()
     api.ERROR_SCHEMA = ProblemSchema
     api.init_app(app)
     api.DEFAULT_ERROR_RESPONSE_NAME = ANY_PROBLEM
     describe(api.spec)
     for audience in AUDIENCES:
-        audience.register(api)
-    publish(app, api.spec.to_dict())
-    for error in (HTTPException, Exception):
-        app.register_error_handler(error, answer_error)
-    boundary = Boundary(app.wsgi_app, services.new_id, services.telemetry.note)
-    app.wsgi_app = FastPath(boundary, services)  # type: ignore[method-assign]
+        audience.document(api)
+    return published_of(app, api.spec.to_dict())
+
+
+def _bare() -> Flask:
+    app = Flask("recsvc.api", static_folder=None)
+    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
+    app.url_map.merge_slashes = False  # Else a doubled slash is answered by a redirect in HTML.
     return app

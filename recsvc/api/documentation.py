@@ -1,7 +1,7 @@
 """For whoever builds against the service: the OpenAPI document, and the same as a page to read.
 
-Both are made once, when the app is built, and served as ready bytes. The page needs no script, no other
-host and no further request.
+Both are made once for a process, and served as ready bytes. The page needs no script, no other host and no
+further request.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _EXTENSION = "recsvc.documents"
 
 
 @dataclass(frozen=True, slots=True)
-class _Published:
+class Published:
     """The documents as bytes, and the policy under which a browser shows the page."""
 
     openapi: bytes
@@ -50,12 +50,12 @@ def docs() -> Response:
     return Response(_published().page, mimetype="text/html", headers=headers)
 
 
-def publish(app: Flask, document: dict[str, Any]) -> None:
-    """Make the OpenAPI document and its page ready to be served by the app."""
+def published_of(app: Flask, document: dict[str, Any]) -> Published:
+    """The OpenAPI document and its page, ready to be served. The app lends its templates."""
     style = files("recsvc.api").joinpath("templates/docs.css").read_text("utf-8")
     with app.app_context():
         page = render_template("docs.html", page=page_of(document), problems=problem_types(), style=style)
-    app.extensions[_EXTENSION] = _Published(
+    return Published(
         openapi=msgspec.json.encode(document),
         page=page.encode(),
         content_security_policy=(
@@ -65,10 +65,15 @@ def publish(app: Flask, document: dict[str, Any]) -> None:
     )
 
 
+def publish(app: Flask, published: Published) -> None:
+    """Have the app serve these."""
+    app.extensions[_EXTENSION] = published
+
+
 def _digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
 
 
-def _published() -> _Published:
-    published: _Published = current_app.extensions[_EXTENSION]
+def _published() -> Published:
+    published: Published = current_app.extensions[_EXTENSION]
     return published

@@ -111,8 +111,12 @@ class Endpoints:
     def __init__(self, name: str, description: str) -> None:
         self._blueprint: Any = flask_smorest.Blueprint(name, __name__, description=description)
 
-    def register(self, api: Any) -> None:
-        """Make the endpoints part of the app behind the API."""
+    def register(self, app: Flask) -> None:
+        """Make the endpoints part of the app."""
+        app.register_blueprint(self._blueprint)
+
+    def document(self, api: Any) -> None:
+        """Have flask-smorest describe the endpoints."""
         api.register_blueprint(self._blueprint)
 
     def get(

@@ -161,8 +161,9 @@ def _shared(settings: Settings, name: str, variable: str) -> Iterator[None]:
 
 
 def _share_code() -> None:
-    """Load what all workers need before they fork, and keep the collector from writing to its pages."""
+    """Load and make what all workers need before they fork, and keep the collector off its pages."""
     importlib.import_module("recsvc.api.wsgi")
+    importlib.import_module("recsvc.api.app").description()
     gc.collect()
     gc.freeze()
 

@@ -13,6 +13,7 @@ import pytest
 import schemathesis
 from flask import Flask
 
+from recsvc.api.app import create_app
 from recsvc.api.event_schemas import EventBatchSchema, SegmentBatchSchema, TakenSchema
 from recsvc.api.experiment_schemas import (
     AnsweredExperimentSchema,
@@ -43,7 +44,7 @@ from recsvc.api.record_schemas import (
 from recsvc.api.satisfaction_schemas import SatisfactionSchema
 from recsvc.api.schemas import ItemListSchema, ProblemSchema, ReadinessSchema, SlateSchema
 from recsvc.api.training_schemas import TrainingRequestSchema, TrainingRunSchema, TrainingRunsSchema
-from tests.api.fakes import send
+from tests.api.fakes import fake_services, send
 from tests.api.test_access import CALLS
 
 Operation = tuple[str, dict[str, Any]]
@@ -102,6 +103,11 @@ def document(app: Flask) -> dict[str, Any]:
     reply = send(app, "/openapi.json", key=None)
     assert (reply.status, reply.header("Content-Type")) == (200, "application/json")
     return dict(reply.json)
+
+
+def test_a_process_makes_what_tells_of_the_api_once() -> None:
+    first, second = (create_app(fake_services(auth=auth)) for auth in ("on", "off"))
+    assert first.extensions["recsvc.documents"] is second.extensions["recsvc.documents"]
 
 
 @pytest.fixture
