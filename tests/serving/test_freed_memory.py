@@ -6,18 +6,37 @@ import gc
 import weakref
 from pathlib import Path
 
+from recsvc.domain.items import Item
 from recsvc.serving.freed_memory import FreedMemory, trim_of_libc
 from recsvc.serving.scoring.scorers import Blend
 from recsvc.serving.verification import Model, load_model
 
 
+class _Kept:
+    """Something that may be held weakly."""
+
+
 def test_memory_is_given_back_when_something_else_is_served() -> None:
-    served, trimmed = ["1:m1"], list[str]()
-    freed = FreedMemory(lambda: served[0], lambda: trimmed.append(served[0]))
+    served, trimmed, lies = ["1:m1"], list[str](), list[str]()
+    freed = FreedMemory(lambda: served[0], lambda: trimmed.append(served[0]), lambda: lies.append(served[0]))
     for label in ("1:m1", "1:m1", "1:m2", "1:m2", "2:m2"):
         served[0] = label
         freed.give_back()
-    assert trimmed == ["1:m1", "1:m2", "2:m2"]
+    assert trimmed == lies == ["1:m1", "1:m2", "2:m2"]
+
+
+def test_the_collector_looks_no_more_at_what_serves() -> None:
+    catalogue = [Item("a", title={"en": "Bonds"})]
+    try:
+        FreedMemory(lambda: "1:m1", lambda: None).give_back()
+        looked_at = {id(one) for one in gc.get_objects()}
+        assert looked_at.isdisjoint(map(id, (catalogue, catalogue[0], catalogue[0].title)))
+        gone = weakref.ref(late := _Kept())
+        FreedMemory(lambda: "1:m1", lambda: None).give_back()
+        del late
+        assert gone() is None
+    finally:
+        gc.unfreeze()
 
 
 def test_a_model_goes_with_the_last_reference_to_it(shelf: tuple[Path, Path]) -> None:
