@@ -28,6 +28,7 @@ AGE_BUCKETS = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 """The same for the ages of lists."""
 
 _MAX_NOTES = 1_000_000  # What a thread that stands still may leave to be added up.
+_AT_ONCE = 1_000  # Notes; an array of more holds up for milliseconds whoever answers meanwhile.
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -67,9 +68,10 @@ class _Tally:
 
     def add_up(self, clock_began: float) -> None:
         """Count what was noted. `clock_began` is what the clock said when perf_counter was 0."""
-        taken = [self.notes.popleft() for _ in range(len(self.notes))]
-        if not taken:
-            return
+        for n_left in range(len(self.notes), 0, -_AT_ONCE):
+            self._add([self.notes.popleft() for _ in range(min(n_left, _AT_ONCE))], clock_began)
+
+    def _add(self, taken: Sequence[tuple[float, float, float | None]], clock_began: float) -> None:
         started, ended, _ = (np.asarray(each, dtype=float) for each in zip(*taken, strict=True))
         self.latencies.add(BUCKETS, ended - started)
         ages = [clock_began + until - made_at for _, until, made_at in taken if made_at is not None]

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from recsvc.cli.metrics import metrics_served
 from recsvc.observability import RequestRecord
-from recsvc.telemetry import Telemetry, Warming, WorkerState
+from recsvc.telemetry import Telemetry, Warming, WorkerState, totals_in
 from tests.end_to_end.service import free_port
 
 NOW = datetime(2026, 11, 22, 10, 20, tzinfo=UTC)
@@ -85,6 +85,17 @@ def test_workers_are_counted_together_and_one_that_ended_stands_nowhere(tmp_path
     assert found("recsvc_events_behind") == 3
     assert found("recsvc_warmed_slates") == 7
     assert found("recsvc_slates_to_warm") == 2
+
+
+def test_however_many_were_noted_between_two_looks_each_counts_once(tmp_path: Path) -> None:
+    worker = a_worker(tmp_path, NOBODY)
+    for n_more, n_all in ((2_500, 2_500), (1_000, 3_500), (1, 3_501), (0, 3_501)):
+        for _ in range(n_more):
+            worker.note(a_request(0.003), 200)
+        worker.write()
+        (totals,) = totals_in(tmp_path, is_alive=lambda pid: False)
+        assert [sum(each.by_bucket) for each in totals.latencies] == [n_all]
+        assert [sum(each.by_bucket) for each in totals.ages] == [n_all]
 
 
 def test_it_is_told_how_old_the_lists_were_that_each_tier_answered_with(tmp_path: Path) -> None:
