@@ -16,7 +16,7 @@ from recsvc.history.mapping import load_mapping
 from recsvc.history.readers import read_interactions
 from recsvc.live.scoring import PARTS
 from recsvc.training.prequential.judging import PrequentialReport, judge_from
-from recsvc.training.prequential.logit import Lessons, fit_weights
+from recsvc.training.prequential.logit import Lessons, expected_losses, fit_weights
 from recsvc.training.prequential.ranking import NO_CATEGORIES
 from tests.training.examples import AS_OF, POLICY, busy_history, did, shuffled, table_of
 
@@ -73,6 +73,21 @@ def test_a_fit_finds_the_part_that_tells_and_leaves_the_one_that_does_not() -> N
     told, idle = fit_weights(lessons).weights
     assert 0.7 < told < 1.3 and abs(idle) < 0.25
     assert fit_weights(lessons.without_part(0)).likelihood < fit_weights(lessons).likelihood - 10
+
+
+def test_what_a_part_is_worth_is_known_about_before_it_is_left_out() -> None:
+    rng = np.random.default_rng(3)
+    parts = rng.normal(size=(300, 5, 4)) * (1.0, 10.0, 0.1, 1.0)
+    said = parts @ (1.0, 0.03, 2.0, 0.0)
+    wanted = np.arange(300) * 5 + np.argmax(said + rng.gumbel(size=said.shape), axis=1)
+    lessons = Lessons(parts.reshape(-1, 4), wanted, np.arange(300) * 5, np.full(300, 5), (-np.inf,) * 4)
+    fit = fit_weights(lessons)
+    without = [fit_weights(lessons.without_part(part), fit.weights).likelihood for part in range(4)]
+    losses = fit.likelihood - np.array(without)
+    expected = expected_losses(lessons, fit)
+    assert expected[1:] == pytest.approx(losses[1:], rel=0.1, abs=0.02)
+    assert losses[0] > 50 and expected[0] > 50  # Too far away for a parabola.
+    assert np.argsort(expected).tolist() == np.argsort(losses).tolist()
 
 
 def test_a_part_that_a_meeting_raises_never_speaks_against_an_item() -> None:
