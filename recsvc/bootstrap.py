@@ -22,6 +22,7 @@ from recsvc.experimentation.results_desk import ResultsDesk, SatisfactionDesk
 from recsvc.experimentation.running import EXPERIMENTS_SECONDS, RunningExperiments
 from recsvc.experimentation.units import Units
 from recsvc.policy import load_policy
+from recsvc.previewing import previews_of
 from recsvc.reporting import reports_of
 from recsvc.request_ids import request_ids
 from recsvc.services import Services
@@ -49,7 +50,6 @@ from recsvc.serving.models_desk import ModelsDesk
 from recsvc.serving.offers.auditing import AuditDesk
 from recsvc.serving.offers.desk import OfferDesk
 from recsvc.serving.portraits import Portraits as PortraitDrawer
-from recsvc.serving.preview import Previewer
 from recsvc.serving.privacy import PrivacyDesk
 from recsvc.serving.refreshing import Refresher
 from recsvc.serving.training_desk import SILENT_LOOK_SECONDS, TrainingDesk
@@ -217,7 +217,6 @@ def build_services(settings: Settings) -> Services:
     watcher.start()
     # Every worker follows the store by itself, so that all know of an event within a second.
     follower = Refresher((feed.refresh,), FOLLOW_SECONDS)
-    previewer = Previewer(items, live, subjects, policy, clock=now, contacts=contacts)
     exposed = ExposedEngine(cached, running, units, notes, clock=now, monotonic=time.monotonic)
     breakers = {"redis": redis.is_resting, "slates": cache.is_distrusted}
     health = WorkerHealth(bundles, live, slates, feed, live_reader, warming=warm_up.state, breakers=breakers)
@@ -225,6 +224,7 @@ def build_services(settings: Settings) -> Services:
     telemetry = Telemetry(settings.metrics_dir, health.state, pid=os.getpid(), clock=now, counters=counters)
     counter = Refresher((telemetry.write,), COUNT_SECONDS)
     reports = reports_of(settings, database, policy, clock=now, monotonic=time.monotonic)
+    previews = previews_of(settings, database, policy, checker, clock=now, monotonic=time.monotonic)
     eraser.start()
     follower.start()
     renewer = Refresher((cached.renew_ageing,), RENEW_SECONDS)
@@ -254,7 +254,7 @@ def build_services(settings: Settings) -> Services:
         experiment_results=ResultsDesk(experiments, reports, policy),
         satisfaction=SatisfactionDesk(reports),
         privacy=privacy,
-        models=ModelsDesk(registry, SqlTombstones(database).erased_among, previewer, checker=checker),
+        models=ModelsDesk(registry, SqlTombstones(database).erased_among, previews, live, checker=checker),
         telemetry=telemetry,
         experiments=ExperimentDesk(
             experiments, units, policy.experiments, fault_of=checked.fault_of, clock=now
@@ -266,6 +266,7 @@ def build_services(settings: Settings) -> Services:
             notes.write,  # At once: whatever ends slowly may be cut short.
             checker.stop,
             reports.stop,
+            previews.stop,
             noter.stop,
             refresher.stop,
             keeper.stop,

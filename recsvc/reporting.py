@@ -51,17 +51,17 @@ def main() -> None:
     threadpool_limits(1, user_api="blas")
     settings = load_settings()
     configure_logging(settings.log_level)
-    policy = policy_of(asked, settings)
+    policy = policy_of(asked.policy_version, settings)
     with closing(open_database(settings.store_url)) as database:
         maker = _maker(database, policy)
         answer = maker.answer(asked.ask, now=asked.as_of)
     sys.stdout.buffer.write(msgspec.json.encode(answer))
 
 
-def policy_of(asked: Asked, settings: Settings) -> Policy:
-    """The policy that the report is to be made by. Raises SystemExit: it is no more what the server has."""
+def policy_of(version: str, settings: Settings) -> Policy:
+    """The policy that a report is to be made by. Raises SystemExit: it is no more what the server has."""
     policy = load_policy(settings.policy_file)
-    if policy.version != asked.policy_version:
+    if policy.version != version:
         sys.exit("the policy file was changed since the server began, so no report is made: start it again")
     return policy
 

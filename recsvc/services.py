@@ -22,6 +22,7 @@ from recsvc.domain.records import ErasureReceipt, Taken, Versioned, Written
 from recsvc.domain.slates import Slate, SlateRequest
 from recsvc.experimentation.desks import ExperimentDesk, IdentityDesk
 from recsvc.experimentation.results_desk import ResultsDesk, SatisfactionDesk
+from recsvc.kept_answers import Place
 from recsvc.policy import Policy
 from recsvc.serving.answers import HealthReport, ItemList, ServedSlate
 from recsvc.serving.desks import MerchandisingDesk
@@ -173,8 +174,11 @@ class ModelsDesk(Protocol):
         """What there is to know of a version. Raises NotFoundError, BundleRefusedError, RegistryError."""
         ...
 
-    def preview(self, version: str) -> Preview:
-        """What would change if the version went live. Raises as `facts` does, and StoreError."""
+    def preview(self, version: str, place: Place) -> Preview:
+        """What would change if the version went live. `place` is held while that is made, or waited for.
+
+        Raises as `facts` does, ReportNotReadyError and StoreError.
+        """
         ...
 
     def promote(self, version: str) -> Aliases:

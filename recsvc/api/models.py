@@ -13,7 +13,7 @@ from recsvc.api.endpoints import Answered, Endpoints, services
 from recsvc.api.long_reads import LONG_READS
 from recsvc.api.model_examples import ALIASES_EXAMPLE, MODEL_EXAMPLE, PREVIEW_EXAMPLE, SHELF_EXAMPLE
 from recsvc.api.model_schemas import AliasesSchema, ModelSchema, ModelShelfSchema, PreviewSchema
-from recsvc.api.problems import BUNDLE_REFUSED, CONFLICT, NOT_FOUND
+from recsvc.api.problems import BUNDLE_REFUSED, CONFLICT, NOT_FOUND, REPORT_NOT_READY
 from recsvc.domain.access import Scope
 from recsvc.serving.models_desk import ModelFacts
 
@@ -59,16 +59,17 @@ def get_model(version: str) -> Response:
     answers=PreviewSchema,
     headers=CHANGE_HEADERS,
     example=PREVIEW_EXAMPLE,
-    problems=(NOT_FOUND, BUNDLE_REFUSED),
+    problems=(NOT_FOUND, BUNDLE_REFUSED, REPORT_NOT_READY),
 )
 def preview_model(version: str) -> Response:
     """What would change if a version took the champion's place.
 
     Some customers, always the same, are asked for their first ten items of each kind under both models. What
-    is live counts in neither. Winners and losers by segment come from the promotion gate's report.
+    is live counts in neither. Winners and losers by segment come from the promotion gate's report. Another
+    process makes it, and it is kept for a while; until it is there, and while this worker makes or waits for
+    another such answer, the answer is 503 with Retry-After.
     """
-    with LONG_READS.place():
-        return _answer(services().models.preview(version))
+    return _answer(services().models.preview(version, LONG_READS.place()))
 
 
 @models.change(

@@ -12,11 +12,12 @@ from recsvc.domain.records import Versioned
 from recsvc.domain.surveys import SatisfactionReport
 from recsvc.errors import NotFoundError
 from recsvc.experimentation.allocations import holdout_experiment
-from recsvc.experimentation.kept_reports import Place, Reports
+from recsvc.experimentation.kept_reports import Reports
 from recsvc.experimentation.plans import Plan, PlanWish
 from recsvc.experimentation.report_making import Ask
 from recsvc.experimentation.reports import ExperimentReport
 from recsvc.experimentation.satisfaction import SatisfactionQuestion
+from recsvc.kept_answers import Place
 from recsvc.policy import Policy
 
 

@@ -53,6 +53,11 @@ class CatalogueView:
         item = self.by_row[row] if row < len(self.by_row) else None
         return item if item is not None and item.status is _LIVE else None
 
+    def is_content(self, item_id: str) -> bool:
+        """Whether the item is an article, as far as is known."""
+        item = self.known.get(item_id)
+        return item is not None and item.kind is ItemKind.CONTENT
+
     @cached_property
     def label(self) -> str:
         """What a cached slate depends on of this view."""

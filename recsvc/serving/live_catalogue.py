@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from recsvc.bundles.bundle import Bundle
-from recsvc.domain.items import Item, ItemKind
+from recsvc.domain.items import Item
 from recsvc.domain.merchandising import NO_RULES, MerchandisingRule, RuleBook
 from recsvc.errors import StoreError
 from recsvc.serving.catalogue_view import CatalogueView, make_view
@@ -82,8 +82,7 @@ class LiveCatalogue:
 
     def is_content(self, item_id: str) -> bool:
         """Whether the item is an article, as far as is known."""
-        item = self.view.known.get(item_id)
-        return item is not None and item.kind is ItemKind.CONTENT
+        return self.view.is_content(item_id)
 
     def view_for(self, version: str | None) -> CatalogueView:
         """The view beside the model of the version, or beside the champion where that does not serve."""

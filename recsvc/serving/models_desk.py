@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from threading import Lock
 
 import structlog
 
@@ -27,8 +26,12 @@ from recsvc.errors import (
     NothingToRollBackError,
     RegistryError,
 )
+from recsvc.kept_answers import Place
 from recsvc.serving.checking import Checker, CheckerHere
-from recsvc.serving.preview import Preview, Previewer
+from recsvc.serving.kept_previews import Previews
+from recsvc.serving.live_catalogue import LiveCatalogue
+from recsvc.serving.preview import Preview
+from recsvc.serving.preview_making import PreviewAsk, report_or_none
 
 log = structlog.get_logger()
 
@@ -75,22 +78,23 @@ class ModelsDesk:
         self,
         registry: Registry,
         erased_among: ErasedAmong,
-        previewer: Previewer,
+        previews: Previews,
+        live: LiveCatalogue,
         *,
         checker: Checker | None = None,
     ) -> None:
         self._checker = checker or CheckerHere()
         self._registry = registry
         self._erased_among = erased_among
-        self._previewer = previewer
-        self._previewing = Lock()
+        self._previews = previews
+        self._live = live
 
     def shelf(self) -> ModelShelf:
         """Every version and the aliases. Raises RegistryError."""
         aliases = self._registry.aliases()
         shelved = []
         for one in self._registry.shelved():
-            facts, gate = one.manifest, _report_or_none(self._registry, one.version)
+            facts, gate = one.manifest, report_or_none(self._registry, one.version)
             shelved.append(
                 ShelvedModel(
                     version=one.version,
@@ -115,29 +119,22 @@ class ModelsDesk:
         """
         aliases = self._registry.aliases()
         version = self._named(version, aliases)
-        try:
-            manifest = read_manifest(self._registry.path_of(version))
-        except BundleError as error:
-            raise _refusal(error) from error
-        return ModelFacts(alias_of(version, aliases), manifest, _report_or_none(self._registry, version))
+        manifest = self._manifest_of(version)
+        return ModelFacts(alias_of(version, aliases), manifest, report_or_none(self._registry, version))
 
-    def preview(self, version: str) -> Preview:
-        """What would change if a version, or the challenger, went live. One is made at a time.
+    def preview(self, version: str, place: Place) -> Preview:
+        """What would change if a version, or the challenger, went live.
 
         Raises:
             NotFoundError: there is no such one.
             BundleRefusedError: it fails the full check.
-            RegistryError, StoreError: it cannot be told.
+            ReportNotReadyError, RegistryError, StoreError: as `Previews.preview` does.
         """
         version = self._named(version, self._registry.aliases())
-        with self._previewing:
-            if (kept := self._previewer.kept(version)) is not None:
-                return kept
-            try:
-                model = self._checker.load(self._registry.path_of(version))
-            except BundleError as error:
-                raise _refusal(error) from error
-            return self._previewer.preview(model, _report_or_none(self._registry, version))
+        self._manifest_of(version)  # What is none needs no process to be told.
+        champion, view = self._live.model_and_view()
+        ask = PreviewAsk(version, champion.version if champion else None, view.revision)
+        return self._previews.preview(ask, place)
 
     def promote(self, version: str) -> Aliases:
         """Point `champion` at a version, or at the challenger.
@@ -184,6 +181,12 @@ class ModelsDesk:
         log.info("model_rolled_back", version=aliases.champion)
         return aliases
 
+    def _manifest_of(self, version: str) -> Manifest:
+        try:
+            return read_manifest(self._registry.path_of(version))
+        except BundleError as error:
+            raise _refusal(error) from error
+
     def _named(self, version: str, aliases: Aliases) -> str:
         named = {"champion": aliases.champion, "challenger": aliases.challenger}
         return named.get(version) or version
@@ -192,15 +195,6 @@ class ModelsDesk:
 def alias_of(version: str, aliases: Aliases) -> str | None:
     """The alias that points at the version."""
     return {aliases.challenger: "challenger", aliases.champion: "champion"}.get(version)
-
-
-def _report_or_none(registry: Registry, version: str) -> GateReport | None:
-    """A report that cannot be read must not hide the version that it is on."""
-    try:
-        return registry.report_of(version)
-    except BundleError as error:
-        log.warning("gate_report_unreadable", version=version, reason=str(error))
-        return None
 
 
 def _refusal(error: BundleError) -> Exception:

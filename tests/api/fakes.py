@@ -38,6 +38,7 @@ from recsvc.errors import (
 )
 from recsvc.experimentation.desks import ExperimentDesk, IdentityDesk
 from recsvc.experimentation.units import Units
+from recsvc.kept_answers import Place
 from recsvc.policy import load_policy
 from recsvc.policy_experiments import ExperimentsPolicy
 from recsvc.services import Services
@@ -401,8 +402,12 @@ class FakeModels:
         gate = GateReport(version, "m0", Decision.PROMOTE, reasons, segments=(segment,))
         return ModelFacts("champion", a_manifest(version), gate)
 
-    def preview(self, version: str) -> Preview:
+    def preview(self, version: str, place: Place) -> Preview:
         self._find(version)
+        with place:
+            return self._preview(version)
+
+    def _preview(self, version: str) -> Preview:
         shown = ShownItem("a7", "Three months of reserves", "saving")
         return Preview(
             version=version,

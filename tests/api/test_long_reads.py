@@ -11,9 +11,9 @@ from flask import Flask
 from recsvc.api.app import create_app
 from recsvc.api.long_reads import LONG_READS
 from recsvc.errors import ReportNotReadyError
-from recsvc.experimentation.kept_reports import Place
 from recsvc.experimentation.report_making import Answer, Ask
 from recsvc.experimentation.results_desk import SatisfactionDesk
+from recsvc.kept_answers import Place
 from recsvc.services import Services
 from tests.api.fakes import CONTENT, READER
 from tests.api.test_items import call
@@ -28,7 +28,7 @@ ANALYST = "rs_analyst"
         ("GET", "/v1/experiments/home/results", None, ANALYST),
         ("POST", "/v1/experiments/plan", WISH, ANALYST),
         ("GET", "/v1/cx", None, ANALYST),
-        ("GET", "/v1/models/challenger/preview", None, "rs_marketer"),
+        ("GET", "/v1/models/m2/preview", None, "rs_marketer"),
     ],
 )
 def test_who_comes_while_another_is_made_is_told_to_come_again(

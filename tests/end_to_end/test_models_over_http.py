@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,11 @@ def test_workers_follow_a_promotion_and_a_roll_back(
 
     assert wait_until(lambda: all_serve(older), FOLLOW_SECONDS), command.err
     before = set(answers())
-    preview = ask(port, f"/v1/models/{newer}/preview")
+    previews = iter(lambda: ask(port, f"/v1/models/{newer}/preview"), None)
+    preview = next(one for one in islice(previews, MANY) if one.status != 503)  # One waits for it 2 s.
     assert preview.status == 200 and preview.json["champion"] == older
+    assert preview.json["version"] == newer and preview.json["n_customers"] == 30
+    assert preview.json["offers"] and preview.json["categories"]
     status, aliases = post(port, f"/v1/models/{newer}/promote")
     assert (status, aliases["champion"]) == (200, newer)
     assert wait_until(lambda: all_serve(newer), FOLLOW_SECONDS)

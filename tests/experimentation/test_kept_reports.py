@@ -26,18 +26,11 @@ from recsvc.domain.experiments import (
 from recsvc.domain.outcomes import Reading
 from recsvc.domain.surveys import Grouping
 from recsvc.errors import ConflictError, InvalidRequestError, ReportNotReadyError
-from recsvc.experimentation.kept_reports import (
-    KEPT_TIMES,
-    MAX_KEPT,
-    Asked,
-    Facts,
-    ReportsApart,
-    ReportsHere,
-    reports_in,
-)
+from recsvc.experimentation.kept_reports import Asked, Facts, ReportsApart, ReportsHere, reports_in
 from recsvc.experimentation.plans import PlanWish
 from recsvc.experimentation.report_making import Answer, Ask, ReportMaker
 from recsvc.experimentation.satisfaction import SatisfactionQuestion
+from recsvc.kept_answers import KEPT_TIMES, MAX_KEPT, MOST_SECONDS
 from recsvc.policy import load_policy
 from recsvc.reporting import COMMAND, policy_of
 from recsvc.settings import load_settings
@@ -113,7 +106,12 @@ class Trial:
     store: str = "a store"
     places: list[str] = field(default_factory=list)
 
-    def reports(self, command: Sequence[str], wait_seconds: float = 100 * PLENTY) -> ReportsApart:
+    def reports(
+        self,
+        command: Sequence[str],
+        wait_seconds: float = 100 * PLENTY,
+        most_seconds: float = MOST_SECONDS,
+    ) -> ReportsApart:
         facts = Facts(
             is_small=lambda reading: self.small, last_erasure=lambda: self.erasures, store=self.store
         )
@@ -125,6 +123,7 @@ class Trial:
             clock=lambda: NOW,
             monotonic=lambda: monotonic() + self.later + MINUTE * self.log.count(b"\n"),
             wait_seconds=wait_seconds,
+            most_seconds=most_seconds,
         )
 
     def ask(self, reports: ReportsApart, ask: Ask = WISH) -> Answer:
@@ -258,8 +257,7 @@ def test_what_no_process_can_be_started_for_and_what_takes_too_long_are_told(
 ) -> None:
     with pytest.raises(ReportNotReadyError, match="could not be made"):
         trial.ask(trial.reports(["/nowhere/python"]))
-    slow = trial.reports(saying(trial, plan, "time.sleep(600)"))
-    slow._most_seconds = 0.2
+    slow = trial.reports(saying(trial, plan, "time.sleep(600)"), most_seconds=0.2)
     with pytest.raises(ReportNotReadyError, match=r"took more than 0\.2 seconds"):
         trial.ask(slow)
 
@@ -339,15 +337,15 @@ def test_a_report_is_of_one_store_and_of_the_phase_that_an_experiment_is_in(
 
 
 def test_no_report_is_made_by_a_policy_that_was_changed() -> None:
-    assert policy_of(Asked(WISH, NOW, VERSION), load_settings()).version == VERSION
+    assert policy_of(VERSION, load_settings()).version == VERSION
     with pytest.raises(SystemExit, match="policy file was changed since the server began"):
-        policy_of(Asked(WISH, NOW, "another"), load_settings())
+        policy_of("another", load_settings())
 
 
 def test_a_report_that_cannot_be_kept_is_not_made_again_and_again(trial: Trial, plan: bytes) -> None:
     command = saying(trial, plan)
     reports = trial.reports(command)
-    path = reports._path_of(WISH, trial.maker.reading(WISH, now=NOW))
+    path = trial.folder / f"{reports._name_of(WISH, trial.maker.reading(WISH, now=NOW))}.json"
     path.mkdir()  # Stands in for a disk that is full.
     with pytest.raises(ReportNotReadyError, match="could not be kept"):
         trial.ask(reports)
@@ -388,3 +386,12 @@ def test_what_a_report_may_read_is_known_before_it_is_read(maker: ReportMaker) -
     assert reading(WISH) == Reading(NOW - before, NOW, before)
     by_week = Ask(satisfaction=SatisfactionQuestion(NOW - before, NOW, Grouping.WEEK, experiment="home"))
     assert reading(by_week) == Reading(NOW - before, NOW, exposed=("home", 1), n_times=5)
+
+
+def test_what_another_release_kept_is_made_anew(trial: Trial, plan: bytes) -> None:
+    reports = trial.reports(saying(trial, plan))
+    found = trial.ask(reports)
+    (path,) = trial.folder.glob("*.json")
+    kept = msgspec.json.decode(path.read_bytes())
+    path.write_bytes(msgspec.json.encode(kept | {"answer": {"plan": 7}}))
+    assert trial.ask(reports) == found and len(trial.asked) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,10 +25,13 @@ from recsvc.domain.slates import SlateRequest
 from recsvc.errors import BundleRefusedError, NotFoundError
 from recsvc.sample_bank import SampleBank
 from recsvc.serving.answers import render_slate
+from recsvc.serving.checking import CheckerHere
 from recsvc.serving.customers import SubjectReader
+from recsvc.serving.kept_previews import PreviewsHere
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.models_desk import ModelsDesk
-from recsvc.serving.preview import FIRST, MAX_CUSTOMERS, Previewer
+from recsvc.serving.preview import FIRST, MAX_CUSTOMERS, Preview, Previewer
+from recsvc.serving.preview_making import PreviewMaker
 
 from ..small_bank import CONTENT, END, OFFER, POLICY, Arrays, World, flip, publish_changed
 
@@ -52,9 +56,18 @@ def world(shelf: tuple[Path, Path], bank_in_small: SampleBank) -> World:
 
 @pytest.fixture
 def desk(world: World, tombstones: Tombstones) -> ModelsDesk:
+    previews = PreviewsHere(preview_maker(world), clock=lambda: world.now)
+    return ModelsDesk(world.registry, tombstones, previews, world.catalogue)
+
+
+def preview_maker(world: World) -> PreviewMaker:
     subjects = SubjectReader(world.customers, world.events, POLICY)
-    previewer = Previewer(world.items, world.catalogue, subjects, POLICY, clock=lambda: world.now)
-    return ModelsDesk(world.registry, tombstones, previewer)
+    previewer = Previewer(world.items, world.rules.rules, subjects, POLICY)
+    return PreviewMaker(world.registry, CheckerHere(), previewer, POLICY.version)
+
+
+def preview(desk: ModelsDesk, version: str) -> Preview:
+    return desk.preview(version, nullcontext())
 
 
 def popular_only(bundle: Path) -> Path:
@@ -94,7 +107,7 @@ def test_the_shelf_tells_of_every_version_and_of_what_the_gate_decided(
 
 
 def test_a_version_that_is_not_there_is_not_found(desk: ModelsDesk) -> None:
-    for ask in (desk.facts, desk.promote):
+    for ask in (desk.facts, desk.promote, lambda version: preview(desk, version)):
         for version in ("20300101T000000Z-als-000000", "challenger", "..", "a:b"):
             with pytest.raises(NotFoundError):
                 ask(version)
@@ -165,7 +178,7 @@ def test_a_preview_of_the_champion_itself_says_that_nothing_changes(
 ) -> None:
     desk.promote(shelf[0].name)
     world.refresh()
-    found = desk.preview("champion")
+    found = preview(desk, "champion")
     assert (found.version, found.champion) == (shelf[0].name, shelf[0].name)
     assert (found.overlap, found.n_changed, found.n_customers) == (1.0, 0, MAX_CUSTOMERS)
     assert found.offers and found.categories
@@ -188,7 +201,7 @@ def test_a_preview_tells_whose_lists_change_and_who_reaches_whom(
     world.registry.keep_report(
         GateReport(other, shelf[0].name, Decision.HOLD, (), segments=tuple(segments), personas=(persona,))
     )
-    found = desk.preview(other)
+    found = preview(desk, other)
     assert found.overlap is not None and 0 < found.overlap < 1
     assert found.n_changed is not None and found.n_changed > 10
     changes = [abs(one.candidate - one.champion) for one in found.categories]
@@ -198,7 +211,7 @@ def test_a_preview_tells_whose_lists_change_and_who_reaches_whom(
     (lists,) = found.personas
     assert len(lists.candidate) == len(lists.champion) == FIRST and lists.candidate != lists.champion
     assert all(one.title for one in (*lists.history, *lists.candidate))
-    assert desk.preview(other) is found  # Nothing moved meanwhile.
+    assert preview(desk, other) == found  # Nothing moved meanwhile.
 
 
 def test_a_preview_shows_what_the_catalogue_says_now(
@@ -206,19 +219,19 @@ def test_a_preview_shows_what_the_catalogue_says_now(
 ) -> None:
     desk.promote(shelf[0].name)
     world.refresh()
-    first = desk.preview(shelf[1].name)
+    first = preview(desk, shelf[1].name)
     offer = first.offers[0].name
     world.items.retire(offer, expected="*")
     world.catalogue.refresh()
-    second = desk.preview(shelf[1].name)
-    assert second is not first
+    second = preview(desk, shelf[1].name)
+    assert second.catalogue_revision > first.catalogue_revision
     assert offer not in {one.name for one in second.offers}
 
 
 def test_without_a_champion_a_preview_compares_with_nothing(
     desk: ModelsDesk, shelf: tuple[Path, Path]
 ) -> None:
-    found = desk.preview(shelf[0].name)
+    found = preview(desk, shelf[0].name)
     assert (found.champion, found.overlap, found.n_changed) == (None, None, None)
     assert found.categories and all(one.champion == 0 for one in found.categories)
 
@@ -226,4 +239,4 @@ def test_without_a_champion_a_preview_compares_with_nothing(
 def test_a_preview_of_a_corrupt_bundle_names_the_reason(desk: ModelsDesk, shelf: tuple[Path, Path]) -> None:
     flip(shelf[1] / "popularity.npy", 200)
     with pytest.raises(BundleRefusedError, match=r"popularity\.npy has another checksum"):
-        desk.preview(shelf[1].name)
+        preview(desk, shelf[1].name)
