@@ -89,7 +89,9 @@ class Lifetime:
         a = self.a if abs(self.a - 1) > _NEAR_ONE else 1 + _NEAR_ONE
         c = a + b - 1 or _NEAR_ONE
         z = ahead / (scale + ahead)
-        return -c / (a - 1) * expm1((a - 1) * log1p(-z) + log1p(_gauss_less_one(c - r, a - 1, c, z)))
+        less = (a - 1) * log1p(-z)
+        # Where a + b < 1 the series may be below 0, so its logarithm is not taken.
+        return -c / (a - 1) * (expm1(less) + exp(less) * _gauss_less_one(c - r, a - 1, c, z))
 
 
 def _log_beta(a: float, b: float) -> float:

@@ -67,6 +67,21 @@ def test_a_forecast_is_smooth_where_the_formula_is_0_by_0(repeats: int) -> None:
     assert at == pytest.approx((below + above) / 2, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("lifetime", "age", "ahead", "expected"),
+    [
+        (Lifetime(0.24, 4.4, 0.2, 0.05), 10, 365, 1.2305897634545506),
+        (Lifetime(0.24, 10, 0.05, 0.2), 10, 90, 0.8978662167409582),
+        (Lifetime(0.8, 4.4, 0.2, 0.4), 0, 365, 22.363833804542082),
+    ],
+)
+def test_a_population_in_which_most_leave_at_once_or_never_has_a_forecast(
+    lifetime: Lifetime, age: float, ahead: float, expected: float
+) -> None:
+    """Where a + b < 1. Expected: (1 - (s / (s + p t))^r) / p, s = alpha + T, integrated over beta(a, b)."""
+    assert lifetime.expected_purchases(Purchases(0, 0, age), ahead) == pytest.approx(expected, rel=1e-9)
+
+
 def test_chances_of_all_numbers_of_purchases_of_one_moment_add_up() -> None:
     """Without leaving (a -> 0) the purchases up to a time are negative binomial: P(0) is known."""
     loyal = Lifetime(1.5, 10, 1e-9, 1)
