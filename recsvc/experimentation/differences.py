@@ -36,7 +36,7 @@ class NonInferiority:
 
 
 def absolute_difference(control: Moments, treatment: Moments, alpha: float = 0.05) -> Difference | None:
-    """Welch's t test (Welch 1947); None where neither arm varied."""
+    """Welch's t test (Welch 1947); None where neither arm varied, or one has fewer than two customers."""
     variance = control.error_variance + treatment.error_variance
     return _welch(treatment.mean - control.mean, variance, control, treatment, alpha)
 
@@ -44,7 +44,7 @@ def absolute_difference(control: Moments, treatment: Moments, alpha: float = 0.0
 def relative_difference(control: Moments, treatment: Moments, alpha: float = 0.05) -> Difference | None:
     """The difference as a share of control's mean, by the delta method: to describe, not to decide by.
 
-    None where neither arm varied or control's mean is 0.
+    None where neither arm varied, one has fewer than two customers, or control's mean is 0.
     """
     if control.mean == 0:
         return None
@@ -83,8 +83,13 @@ def adjusted_relative(control: PairedSums, treatment: PairedSums, theta: float) 
 
 
 def pooled_p_value(control: tuple[int, int], treatment: tuple[int, int]) -> float | None:
-    """Two-sided, of two proportions (n, positives) under one common share; None where nobody differed."""
+    """Two-sided, of two proportions (n, positives) under one common share.
+
+    None where nobody differed, or nobody is in an arm.
+    """
     (n_control, of_control), (n_treatment, of_treatment) = control, treatment
+    if not (n_control and n_treatment):
+        return None
     share = (of_control + of_treatment) / (n_control + n_treatment)
     variance = share * (1 - share) * (1 / n_control + 1 / n_treatment)
     if variance == 0:
@@ -113,7 +118,7 @@ def two_sided(z: float) -> float:
 def _welch(
     estimate: float, variance: float, control: Moments, treatment: Moments, alpha: float
 ) -> Difference | None:
-    if variance <= 0:
+    if variance <= 0 or min(control.n, treatment.n) < 2:
         return None
     freedom = _freedom(control, treatment)
     error = sqrt(variance)

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+_ROUNDING = 1e-14
+
 
 @dataclass(frozen=True, slots=True)
 class Moments:
@@ -33,23 +35,30 @@ class Moments:
 
 
 def of_proportion(n: int, n_positive: int) -> Moments:
-    """Customers of whom some did something: variance p(1 - p)."""
+    """Customers of whom some did something: variance p(1 - p). Raises ValueError without customers."""
+    if n < 1:
+        raise ValueError("a share takes one customer or more")
     share = n_positive / n
     return Moments(n, share, share * (1 - share))
 
 
 def of_values(values: Sequence[float] | Floats) -> Moments:
-    """One value per customer: (n,), at least two."""
+    """One value per customer: (n,). Raises ValueError of fewer than two."""
     array = np.asarray(values, np.float64)
+    if len(array) < 2:
+        raise ValueError("a variance takes two customers or more")
     return Moments(len(array), float(array.mean()), float(array.var(ddof=1)))
 
 
 def of_ratio(numerators: Sequence[float] | Floats, denominators: Sequence[float] | Floats) -> Moments:
     """A ratio of sums, such as clicks over impressions, by the delta method (Deng, Knoblich and Lu 2018).
 
-    Both (n,), one of each per customer. Raises ValueError where no denominator is above 0.
+    Both (n,), one of each per customer. Raises ValueError of fewer than two, or where no denominator is
+    above 0.
     """
     above, below = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
+    if len(above) < 2:
+        raise ValueError("a variance takes two customers or more")
     mean_above, mean_below = float(above.mean()), float(below.mean())
     if mean_below <= 0:
         raise ValueError("a ratio needs denominators above 0")
@@ -101,11 +110,11 @@ class PairedSums:
 
     @property
     def post_variance(self) -> float:
-        return (self.post_squares - self.post**2 / self.n) / (self.n - 1)
+        return _variance(self.post_squares, self.post, self.n)
 
     @property
     def pre_variance(self) -> float:
-        return (self.pre_squares - self.pre**2 / self.n) / (self.n - 1)
+        return _variance(self.pre_squares, self.pre, self.n)
 
     @property
     def covariance(self) -> float:
@@ -113,8 +122,9 @@ class PairedSums:
 
     def adjusted(self, theta: float) -> Moments:
         """The arm's post value less theta times its pre value."""
-        variance = self.post_variance + theta**2 * self.pre_variance - 2 * theta * self.covariance
-        return Moments(self.n, (self.post - theta * self.pre) / self.n, variance)
+        parts = self.post_variance + theta**2 * self.pre_variance
+        left = _unless_rounding(parts - 2 * theta * self.covariance, parts)
+        return Moments(self.n, (self.post - theta * self.pre) / self.n, left)
 
 
 def cuped_theta(control: PairedSums, treatment: PairedSums) -> float:
@@ -131,3 +141,12 @@ def cuped_theta(control: PairedSums, treatment: PairedSums) -> float:
         control.products + treatment.products,
     )
     return both.covariance / both.pre_variance if both.pre_variance > 0 else 0.0
+
+
+def _variance(squares: float, total: float, n: int) -> float:
+    return _unless_rounding(squares - total**2 / n, squares) / (n - 1)
+
+
+def _unless_rounding(left: float, of: float) -> float:
+    """What a subtraction leaves of a number; 0 where that is no more than rounding leaves of nothing."""
+    return left if left > _ROUNDING * of else 0.0

@@ -204,6 +204,44 @@ def test_where_nothing_varied_there_is_no_difference() -> None:
     assert check_sample_ratio([0, 0], [1, 1]) is None
 
 
+@pytest.mark.parametrize("alone", [0, 1])
+def test_an_arm_of_one_customer_is_not_compared(alone: int) -> None:
+    one, several = of_proportion(1, alone), of_proportion(5, 3)
+    assert absolute_difference(one, several) is None
+    assert absolute_difference(several, one) is None
+    assert relative_difference(several, one) is None
+    assert pooled_p_value((0, 0), (5, 3)) is None
+    assert pooled_p_value((5, 3), (0, 0)) is None
+
+
+@pytest.mark.parametrize(
+    "figures", [lambda: of_values([7.0]), lambda: of_ratio([1], [2]), lambda: of_proportion(0, 0)]
+)
+def test_too_few_customers_for_figures_are_refused_and_never_no_number(
+    figures: Callable[[], Moments],
+) -> None:
+    with pytest.raises(ValueError, match=r"takes (two customers|one customer) or more"):
+        figures()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_follows_from_before_leaves_nothing_to_vary(seed: int) -> None:
+    """Rounding would leave a variance of about 0, on either side of it, and differences sure of nothing."""
+    before = np.random.default_rng(seed).normal(3, 1, 30) * 0.1
+    control, treatment = (PairedSums.of_values(0.7 * before + more, before) for more in (0.0, 0.1))
+    adjusted = [one.adjusted(cuped_theta(control, treatment)) for one in (control, treatment)]
+    assert [one.variance for one in adjusted] == [0.0, 0.0]
+    assert non_inferiority(*adjusted, 0.1) is None
+    assert absolute_difference(*adjusted) is None
+
+
+@pytest.mark.parametrize("n", [10, 333, 5_000])
+def test_what_was_the_same_for_all_before_takes_nothing_off(n: int) -> None:
+    after = np.random.default_rng(n).normal(3, 1, n)
+    control, treatment = (PairedSums.of_values(one, np.full(n, 0.1)) for one in (after, after + 1))
+    assert (control.pre_variance, cuped_theta(control, treatment)) == (0.0, 0.0)
+
+
 def test_levels_that_holm_leaves_decide_as_its_p_values_do() -> None:
     for p_values in ([0.01, 0.04, 0.03, 0.005, 0.2], [0.9, 0.8], [0.01, 0.02, 0.03], [0.025, 0.025]):
         levels, adjusted = holm_levels(p_values, 0.05), holm(p_values)
