@@ -49,8 +49,8 @@ class Logged:
     def __post_init__(self) -> None:
         if not len(self.rewards):
             raise ValueError("there are no logged decisions")
-        if not (self.propensities > 0).all():
-            raise ValueError("a logged propensity is not above 0: leave such decisions out")
+        if not ((self.propensities > 0) & (self.propensities <= 1)).all():
+            raise ValueError("a logged propensity is not above 0 and at most 1: leave such decisions out")
 
     @property
     def weights(self) -> Floats:
@@ -155,8 +155,11 @@ def sub_gaussian(logged: Logged, share: float) -> Estimate:
 
 
 def self_normalised(logged: Logged) -> Estimate:
-    """SNIPS (Swaminathan and Joachims 2015): weighted rewards over the sum of weights."""
-    weights = logged.weights / logged.weights.mean()
+    """SNIPS (Swaminathan and Joachims 2015): weighted rewards over the sum of weights.
+
+    Raises ValueError where the other policy does nothing of what was logged.
+    """
+    weights = _normalised(logged.weights)
     value = float((weights * logged.rewards).mean())
     # The delta method for a ratio of means.
     return _around(logged, value, weights * (logged.rewards - value), weights)
@@ -183,12 +186,11 @@ def doubly_robust(logged: Logged, most: float = np.inf) -> Estimate:
 
 
 def self_normalised_doubly_robust(logged: Logged) -> Estimate:
-    """DR whose correction is divided by the sum of weights, as SNIPS is."""
-    weights, of_model = logged.weights, logged.of_model
-    missed = float((weights * logged.residuals).sum() / weights.sum())
-    parts = weights * (logged.residuals - missed) / weights.mean()
-    deviations = of_model - of_model.mean() + parts
-    return _around(logged, float(of_model.mean()) + missed, deviations, weights / weights.mean())
+    """DR whose correction is divided by the sum of weights, as SNIPS is. Raises ValueError as that does."""
+    weights, of_model = _normalised(logged.weights), logged.of_model
+    missed = float((weights * logged.residuals).mean())
+    deviations = of_model - of_model.mean() + weights * (logged.residuals - missed)
+    return _around(logged, float(of_model.mean()) + missed, deviations, weights)
 
 
 def switch_doubly_robust(logged: Logged, most: float) -> Estimate:
@@ -199,6 +201,13 @@ def switch_doubly_robust(logged: Logged, most: float) -> Estimate:
 def shrunk_doubly_robust(logged: Logged, strength: float) -> Estimate:
     """DR with optimistic shrinkage (Su et al. 2020): weights λw / (w² + λ)."""
     return _corrected(logged, strength * logged.weights / (logged.weights**2 + strength))
+
+
+def _normalised(weights: Floats) -> Floats:
+    mean = float(weights.mean())
+    if mean == 0:
+        raise ValueError("the other policy does nothing of what was logged")
+    return weights / mean
 
 
 def _corrected(logged: Logged, weights: Floats) -> Estimate:

@@ -113,6 +113,21 @@ def test_a_log_without_decisions_or_with_a_propensity_of_nothing_is_no_log() -> 
         Logged(np.ones(1), np.zeros(1, int), np.zeros(1), np.ones((1, 1)))
 
 
+def test_a_policy_that_does_nothing_of_what_was_logged_is_refused_and_has_no_normalised_estimate() -> None:
+    log = made_log(50, [0.0, 0.0, 1.0], [0.5, 0.5, 0.0])
+    assert support_of(log).refusal
+    assert inverse_propensity(log).value == 0
+    for estimate in (self_normalised, self_normalised_doubly_robust):
+        with pytest.raises(ValueError, match="nothing of what was logged"):
+            estimate(log)
+
+
+@pytest.mark.parametrize("propensity", [0.0, -0.5, 1.01, float("nan"), float("inf")])
+def test_what_is_no_chance_is_no_propensity(propensity: float) -> None:
+    with pytest.raises(ValueError, match="not above 0 and at most 1"):
+        Logged(np.ones(2), np.zeros(2, int), np.array([0.5, propensity]), np.ones((2, 1)))
+
+
 def test_replay_of_actions_that_were_never_taken_has_nothing_to_say() -> None:
     assert replay(made_log(50, [0.1, 0.2, 0.7], [0.5, 0.5, 0.0])) is None
 
