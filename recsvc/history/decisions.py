@@ -81,8 +81,8 @@ def has_column(path: Path, column: str) -> bool:
 def read_decisions(path: Path, columns: DecisionColumns, numbers: Sequence[str]) -> Decisions:
     """The rows of the file with their `numbers`: any of propensity, reward and probability.
 
-    The rows keep their order. A row without an action, or with a number that cannot be (a propensity must
-    be above 0 and at most 1), is left out and counted.
+    The rows keep their order. A row without an action or unit, or with a number that cannot be (a propensity
+    must be above 0 and at most 1), is left out and counted.
 
     Raises:
         SourceError: the file cannot be read, has no such column, or more than 2 % of it must be left out.
@@ -103,8 +103,10 @@ def read_decisions(path: Path, columns: DecisionColumns, numbers: Sequence[str])
         n_bad += batch.rejects.height
         parts.append(batch.rows.select(*_as_ours(wanted), *_labels_of(columns, numbers)))
     rows = pl.concat(parts)
-    is_good = (pl.col("action").fill_null("") != "") & pl.all_horizontal(
-        pl.lit(True), *(_RULES[name].fill_null(False) for name in numbers)
+    texts = [name for name in ("action", "unit") if name in wanted]
+    is_good = pl.all_horizontal(
+        *(pl.col(name).fill_null("") != "" for name in texts),
+        *(_RULES[name].fill_null(False) for name in numbers),
     )
     good = rows.filter(is_good)
     n_left_out = n_bad + rows.height - good.height
@@ -145,5 +147,6 @@ def _check_left_out(path: Path, n_left_out: int, n_rows: int, wanted: Mapping[st
     if n_left_out > MAX_LEFT_OUT * n_rows:
         raise SourceError(
             f"{n_left_out:,} of {n_rows:,} rows of {path} cannot be used, over {MAX_LEFT_OUT:.0%}: "
-            f"an action must be given, a propensity above 0 and at most 1, a reward a number; mend the file"
+            f"an action must be given, a unit where it is asked for, a propensity above 0 and at most 1, a "
+            f"reward a number; mend the file"
         )

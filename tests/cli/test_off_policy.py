@@ -120,6 +120,17 @@ def test_decisions_that_cannot_be_used_are_left_out_and_counted(recsvc: Run, hom
     assert outcome.code == 1 and "90 of 4,090 rows" in outcome.err
 
 
+@pytest.mark.parametrize("nobody", [None, ""])
+def test_a_decision_of_nobody_known_is_left_out_where_units_are_named(
+    recsvc: Run, home: Path, nobody: str | None
+) -> None:
+    log = a_log(
+        home / "log.parquet", customer=[nobody if row % 100 == 0 else f"c{row}" for row in range(4_000)]
+    )
+    report = evaluate(recsvc, log, "uniform", "--columns", "unit=customer")
+    assert (report["decisions"], report["left_out"]) == (3_960, 40)
+
+
 @pytest.mark.parametrize(
     ("probabilities", "says"),
     [([0.7, 0.4], "sum to 1.1"), ([0.0, 0.0], "says nothing of")],
