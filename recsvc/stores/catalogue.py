@@ -21,6 +21,7 @@ _ALL = select(items.c.document).order_by(items.c.item_id)
 _CHANGED = select(items.c.document).where(items.c.revision > bindparam("revision")).order_by(items.c.item_id)
 _ONE = select(items.c.document).where(items.c.item_id == bindparam("wanted"))
 _REVISION = select(catalogue_revision.c.revision).where(catalogue_revision.c.id == 1)
+_LOOK = "SELECT revision FROM catalogue_revision WHERE id = 1"  # Each worker asks it again and again.
 
 
 class SqlCatalogue:
@@ -31,8 +32,8 @@ class SqlCatalogue:
 
     def revision(self) -> int:
         """A number that moves with every change; 0 while nothing was ever put. Raises StoreError."""
-        with self._database.reading() as connection:
-            return int(connection.execute(_REVISION).scalar_one())
+        row = self._database.look_up(_LOOK, ())
+        return int(row[0]) if row else 0
 
     def items(self) -> tuple[Item, ...]:
         """Every item, the retired ones included, by id. Raises StoreError."""
