@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -80,6 +80,21 @@ def _an_item(number: int) -> dict[str, Any]:
     return {"item_id": f"new-{number:05}", "kind": "content", "title": title, "category": f"k{number % 40}"}
 
 
+def _an_offer(number: int) -> dict[str, Any]:
+    """An offer that somebody has to approve, with as many terms as a thousand in one body leave room for."""
+    text = {"en": "The rate may change at any time.", "zh": "利率可能随时变动。"}
+    terms = {
+        "value": "40.00",
+        "currency": "EUR",
+        "risk_class": 1,
+        "caps": [{"most": 2, "hours": 168}, {"most": 9, "hours": 400}],
+        "inventory": 500,
+        "budget": {"total": "100.00", "unit_cost": "0.10", "daily": "10.00"},
+        "disclosures": [{"id": "rate", "version": 2, "text": text}],
+    }
+    return _an_item(number) | {"item_id": f"offer-{number}", "kind": "offer", "terms": terms}
+
+
 def asks(version: str, offer_id: str) -> Iterator[Ask]:
     """What is to be measured."""
     yield from _of_lists(offer_id)
@@ -151,6 +166,18 @@ def _of_events() -> Iterator[Ask]:
     ]
     batch = "application/cloudevents-batch+json"
     yield Ask("1,000 CloudEvents", "POST", "/v1/events", cloud, media_type=batch, expected=(202, 415, 422))
+    track = [
+        {
+            "type": "track",
+            "messageId": f"track-{place}",
+            "userId": f"many-{place}",
+            "event": "Product Viewed",
+            "timestamp": datetime.now(UTC).isoformat(),
+            "properties": {"product_id": f"a{place % 400 + 1:04}"},
+        }
+        for place in range(MAX_EVENTS)
+    ]
+    yield Ask("1,000 track calls", "POST", "/v1/events/segment", {"batch": track}, expected=(202,))
     wrong = [{"event_id": "e", "type": "?" * 300, "nothing": 1} for _ in range(MAX_EVENTS)]
     yield Ask("1,000 wrong events", "POST", "/v1/events", {"events": wrong}, expected=(422,))
 
@@ -159,6 +186,8 @@ def _of_records() -> Iterator[Ask]:
     tags = [f"tag {place}" for place in range(60)]
     items = [_an_item(place) | {"item_id": f"other-{place}", "tags": tags} for place in range(1_000)]
     yield Ask("1,000 items", "POST", "/v1/items", {"items": items})
+    offers = [_an_offer(place) for place in range(1_000)]
+    yield Ask("1,000 offers to be approved", "POST", "/v1/items", {"items": offers})
     yield Ask("1,000 wrong items", "POST", "/v1/items", {"items": [{"kind": "x"}] * 1_000}, expected=(422,))
     texts = {f"name{place}": "z" * 400 for place in range(100)}
     yield Ask("customer's record", "PUT", "/v1/customers/most", {"attributes": texts}, expected=(201, 422))
@@ -185,6 +214,20 @@ def _of_refusals() -> Iterator[Ask]:
             if path != "/v1/events":
                 body = body.replace(b'"events"', b'"items"' if path == "/v1/items" else b'"customer_ids"')
             yield Ask(f"{path}: {name}", "POST", path, body, expected=(400, 422))
+    names = b",".join(b'"%06x":1' % n for n in range(most // 12))
+    objects = b"[" + b",".join([b"{}"] * (most // 3 - 16)) + b"]"
+    batch = "application/cloudevents-batch+json"
+    more = [
+        Ask("locales", "PUT", "/v1/items/most", b'{"title":{' + names + b"}}"),
+        Ask("consents", "PUT", "/v1/customers/most", b'{"consents":{' + names + b"}}"),
+        Ask("track calls", "POST", "/v1/events/segment", b'{"batch":' + objects + b"}"),
+        Ask("CloudEvents", "POST", "/v1/events", objects, media_type=batch),
+        Ask("caps", "PUT", "/v1/items/most", b'{"terms":{"caps":' + objects + b"}}"),
+        Ask("variants", "PUT", "/v1/experiments/other", b'{"variants":' + objects + b"}"),
+        Ask("names of a session", "POST", "/v1/sessions/recommendations", b"{" + names + b"}"),
+    ]
+    for ask in more:
+        yield replace(ask, what=f"wrong: {ask.what}", expected=(400, 422))
     yield Ask("query of 8 KB", "GET", "/v1/trending?" + "a=1&" * 2_000, expected=(422, 414))
     headers = {"If-None-Match": " " * 30_000}
     yield Ask("header of 30 KB", "GET", content_of(HEAVY, "content", "").path, more=headers)

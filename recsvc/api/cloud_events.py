@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from recsvc.domain.event_limits import MAX_EVENTS
 from recsvc.errors import FieldError, InvalidRequestError
 
 MEDIA_TYPE = "application/cloudevents-batch+json"
@@ -35,12 +36,12 @@ def name_of(field: str) -> str:
 
 
 def events_of(batch: Any) -> Any:
-    """The batch as a list of events; what is no list or no object is left for the rules to refuse.
+    """The batch as a list of events; what is no list of few or no object is left for the rules.
 
     Raises:
         InvalidRequestError: one is not of version 1.0, names no source, or its data is not JSON.
     """
-    if not isinstance(batch, list):
+    if not isinstance(batch, list) or len(batch) > MAX_EVENTS:
         return batch
     errors = [error for place, raw in enumerate(batch) for error in _refusals(f"/{place}", raw)]
     if errors:

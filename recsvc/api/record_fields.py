@@ -22,6 +22,7 @@ from recsvc.domain.identifiers import ID_PATTERN, ID_RULE
 _MONEY = re.compile(MONEY_PATTERN)
 _MAX_WHOLE = 2**63
 _MAX_ATTRIBUTES = 100
+_MAX_LOCALES = 50
 _MAX_ATTRIBUTE_CHARS = 1_000
 
 Data = Mapping[str, Any] | None
@@ -154,8 +155,17 @@ def texts_by_locale(max_chars: int, **options: Any) -> fields.Dict:
     locale = WholeText("^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", error="the locale must be a language tag")
     rule = f"must be 1 to {max_chars} characters without a NUL"
     text = fields.String(validate=WholeText(rf"(?s)^[^\x00]{{1,{max_chars}}}$", error=rule))
-    few = validate.Length(max=50, error="must hold at most 50 locales")
-    return fields.Dict(keys=fields.String(validate=locale), values=text, validate=few, **options)
+    few = validate.Length(max=_MAX_LOCALES)
+    return TextsByLocale(keys=fields.String(validate=locale), values=text, validate=few, **options)
+
+
+class TextsByLocale(fields.Dict):
+    """Texts by locale, whose number is looked at before any of them: too many cost nothing."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Data, **options: Any) -> Any:
+        if isinstance(value, dict) and len(value) > _MAX_LOCALES:
+            raise ValidationError(f"must hold at most {_MAX_LOCALES} locales")
+        return super()._deserialize(value, attr, data, **options)  # type: ignore[no-untyped-call]
 
 
 def _wrong_with(name: str, value: Any) -> str | None:

@@ -18,6 +18,7 @@ from marshmallow import Schema, ValidationError, fields
 
 from recsvc.api.bodies import JSON
 from recsvc.api.problems import MAX_ERRORS
+from recsvc.api.record_fields import TextsByLocale
 from recsvc.api.values import made, terms_of
 from recsvc.domain.conditions import FieldType
 from recsvc.domain.customers import Consents, Customer, Suitability
@@ -165,7 +166,7 @@ def _errors(messages: Any, shape: Schema | Field | None, place: str) -> Iterator
             yield from _errors(inner, None, place)
         elif isinstance(shape, Schema) and name not in shape.fields:
             yield FieldError(f"{place}/{pointer_token(name)}", _unknown(str(name), shape))
-        elif type(shape) is fields.Dict:  # Its messages tell apart whether the key is wrong or the value.
+        elif type(shape) in (fields.Dict, TextsByLocale):  # Its messages tell a wrong key from a wrong value.
             for found in inner.values():
                 yield from _errors(found, None, f"{place}/{pointer_token(name)}")
         else:

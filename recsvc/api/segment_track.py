@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from recsvc.domain.event_limits import MAX_EVENTS
 from recsvc.errors import FieldError, InvalidRequestError
 
 TYPE_BY_NAME = {
@@ -57,7 +58,7 @@ def name_of(field: str) -> str:
 
 
 def events_of(body: Any) -> Any:
-    """The calls of a batch as a list of events.
+    """The calls of a batch as a list of events; one that is too long is left for the rules to refuse.
 
     Raises:
         InvalidRequestError: there is no batch, a call is no track, or its properties are no object.
@@ -65,6 +66,8 @@ def events_of(body: Any) -> Any:
     calls = body.get("batch") if isinstance(body, dict) else None
     if not isinstance(calls, list):
         raise InvalidRequestError([FieldError("/batch", "must be a list of track calls")])
+    if len(calls) > MAX_EVENTS:
+        return calls
     errors = [error for place, call in enumerate(calls) for error in _refusals(f"/batch/{place}", call)]
     if errors:
         raise InvalidRequestError(errors)

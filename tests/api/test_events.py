@@ -277,3 +277,14 @@ def test_track_calls_come_as_a_batch(app: Flask, body: Any) -> None:
 
 def test_every_name_in_the_table_is_an_interaction_type(services: Services) -> None:
     assert set(segment_track.TYPE_BY_NAME.values()) <= set(services.policy.interaction_types)
+
+
+@pytest.mark.parametrize("n_events", [1_001, 300_000])
+def test_a_batch_that_is_too_long_is_refused_before_anything_in_it_is_read(app: Flask, n_events: int) -> None:
+    """One fault, and not one of each of its events."""
+    objects = b"[" + b",".join([b"{}"] * n_events) + b"]"
+    too_long = "must be a list of 1 to 1000 events"
+    segment = post(app, b'{"batch":' + objects + b"}", to=SEGMENT)
+    cloud = post(app, objects, as_type=cloud_events.MEDIA_TYPE)
+    for reply, pointer in ((segment, "/batch"), (cloud, "")):
+        assert (reply.status, reply.json["errors"]) == (422, [{"pointer": pointer, "detail": too_long}])

@@ -216,3 +216,13 @@ def test_a_list_that_is_too_long_is_refused_without_being_read(app: Flask, where
     reply = call(app, method, path, bodies.get(where, {"kind": "content", where: many}))
     assert reply.status == 422
     assert [pointer.rpartition("/")[2] for pointer in reply.pointers] == [where]
+
+
+@pytest.mark.parametrize("n_names", [51, 80_000])
+def test_too_many_locales_are_refused_before_any_of_them_is_read(app: Flask, n_names: int) -> None:
+    """One fault, and not one of each name that is no locale."""
+    reply = call(
+        app, "PUT", "/v1/items/i1", {"kind": "content", "title": {f"{n}": 1 for n in range(n_names)}}
+    )
+    fault = {"pointer": "/title", "detail": "must hold at most 50 locales"}
+    assert (reply.status, reply.json["errors"]) == (422, [fault])
