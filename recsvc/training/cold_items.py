@@ -24,6 +24,7 @@ from recsvc.training.cold_start import best_ridge, incidence, solve, tabulate
 from recsvc.training.families.base import FloatArray, TrainingData, training_data
 from recsvc.training.metrics import ranking_metrics
 from recsvc.training.ranking import best_rows
+from recsvc.training.threads import one_blas_thread
 
 WITHHELD_RATIO = 0.1
 CUTOFF = 10
@@ -60,7 +61,8 @@ def evaluate_cold_items(
         as_of: the moment that ages count to; None leaves ages out.
     """
     features = [item_features(item, as_of=as_of) for item in items]
-    judged = [_judge(matrix, features, recipe, seed) for seed in seeds]
+    with one_blas_thread():
+        judged = [_judge(matrix, features, recipe, seed) for seed in seeds]
     ndcg, n_customers = zip(*judged, strict=True)
     return ColdItemsReport(tuple(seeds), ndcg, n_customers)
 
