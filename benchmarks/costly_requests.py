@@ -82,17 +82,13 @@ def _an_item(number: int) -> dict[str, Any]:
 
 def _an_offer(number: int) -> dict[str, Any]:
     """An offer that somebody has to approve, with as many terms as a thousand in one body leave room for."""
-    text = {"en": "The rate may change at any time.", "zh": "利率可能随时变动。"}
     terms = {
         "value": "40.00",
         "currency": "EUR",
-        "risk_class": 1,
-        "caps": [{"most": 2, "hours": 168}, {"most": 9, "hours": 400}],
-        "inventory": 500,
-        "budget": {"total": "100.00", "unit_cost": "0.10", "daily": "10.00"},
-        "disclosures": [{"id": "rate", "version": 2, "text": text}],
+        "caps": [{"most": place, "hours": place} for place in range(1, 11)],
+        "disclosures": [{"id": f"d{place}", "version": 1, "text": {"en": "x"}} for place in range(10)],
     }
-    return _an_item(number) | {"item_id": f"offer-{number}", "kind": "offer", "terms": terms}
+    return {"item_id": f"offer-{number}", "kind": "offer", "title": {"en": "x"}, "terms": terms}
 
 
 def asks(version: str, offer_id: str) -> Iterator[Ask]:
