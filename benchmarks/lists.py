@@ -148,8 +148,9 @@ class ListBench:
         categories = [one.category for one in view.items.values()]
         numbers = {category: number for number, category in enumerate(dict.fromkeys(categories))}
         of_row = np.full(len(items), -1, dtype=np.int64)
-        for row, item in view.by_row.items():
-            of_row[row] = numbers[item.category]
+        for row in range(len(items)):
+            if item := view.item_at(row):
+                of_row[row] = numbers[item.category]
         shown_times = {LENGTH: times_shown(rows, len(items), LENGTH)[content]}
         n_customers = len(model.bundle.customers)
         catalogue = catalogue_metrics(shown_times, self.customer_counts[content], n_customers)
