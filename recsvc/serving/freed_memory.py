@@ -4,8 +4,9 @@ To check and open a model takes far more memory for a moment than to hold it. Th
 freed, in each worker, for a next time that may be weeks away; glibc can be told to let go of it.
 
 The collector holds all threads up for as long as it looks at everything: for 14 ms where there are 41,000
-items, and more where they have texts. What serves now is left out of its looks. It goes all the same, for a
-model goes with the last reference to it: nothing large in it waits for the collector.
+items, and more where they have texts. What serves now is left out of its looks after a last one: what is in
+a circle then, as a request that broke off may be with the model before, could never be freed later. A model
+goes all the same, with the last reference to it: nothing large in it waits for the collector.
 """
 
 from __future__ import annotations
@@ -15,6 +16,12 @@ import gc
 from collections.abc import Callable
 
 
+def collect_and_freeze() -> None:
+    """Free what nobody can reach, and leave all else to the references to it."""
+    gc.collect()
+    gc.freeze()
+
+
 class FreedMemory:
     """Lets go of freed memory, and of what stays, whenever something else is served than before."""
 
@@ -22,7 +29,7 @@ class FreedMemory:
         self,
         served: Callable[[], str],
         trim: Callable[[], object],
-        let_lie: Callable[[], object] = gc.freeze,
+        let_lie: Callable[[], object] = collect_and_freeze,
     ) -> None:
         """`served` names what is served; `trim` gives back what is free, `let_lie` spares the collector."""
         self._served = served
@@ -35,8 +42,8 @@ class FreedMemory:
         served = self._served()
         if served != self._before:
             self._before = served
-            self._trim()
             self._let_lie()
+            self._trim()
 
 
 def trim_of_libc() -> Callable[[], object]:

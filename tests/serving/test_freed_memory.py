@@ -39,6 +39,27 @@ def test_the_collector_looks_no_more_at_what_serves() -> None:
         gc.unfreeze()
 
 
+def test_what_nobody_can_reach_is_freed_before_the_rest_is_let_lie() -> None:
+    """Such as a request that broke off: its error holds the frames, and they the error and the model."""
+
+    def fail(model: _Kept) -> weakref.ref[_Kept]:
+        try:
+            raise ValueError
+        except ValueError as error:
+            kept = error  # noqa: F841 The circle.
+        return weakref.ref(model)
+
+    gc.disable()
+    try:
+        gone = fail(_Kept())
+        assert gone() is not None
+        FreedMemory(lambda: "1:m1", lambda: None).give_back()
+        assert gone() is None
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
 def test_a_model_goes_with_the_last_reference_to_it(shelf: tuple[Path, Path]) -> None:
     model: Model | None = load_model(shelf[0])
     assert model is not None and isinstance(model.scorer, Blend)
