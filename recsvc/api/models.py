@@ -66,8 +66,9 @@ def preview_model(version: str) -> Response:
 
     Some customers, always the same, are asked for their first ten items of each kind under both models. What
     is live counts in neither. Winners and losers by segment come from the promotion gate's report. Another
-    process makes it, and it is kept for a while; until it is there, and while this worker makes or waits for
-    another such answer, the answer is 503 with Retry-After.
+    process makes it, and it is kept for ten times as long as that took, whatever the catalogue does
+    meanwhile; until it is there, and while this worker makes or waits for another such answer, the answer is
+    503 with Retry-After.
     """
     return _answer(services().models.preview(version, LONG_READS.place()))
 

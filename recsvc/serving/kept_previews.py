@@ -1,7 +1,8 @@
 """Who makes previews. In: a version beside a champion. Out: its preview, or when to ask again.
 
-Another process does, once for all workers of a server; what came of it counts while the champion, the
-catalogue and the policy are those that it was asked for.
+Another process does, once for all workers of a server; what came of it counts while the champion and the
+policy are those that it was asked for. It is of the catalogue as it was then, and says which: were it made
+anew with each change, none would ever be there where something changes every second.
 """
 
 from __future__ import annotations

@@ -132,8 +132,8 @@ class ModelsDesk:
         """
         version = self._named(version, self._registry.aliases())
         self._manifest_of(version)  # What is none needs no process to be told.
-        champion, view = self._live.model_and_view()
-        ask = PreviewAsk(version, champion.version if champion else None, view.revision)
+        champion, _ = self._live.model_and_view()
+        ask = PreviewAsk(version, champion.version if champion else None)
         return self._previews.preview(ask, place)
 
     def promote(self, version: str) -> Aliases:

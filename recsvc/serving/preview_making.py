@@ -12,7 +12,7 @@ import structlog
 
 from recsvc.bundles.gate_report import GateReport
 from recsvc.bundles.registry import Registry
-from recsvc.errors import BundleError, BundleRefusedError
+from recsvc.errors import BundleError, BundleRefusedError, BundleUncheckedError, RegistryError
 from recsvc.serving.checking import Checker
 from recsvc.serving.preview import Preview, Previewer
 
@@ -20,11 +20,10 @@ log = structlog.get_logger()
 
 
 class PreviewAsk(msgspec.Struct, frozen=True):
-    """Which version is to be seen beside which champion, over the catalogue at that revision or later."""
+    """Which version is to be seen beside which champion."""
 
     version: str
     champion: str | None
-    revision: int
 
 
 class PreviewAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -55,7 +54,8 @@ class PreviewMaker:
         """The preview, or the refusal.
 
         Raises:
-            BundleError: the champion fails its check, which says nothing of the version.
+            BundleError: the champion fails its check, or the version could not be checked: neither says
+                anything of the version.
             StoreError: it cannot be told.
         """
         champion = None
@@ -63,6 +63,8 @@ class PreviewMaker:
             champion = self._checker.load(self._registry.path_of(ask.champion))
         try:
             candidate = self._checker.load(self._registry.path_of(ask.version))
+        except (BundleUncheckedError, RegistryError):
+            raise
         except BundleError as error:
             return PreviewAnswer(refused=str(error))
         gate = report_or_none(self._registry, ask.version)

@@ -14,7 +14,12 @@ import msgspec
 import pytest
 
 from recsvc.domain.contacts import is_counted
-from recsvc.errors import BundleNotFoundError, BundleRefusedError, ReportNotReadyError
+from recsvc.errors import (
+    BundleNotFoundError,
+    BundleRefusedError,
+    BundleUncheckedError,
+    ReportNotReadyError,
+)
 from recsvc.policy import load_policy
 from recsvc.previewing import COMMAND, _maker
 from recsvc.sample_bank import SampleBank
@@ -22,6 +27,7 @@ from recsvc.serving.checking import CheckerHere
 from recsvc.serving.kept_previews import PreviewAsked, PreviewsApart, PreviewsHere, previews_in
 from recsvc.serving.preview import Preview
 from recsvc.serving.preview_making import PreviewAnswer, PreviewAsk, PreviewMaker
+from recsvc.serving.verification import Model
 from recsvc.settings import load_settings
 from recsvc.stores.catalogue import SqlCatalogue
 from recsvc.stores.customers import SqlCustomers
@@ -50,7 +56,7 @@ def maker(
 
 @pytest.fixture
 def ask(shelf: tuple[Path, Path]) -> PreviewAsk:
-    return PreviewAsk(shelf[1].name, shelf[0].name, 1)
+    return PreviewAsk(shelf[1].name, shelf[0].name)
 
 
 @pytest.fixture
@@ -136,7 +142,7 @@ def test_a_version_that_fails_its_check_there_is_refused_here(
     with pytest.raises(BundleRefusedError, match=r"popularity\.npy has another checksum"):
         maker.answer(ask, now=NOW).or_refusal()
     with pytest.raises(BundleNotFoundError):
-        maker.answer(PreviewAsk(shelf[0].name, "20300101T000000Z-als-000000", 1), now=NOW)
+        maker.answer(PreviewAsk(shelf[0].name, "20300101T000000Z-als-000000"), now=NOW)
 
 
 def test_a_preview_is_kept_while_nothing_moved_that_it_depends_on(
@@ -149,17 +155,13 @@ def test_a_preview_is_kept_while_nothing_moved_that_it_depends_on(
         assert worker.preview(ask) == answer.preview
     assert apart.asked == [PreviewAsked(ask, NOW, POLICY.version)]
     assert (apart.n_places, another.n_places) == (1, 0)
-    moved = [
-        PreviewAsk("another", ask.champion, 1),
-        PreviewAsk(ask.version, None, 1),
-        PreviewAsk(ask.version, ask.champion, 2),
-    ]
+    moved = [PreviewAsk("another", ask.champion), PreviewAsk(ask.version, None)]
     for one in moved:
         apart.preview(one)
     assert [one.ask for one in apart.asked[1:]] == moved
     apart.erasures = 1
     apart.preview(ask)
-    assert len(apart.asked) == 5
+    assert len(apart.asked) == 4
 
 
 def test_a_preview_that_breaks_off_is_told_as_beside_a_champion_that_cannot_be_read(
@@ -169,7 +171,19 @@ def test_a_preview_that_breaks_off_is_told_as_beside_a_champion_that_cannot_be_r
     with pytest.raises(ReportNotReadyError, match="broke off with code 1"):
         Apart(folder, COMMAND).preview(ask)
     with pytest.raises(ReportNotReadyError, match="could not be made"):
-        Apart(folder, ["/nowhere/python"]).preview(PreviewAsk(ask.version, None, 1))
+        Apart(folder, ["/nowhere/python"]).preview(PreviewAsk(ask.version, None))
+
+
+def test_a_version_that_could_not_be_checked_is_not_refused(maker: PreviewMaker, ask: PreviewAsk) -> None:
+    """A refusal is kept for ten times as long as the check took, and this one may be sound."""
+
+    class Unchecking(CheckerHere):
+        def load(self, path: Path) -> Model:
+            raise BundleUncheckedError(f"bundle {path.name} could not be checked")
+
+    unchecking = PreviewMaker(maker._registry, Unchecking(), maker._previewer, POLICY.version)
+    with pytest.raises(BundleUncheckedError):
+        unchecking.answer(PreviewAsk(ask.version, None), now=NOW)
 
 
 def test_previews_are_trusted_only_where_nobody_else_can_write(maker: PreviewMaker, folder: Path) -> None:
@@ -185,8 +199,6 @@ def test_previews_are_trusted_only_where_nobody_else_can_write(maker: PreviewMak
 def test_a_catalogue_that_moves_meanwhile_is_told_with_its_revision(
     maker: PreviewMaker, ask: PreviewAsk, bank_in_small: SampleBank
 ) -> None:
-    """What is asked for is at least what the worker has seen."""
     item = replace(bank_in_small.items[0], category="another")
     SqlCatalogue(maker._previewer._catalogue._database).put_many([item])  # type: ignore[attr-defined]
-    found = maker.answer(ask, now=NOW).or_refusal()
-    assert found.catalogue_revision == ask.revision + 1
+    assert maker.answer(ask, now=NOW).or_refusal().catalogue_revision == 2

@@ -22,7 +22,8 @@ from recsvc.bundles.manifest import PartFacts
 from recsvc.bundles.opening import open_bundle, read_manifest
 from recsvc.bundles.registry import Registry
 from recsvc.domain.slates import SlateRequest
-from recsvc.errors import BundleRefusedError, NotFoundError
+from recsvc.errors import BundleRefusedError, NotFoundError, ReportNotReadyError
+from recsvc.kept_answers import Place
 from recsvc.sample_bank import SampleBank
 from recsvc.serving.answers import render_slate
 from recsvc.serving.checking import CheckerHere
@@ -31,7 +32,7 @@ from recsvc.serving.kept_previews import PreviewsHere
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.models_desk import ModelsDesk
 from recsvc.serving.preview import FIRST, MAX_CUSTOMERS, Preview, Previewer
-from recsvc.serving.preview_making import PreviewMaker
+from recsvc.serving.preview_making import PreviewAsk, PreviewMaker
 
 from ..small_bank import CONTENT, END, OFFER, POLICY, Arrays, World, flip, publish_changed
 
@@ -64,6 +65,18 @@ def preview_maker(world: World) -> PreviewMaker:
     subjects = SubjectReader(world.customers, world.events, POLICY)
     previewer = Previewer(world.items, world.rules.rules, subjects, POLICY)
     return PreviewMaker(world.registry, CheckerHere(), previewer, POLICY.version)
+
+
+@dataclass
+class NeverReady:
+    asked: list[PreviewAsk] = field(default_factory=list)
+
+    def preview(self, ask: PreviewAsk, place: Place) -> Preview:
+        self.asked.append(ask)
+        raise ReportNotReadyError("is being made", 5)
+
+    def stop(self) -> None:
+        pass
 
 
 def preview(desk: ModelsDesk, version: str) -> Preview:
@@ -226,6 +239,22 @@ def test_a_preview_shows_what_the_catalogue_says_now(
     second = preview(desk, shelf[1].name)
     assert second.catalogue_revision > first.catalogue_revision
     assert offer not in {one.name for one in second.offers}
+
+
+def test_a_preview_is_found_again_though_the_catalogue_moves(
+    world: World, tombstones: Tombstones, shelf: tuple[Path, Path]
+) -> None:
+    """Where something changes every second, one of each change would never be there."""
+    never_ready = NeverReady()
+    desk = ModelsDesk(world.registry, tombstones, never_ready, world.catalogue)
+    desk.promote(shelf[0].name)
+    world.refresh()
+    for item_id in [item.item_id for item in world.items.items()[:2]]:
+        with pytest.raises(ReportNotReadyError):
+            preview(desk, shelf[1].name)
+        world.items.retire(item_id, expected="*")
+        world.refresh()
+    assert never_ready.asked == [PreviewAsk(shelf[1].name, shelf[0].name)] * 2
 
 
 def test_without_a_champion_a_preview_compares_with_nothing(
