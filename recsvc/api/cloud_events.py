@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from recsvc.domain.event_limits import MAX_EVENTS
+from recsvc.api.event_rules import Naming
+from recsvc.domain.event_limits import MAX_EVENTS, MAX_TEXT_CHARS
 from recsvc.errors import FieldError, InvalidRequestError
 
 MEDIA_TYPE = "application/cloudevents-batch+json"
 
 _NAMES = {"event_id": "id", "occurred_at": "time", "customer_id": "subject", "type": "type"}
+_ATTRIBUTES_ONLY = ("event_id", "occurred_at", "customer_id")
 
 EXAMPLE = [
     {
@@ -30,16 +32,23 @@ EXAMPLE = [
 ]
 
 
-def name_of(field: str) -> str:
-    """Where a field of an event stands in a CloudEvent."""
-    return _NAMES.get(field, f"data/{field}")
+def naming_of(batch: Any) -> Naming:
+    """Where fields of events stand in a batch that `events_of` let pass."""
+
+    def name_of(place: str, field: str) -> str:
+        if field == "type" and "type" in batch[int(place[1:])].get("data", {}):
+            return f"{place}/data/type"
+        return f"{place}/{_NAMES.get(field, f'data/{field}')}"
+
+    return name_of
 
 
 def events_of(batch: Any) -> Any:
     """The batch as a list of events; what is no list of few or no object is left for the rules.
 
     Raises:
-        InvalidRequestError: one is not of version 1.0, names no source, or its data is not JSON.
+        InvalidRequestError: one is not of version 1.0, names no source, its data is not JSON, or says again
+            what an attribute says.
     """
     if not isinstance(batch, list) or len(batch) > MAX_EVENTS:
         return batch
@@ -55,15 +64,21 @@ def _refusals(place: str, raw: Any) -> list[FieldError]:
     errors = []
     if raw.get("specversion") != "1.0":
         errors.append(FieldError(f"{place}/specversion", "must be 1.0"))
-    if not isinstance(raw.get("source"), str) or not raw["source"]:
-        errors.append(FieldError(f"{place}/source", "must be text"))
+    source = raw.get("source")
+    if not isinstance(source, str) or not 1 <= len(source) <= MAX_TEXT_CHARS:
+        errors.append(FieldError(f"{place}/source", f"must be text of 1 to {MAX_TEXT_CHARS} characters"))
     if raw.get("datacontenttype", "application/json") != "application/json":
         errors.append(FieldError(f"{place}/datacontenttype", "must be application/json"))
     if "data_base64" in raw:
         errors.append(FieldError(f"{place}/data_base64", "must be absent: send data as JSON"))
-    if not isinstance(raw.get("data", {}), dict):
-        errors.append(FieldError(f"{place}/data", "must be an object"))
-    return errors
+    data = raw.get("data", {})
+    if not isinstance(data, dict):
+        return [*errors, FieldError(f"{place}/data", "must be an object")]
+    twice = [name for name in _ATTRIBUTES_ONLY if name in data]
+    return errors + [
+        FieldError(f"{place}/data/{name}", f"must be absent: {_NAMES[name]} of the CloudEvent says it")
+        for name in twice
+    ]
 
 
 def _event_of(raw: dict[str, Any]) -> dict[str, Any]:

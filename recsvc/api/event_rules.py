@@ -40,8 +40,8 @@ from recsvc.policy import InteractionTypePolicy, ItemRule
 REQUIRED = ("event_id", "type", "customer_id", "occurred_at")
 
 Types = Mapping[str, InteractionTypePolicy]
-Naming = Callable[[str], str]
-"""How a form of events names a field: its pointer within the event."""
+Naming = Callable[[str, str], str]
+"""Where a form of events says a field: its pointer, of the place of the event and the field's name."""
 
 _ID = re.compile(ID_PATTERN)
 _TEXT = re.compile(rf"[^\x00-\x1f\x7f]{{1,{MAX_TEXT_CHARS}}}")
@@ -55,8 +55,13 @@ _CHANNELS = {channel.value: channel for channel in Channel}
 _MOMENT_RULE = "must be a time with its offset from UTC (RFC 3339), for example 2026-01-31T09:00:00Z"
 
 
+def as_named(place: str, field: str) -> str:
+    """The place of a field in a form whose names are ours."""
+    return f"{place}/{field}"
+
+
 def read_events(
-    given: Any, types: Types, now: datetime, *, place: str = "/events", name_of: Naming = str
+    given: Any, types: Types, now: datetime, *, place: str = "/events", name_of: Naming = as_named
 ) -> list[Interaction]:
     """The interactions that the events are, all of them.
 
@@ -134,7 +139,7 @@ class EventReader:
 
     def _refuse(self, place: str, name: str, detail: str) -> None:
         token = name[:64].replace("~", "~0").replace("/", "~1")
-        self.errors.append(FieldError(f"{place}/{self._name_of(token)}", detail))
+        self.errors.append(FieldError(self._name_of(place, token), detail))
 
 
 def _text_like(pattern: re.Pattern[str], rule: str) -> Callable[[Any], str]:

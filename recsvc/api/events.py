@@ -46,7 +46,8 @@ def take_events(body: JsonBody) -> Response:
     conflict. After a 503, send the same events again.
     """
     if body.media_type == cloud_events.MEDIA_TYPE:
-        return _take(_read(cloud_events.events_of(body.value), place="", name_of=cloud_events.name_of))
+        batch = body.value
+        return _take(_read(cloud_events.events_of(batch), place="", name_of=cloud_events.naming_of(batch)))
     return _take(_read(_listed(body.value)))
 
 
@@ -61,7 +62,8 @@ def take_events(body: JsonBody) -> Response:
 )
 def take_segment_events(body: JsonBody) -> Response:
     """Store 1 to 1,000 track calls of Segment as events, all or none."""
-    return _take(_read(segment_track.events_of(body.value), place="/batch", name_of=segment_track.name_of))
+    calls = segment_track.events_of(body.value)
+    return _take(_read(calls, place="/batch", name_of=segment_track.naming_of(body.value)))
 
 
 def _listed(body: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from recsvc.api.event_rules import Naming
 from recsvc.domain.event_limits import MAX_EVENTS
 from recsvc.errors import FieldError, InvalidRequestError
 
@@ -49,12 +50,20 @@ EXAMPLE = {
     ]
 }
 
+_PRODUCT = "product_id"
 _FIELDS = ("item_id", "value", "currency", "quantity", "channel", "slate_id", "position", "placement")
 
 
-def name_of(field: str) -> str:
-    """Where a field of an event stands in a track call."""
-    return _NAMES.get(field, f"properties/{field}")
+def naming_of(body: Any) -> Naming:
+    """Where fields of events stand in the calls of a body that `events_of` let pass."""
+
+    def name_of(place: str, field: str) -> str:
+        call = body["batch"][int(place.rpartition("/")[2])]
+        if field == "item_id" and _says_product(call.get("properties") or {}):
+            return f"{place}/properties/{_PRODUCT}"
+        return f"{place}/{_NAMES.get(field, f'properties/{field}')}"
+
+    return name_of
 
 
 def events_of(body: Any) -> Any:
@@ -80,15 +89,15 @@ def _refusals(place: str, call: Any) -> list[FieldError]:
     errors = []
     if call.get("type", "track") != "track":
         errors.append(FieldError(f"{place}/type", "must be track"))
-    if not isinstance(call.get("properties") or {}, dict):
+    if not isinstance(call.get("properties"), dict | None):
         errors.append(FieldError(f"{place}/properties", "must be an object"))
     return errors
 
 
 def _event_of(call: dict[str, Any]) -> dict[str, Any]:
     given = dict(call.get("properties") or {})
-    if "product_id" in given:
-        given.setdefault("item_id", given.pop("product_id"))
+    if _says_product(given):
+        given["item_id"] = given.pop(_PRODUCT)
     fields = {name: given.pop(name) for name in _FIELDS if name in given}
     if type(fields.get("value")) in (int, float):
         fields["value"] = repr(fields["value"])  # Segment writes money as a number.
@@ -100,6 +109,11 @@ def _event_of(call: dict[str, Any]) -> dict[str, Any]:
         "occurred_at": call.get("timestamp"),
         "properties": given,
     }
+
+
+def _says_product(properties: dict[str, Any]) -> bool:
+    """Whether the item is named as Segment has it. Beside an item_id, a product_id is a property."""
+    return _PRODUCT in properties and "item_id" not in properties
 
 
 def _type_of(name: Any) -> Any:

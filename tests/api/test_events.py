@@ -184,6 +184,11 @@ def test_a_batch_of_cloud_events_is_taken(app: Flask, intake: FakeIntake) -> Non
     [
         ({"specversion": "0.3"}, "/1/specversion"),
         ({"source": None}, "/1/source"),
+        ({"source": "/" * 257}, "/1/source"),
+        ({"data": {"item_id": "a7", "customer_id": "c2"}}, "/1/data/customer_id"),
+        ({"data": {"item_id": "a7", "event_id": "e-9"}}, "/1/data/event_id"),
+        ({"data": {"item_id": "a7", "occurred_at": "2026-01-01T00:00:00Z"}}, "/1/data/occurred_at"),
+        ({"data": {"item_id": "a7", "type": "clik"}}, "/1/data/type"),
         ({"id": None}, "/1/id"),
         ({"subject": "<b>"}, "/1/subject"),
         ({"time": "2026-01-01"}, "/1/time"),
@@ -257,7 +262,11 @@ def test_track_calls_are_taken_as_events(app: Flask, intake: FakeIntake) -> None
         ({"event": None}, "/batch/0/event"),
         ({"timestamp": 1}, "/batch/0/timestamp"),
         ({"properties": [1]}, "/batch/0/properties"),
+        ({"properties": "", "event": "Unsubscribed"}, "/batch/0/properties"),
         ({"properties": {}}, "/batch/0/properties/item_id"),
+        ({"properties": {"product_id": 5}}, "/batch/0/properties/product_id"),
+        ({"properties": {"product_id": None}}, "/batch/0/properties/product_id"),
+        ({"properties": {"product_id": "o3", "item_id": "a b"}}, "/batch/0/properties/item_id"),
         ({"properties": {"item_id": "a7", "value": 1e300}}, "/batch/0/properties/value"),
         ({"properties": {"item_id": "a7", "quantity": "2"}}, "/batch/0/properties/quantity"),
     ],
@@ -268,6 +277,12 @@ def test_a_fault_of_a_track_call_has_the_place_that_its_sender_knows(
     reply = post_track(app, a_track(**wrong))
     assert (reply.status, reply.pointers) == (422, [pointer])
     assert intake.taken == {}
+
+
+def test_a_product_beside_an_item_stays_a_property(app: Flask, intake: FakeIntake) -> None:
+    assert post_track(app, a_track(properties={"product_id": "o3", "item_id": "a7"})).status == 202
+    (taken,) = intake.taken.values()
+    assert (taken.item_id, taken.properties) == ("a7", {"product_id": "o3"})
 
 
 @pytest.mark.parametrize("body", [[], {}, {"batch": {}}, {"batch": []}, {"batch": [a_track()] * 1001}, 5])
