@@ -225,10 +225,10 @@ class PreconditionRequiredError(RequestError):
 
 
 class PreconditionFailedError(RequestError):
-    """The record has changed, or gone, since the version that the change names."""
+    """The record has changed, or gone, since the version that the change names, or is one it rules out."""
 
     def __init__(self) -> None:
-        super().__init__("the record is not the version of If-Match: GET it again and repeat the change")
+        super().__init__("If-Match or If-None-Match does not hold: GET it again and repeat the change")
 
 
 class NotFoundError(RequestError):

@@ -8,7 +8,7 @@ import msgspec
 from flask import Response
 
 from recsvc.api.bodies import JSON, JsonBody
-from recsvc.api.documents import CHANGE_HEADERS, ITEM_EXAMPLE, RECORD_HEADERS
+from recsvc.api.documents import CHANGE_HEADERS, ITEM_EXAMPLE, NOT_CHANGED, RECORD_HEADERS
 from recsvc.api.endpoints import Answered, BodyForm, Endpoints, acting_key, services
 from recsvc.api.problems import NOT_FOUND, PRECONDITION_FAILED, PRECONDITION_REQUIRED
 from recsvc.api.record_schemas import ItemBatchSchema, ItemSchema, StoredSchema
@@ -19,7 +19,7 @@ from recsvc.api.records import (
     load_body,
     show_draft,
     show_gone,
-    show_record,
+    show_stored,
     show_written,
 )
 from recsvc.domain.access import Scope
@@ -38,11 +38,12 @@ _RULE = "/v1/items/<item_id>"
     answers=ItemSchema,
     headers=RECORD_HEADERS,
     example=ITEM_EXAMPLE,
+    more_answers=NOT_CHANGED,
     problems=(NOT_FOUND,),
 )
 def get_item(item_id: str) -> Response:
     """The item as it is stored, whatever its status."""
-    return show_record(services().catalogue.get(item_id), "item")
+    return show_stored(services().catalogue.get(item_id), "item")
 
 
 @catalogue.change(

@@ -12,6 +12,7 @@ from recsvc.api.documents import (
     CHANGE_HEADERS,
     CUSTOMER_EXAMPLE,
     EXPORT_HEADERS,
+    NOT_CHANGED,
     RECEIPT_EXAMPLE,
     RECORD_HEADERS,
 )
@@ -20,7 +21,7 @@ from recsvc.api.portrait_schemas import PORTRAIT_EXAMPLE, PortraitSchema
 from recsvc.api.problems import NOT_FOUND, PRECONDITION_FAILED, PRECONDITION_REQUIRED
 from recsvc.api.rates import Rate
 from recsvc.api.record_schemas import CustomerSchema, ReceiptSchema
-from recsvc.api.records import customer_of, expected_version, load_body, show_record, show_written
+from recsvc.api.records import customer_of, expected_version, load_body, show_stored, show_written
 from recsvc.domain.access import Scope
 from recsvc.errors import NotFoundError
 
@@ -36,11 +37,12 @@ _UNCACHED = {"Cache-Control": "no-store"}
     answers=CustomerSchema,
     headers=RECORD_HEADERS,
     example=CUSTOMER_EXAMPLE,
+    more_answers=NOT_CHANGED,
     problems=(NOT_FOUND,),
 )
 def get_customer(customer_id: str) -> Response:
     """The customer as recorded: attributes, consents, suitability."""
-    return show_record(services().customers.get(customer_id), "customer")
+    return show_stored(services().customers.get(customer_id), "customer")
 
 
 @customers.change(

@@ -58,6 +58,8 @@ RECORD_HEADERS = {
     "Cache-Control": LIST_HEADERS["Cache-Control"],
 }
 
+NOT_CHANGED = {304: "What was sent as If-None-Match is still its ETag."}
+
 RUN_HEADERS = {
     **CHANGE_HEADERS,
     "Location": _header("Where the run can be watched.", "/v1/training-runs/5f0c7a9e21d84b3f"),

@@ -31,7 +31,8 @@ from recsvc.api.boundary import (
 )
 from recsvc.api.limits import MAX_HEADER_BYTES, MAX_HEADER_FIELDS, check_limits
 from recsvc.api.query import load_query
-from recsvc.api.recommendations import ROUTES, SCOPE, is_known, slate_headers
+from recsvc.api.recommendations import ROUTES, SCOPE, slate_headers
+from recsvc.api.records import is_known
 from recsvc.api.schemas import SlateQuery
 from recsvc.domain.identifiers import ID_PATTERN
 from recsvc.domain.items import ItemKind

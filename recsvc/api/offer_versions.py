@@ -8,7 +8,7 @@ import msgspec
 from flask import Response
 
 from recsvc.api.bodies import JSON
-from recsvc.api.documents import CHANGE_HEADERS, RECORD_HEADERS
+from recsvc.api.documents import CHANGE_HEADERS, NOT_CHANGED, RECORD_HEADERS
 from recsvc.api.endpoints import Answered, Endpoints, acting_key, services
 from recsvc.api.offer_version_schemas import VERSION_EXAMPLE, OfferVersionSchema, OfferVersionsSchema
 from recsvc.api.problems import (
@@ -19,7 +19,7 @@ from recsvc.api.problems import (
     PRECONDITION_REQUIRED,
     ProblemType,
 )
-from recsvc.api.records import expected_version, show_record
+from recsvc.api.records import expected_version, show_record, show_stored
 from recsvc.domain.access import Scope
 from recsvc.domain.offer_versions import Move, OfferVersion
 from recsvc.domain.records import Versioned
@@ -56,11 +56,12 @@ def get_offer_versions(offer_id: str) -> Response:
     answers=OfferVersionSchema,
     headers=RECORD_HEADERS,
     example=VERSION_EXAMPLE,
+    more_answers=NOT_CHANGED,
     problems=(NOT_FOUND,),
 )
 def get_offer_version(offer_id: str, number: str) -> Response:
     """The version as it stands, with the ETag that a change of it needs."""
-    return show_record(services().offers.version(offer_id, _counted(number)), "version")
+    return show_stored(services().offers.version(offer_id, _counted(number)), "version")
 
 
 @offer_versions.change(

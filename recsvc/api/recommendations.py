@@ -11,6 +11,7 @@ from flask import Response, request
 
 from recsvc.api.documents import SLATE_EXAMPLES, SLATE_HEADERS
 from recsvc.api.endpoints import Endpoints, request_record, services
+from recsvc.api.records import is_known
 from recsvc.api.schemas import SlateQuery, SlateSchema
 from recsvc.domain.access import Scope
 from recsvc.domain.items import ItemKind
@@ -74,12 +75,6 @@ def slate_headers(served: ServedSlate) -> list[tuple[str, str]]:
         ("X-Recs-Source", served.source.value),
         ("X-Model-Version", served.model_version or "none"),
     ]
-
-
-def is_known(etag: str, if_none_match: str) -> bool:
-    """Whether the caller has the slate already."""
-    # werkzeug's own parser takes seconds for a header of 30,000 spaces.
-    return any(tag.strip().removeprefix("W/") in (etag, "*") for tag in if_none_match.split(","))
 
 
 def _slate_response(served: ServedSlate) -> Response:

@@ -207,6 +207,34 @@ def test_one_of_several_versions_will_do_and_a_weak_one_never_does(
     assert call(app, "PUT", ITEM, ITEM_EXAMPLE, if_match=if_match).status == status
 
 
+def conditional(app: Flask, method: str, **headers: str) -> Reply:
+    given = [(name.replace("_", "-"), value) for name, value in headers.items()]
+    body = json.dumps(ITEM_EXAMPLE).encode() if method == "PUT" else b""
+    as_json = [("Content-Type", "application/json")] if body else []
+    return send(app, ITEM, method=method, key="rs_marketer", headers=[*given, *as_json], body=body)
+
+
+def test_who_wants_to_create_and_nothing_else_never_replaces(app: Flask) -> None:
+    assert conditional(app, "PUT", If_None_Match="*").status == 201
+    for method in ("PUT", "DELETE"):
+        for ruled_out in ("*", '"v0"', '"other", "v0"', 'W/"v0"'):
+            for more in ({}, {"If_Match": '"v0"'}, {"If_Match": "*"}):
+                reply = conditional(app, method, If_None_Match=ruled_out, **more)
+                assert (reply.status, reply.json["type"]) == (412, "/problems/precondition-failed")
+    assert conditional(app, "PUT", If_None_Match='"other"').status == 428
+    assert conditional(app, "PUT", If_None_Match='"other"', If_Match='"v0"').status == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_who_has_the_item_already_is_not_sent_it_again(app: Flask, method: str) -> None:
+    assert conditional(app, method, If_None_Match="*").status == 404
+    call(app, "PUT", ITEM, ITEM_EXAMPLE)
+    for held in ('"v0"', '"other", "v0"', 'W/"v0"', "*"):
+        reply = conditional(app, method, If_None_Match=held)
+        assert (reply.status, reply.body, reply.header("ETag")) == (304, b"", '"v0"')
+    assert conditional(app, method, If_None_Match='"other"').status == 200
+
+
 @pytest.mark.parametrize("where", ["items", "tags", "channels", "jurisdictions"])
 def test_a_list_that_is_too_long_is_refused_without_being_read(app: Flask, where: str) -> None:
     # Whoever read it would complain of each of its parts.
