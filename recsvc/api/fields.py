@@ -18,6 +18,20 @@ from recsvc.domain.identifiers import ID_PATTERN, ID_RULE, is_identifier
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
+_PLAIN: Mapping[str, str] = {
+    "Missing data for required field.": "is required",
+    "Field may not be null.": "must not be null: leave it out, or give a value",
+    "Not a valid string.": "must be text",
+    "Not a valid list.": "must be a list",
+    "Not a valid mapping type.": "must be an object",
+    "Invalid input type.": "must be an object",
+}
+
+
+def in_our_words(sentence: object) -> str:
+    """What is wrong with a field, where marshmallow says it in words of its own."""
+    return _PLAIN.get(str(sentence), str(sentence))
+
 
 class WholeText(validate.Regexp):
     """A pattern that the whole text has to match; `$` alone lets a line end through."""

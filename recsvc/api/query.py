@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from marshmallow import Schema, ValidationError, fields
 
-from recsvc.api.fields import Repeatable
+from recsvc.api.fields import Repeatable, in_our_words
 from recsvc.domain.identifiers import ID_RULE, is_identifier
 from recsvc.errors import FieldError, InvalidRequestError, UnparsableRequestError
 
@@ -113,4 +113,4 @@ def _texts(found: Any) -> Iterator[str]:
         for inner in found:
             yield from _texts(inner)
     else:
-        yield str(found)
+        yield in_our_words(found)

@@ -17,6 +17,7 @@ from flask import Response, request
 from marshmallow import Schema, ValidationError, fields
 
 from recsvc.api.bodies import JSON
+from recsvc.api.fields import in_our_words
 from recsvc.api.problems import MAX_ERRORS
 from recsvc.api.record_fields import TextsByLocale
 from recsvc.api.values import made, terms_of
@@ -182,7 +183,7 @@ def _check_same(given: Mapping[str, Any], name: str, expected: str, place: str) 
 def _errors(messages: Any, shape: Schema | Field | None, place: str) -> Iterator[FieldError]:
     """marshmallow's nested messages as places with one sentence each."""
     if not isinstance(messages, Mapping):
-        yield from (FieldError(place, str(text)) for text in dict.fromkeys(messages))
+        yield from (FieldError(place, in_our_words(text)) for text in dict.fromkeys(messages))
         return
     for name, inner in messages.items():
         if name == "_schema":

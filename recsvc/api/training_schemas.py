@@ -50,6 +50,7 @@ class TrainingRequestSchema(AnswerSchema):
     """What to train. Everything may be left out; null is the same as left out."""
 
     model = fields.String(
+        allow_none=True,
         validate=validate.OneOf(
             (AUTO, *FAMILY_SETTINGS), error=f"must be {AUTO} or one of {', '.join(FAMILY_SETTINGS)}"
         ),
@@ -65,6 +66,7 @@ class TrainingRequestSchema(AnswerSchema):
     name = short_text(MAX_NAME_CHARS, allow_none=True, metadata=_said("A name to remember it by."))
     time_budget_seconds = _number("time_budget_seconds", "End the search of settings after so long.")
     promote = fields.String(
+        allow_none=True,
         validate=validate.OneOf(("if_better", "never"), error="must be if_better or never"),
         metadata=_said("Whether the bundle becomes champion when it is fit to be."),
     )

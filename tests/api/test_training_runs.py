@@ -71,7 +71,10 @@ def test_a_run_is_queued_and_can_be_watched(app: Flask, jobs: FakeJobs) -> None:
 
 
 def test_a_run_needs_nothing_said(app: Flask) -> None:
-    assert post(app, {"factors": None, "name": None}).json["request"]["model"] == "auto"
+    assert (
+        post(app, {"factors": None, "name": None, "model": None, "promote": None}).json["request"]["model"]
+        == "auto"
+    )
 
 
 def test_while_a_run_is_open_another_is_refused_with_its_place(
