@@ -69,9 +69,15 @@ class _Known:
 
 
 def experiment_of(
-    body: Any, key: str, policy: Policy, fault_of: FaultOf, before: Experiment | None = None
+    body: Any,
+    key: str,
+    policy: Policy,
+    fault_of: FaultOf,
+    before: Experiment | None = None,
+    *,
+    now: datetime,
 ) -> Experiment:
-    """The experiment of a body, that is to come after `before`.
+    """The experiment of a body, that is to come after `before`, `now`.
 
     Whoever pauses or stops one that is open is not told that what it names is gone: a model that was
     withdrawn is a reason to stop.
@@ -90,7 +96,8 @@ def experiment_of(
     if isinstance(body, dict):
         found = {error.pointer for error in errors}
         known = _Known(policy, fault_of, _spared(body, before))
-        errors += [error for error in _faults(body, key, known) if error.pointer not in found]
+        faults = [*_faults(body, key, known), *_faults_of_beginning(body, before, now)]
+        errors += [error for error in faults if error.pointer not in found]
     if errors:
         raise InvalidRequestError(errors)
     return _made(loaded, key, policy)
@@ -204,17 +211,31 @@ def _faults_of_time(body: Mapping[str, Any]) -> Iterator[FieldError]:
         )
 
 
+def _faults_of_beginning(
+    body: Mapping[str, Any], before: Experiment | None, now: datetime
+) -> Iterator[FieldError]:
+    """A phase cannot begin when it is over: nobody would be in it, and a fixed test be judged at once."""
+    begins = body.get("status") == ExperimentStatus.RUNNING and not (before and before.is_open)
+    end = _moment(body.get("end"))
+    if begins and end is not None and end <= now:
+        yield FieldError("/end", "must lie ahead when the experiment begins")
+
+
 def _faults_of_metrics(body: Mapping[str, Any], known: _Known) -> Iterator[FieldError]:
     named: list[tuple[str, Any]] = [("/primary_metric", body.get("primary_metric"))]
     for name in ("secondary", "guardrails"):
         if isinstance(body.get(name), list):
             named += [(f"/{name}/{place}", one) for place, one in enumerate(body[name])]
+    first: dict[tuple[str, str], str] = {}
     for pointer, one in named:
+        among = pointer.rpartition("/")[0]
         if isinstance(one, dict):
             if one.get("margin") == 0:
                 yield FieldError(f"{pointer}/margin", "must be above 0")
             pointer, one = f"{pointer}/metric", one.get("metric")
-        if isinstance(one, str) and not known.has_metric(one):
+        if isinstance(one, str) and (earlier := first.setdefault((among, one), pointer)) != pointer:
+            yield FieldError(pointer, f"stands at {earlier} already")
+        elif isinstance(one, str) and not known.has_metric(one):
             metrics = [*known.policy.experiments.all_metrics(), *known.policy.interaction_types]
             yield FieldError(
                 pointer, f"is no metric of the policy and no interaction type{_hint(one, metrics)}"

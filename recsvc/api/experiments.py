@@ -80,7 +80,12 @@ def put_experiment(key: str, body: JsonBody) -> Response:
     desk = services().experiments
     before = desk.get(key)
     experiment = experiment_of(
-        body.value, key, services().policy, desk.fault_of, before.value if before else None
+        body.value,
+        key,
+        services().policy,
+        desk.fault_of,
+        before.value if before else None,
+        now=services().clock(),
     )
     registered = desk.put(experiment, expected=expected_version(desk.get, key))
     kept = registered.experiment

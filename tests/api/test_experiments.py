@@ -124,7 +124,7 @@ def test_ranges_of_one_layer_may_not_overlap_while_both_go_on(app: Flask) -> Non
     ("fields", "pointer", "says"),
     [
         ({"variants": []}, "/variants", "must be 1 to 20 variants"),
-        ({"variants": "LEFT OUT"}, "/variants", "Missing"),
+        ({"variants": "LEFT OUT"}, "/variants", "is required"),
         (
             {"variants": [{"key": f"v{n}", "model_version": "m1", "weight": 5} for n in range(21)]},
             "/variants",
@@ -166,7 +166,14 @@ def test_ranges_of_one_layer_may_not_overlap_while_both_go_on(app: Flask) -> Non
         ({"status": "begun"}, "/status", "must be one of"),
         ({"start": "2026-02-01T00:00:00Z", "end": "2026-01-01T00:00:00Z"}, "/end", "must be after start"),
         ({"status": "running", "analysis": "fixed"}, "/end", "the test is judged then"),
+        ({"status": "running", "end": "2020-01-01T00:00:00Z"}, "/end", "must lie ahead"),
         ({"start": "2026-02-01T00:00:00"}, "/start", "offset"),
+        ({"secondary": ["clicks", "clicks"]}, "/secondary/1", "stands at /secondary/0 already"),
+        (
+            {"guardrails": [{"metric": "complaints", "margin": n} for n in (1, 2)]},
+            "/guardrails/1/metric",
+            "stands at /guardrails/0/metric already",
+        ),
         ({"primary_metric": "click_trough"}, "/primary_metric", "did you mean click_through?"),
         ({"secondary": ["clicks", "nope"]}, "/secondary/1", "is no metric"),
         ({"guardrails": [{"metric": "nope", "margin": 1}]}, "/guardrails/0/metric", "is no metric"),
