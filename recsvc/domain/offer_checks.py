@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from recsvc.domain.condition_reading import ConditionError, parse_condition
 from recsvc.domain.conditions import FieldType
 from recsvc.domain.items import Item
+from recsvc.domain.offer_terms import OfferTerms
 from recsvc.errors import FieldError
 
 
@@ -17,7 +18,22 @@ def offer_faults(item: Item, fields: Mapping[str, FieldType]) -> tuple[FieldErro
     """What is wrong with the terms of the item, by JSON pointer from it. `fields` are what rules may ask."""
     if item.terms is None:
         return ()
-    return (*_untold(item), *_rule_faults(item.terms.eligibility, fields))
+    terms = item.terms
+    return (*_worthless(terms), *_told_twice(terms), *_untold(item), *_rule_faults(terms.eligibility, fields))
+
+
+def _worthless(terms: OfferTerms) -> list[FieldError]:
+    return [] if terms.value >= 0 else [FieldError("/terms/value", "must be 0 or more")]
+
+
+def _told_twice(terms: OfferTerms) -> list[FieldError]:
+    """An id stands for one text, so that what was shown can be told by it."""
+    first: dict[str, int] = {}
+    return [
+        FieldError(f"/terms/disclosures/{number}/id", f"stands at /terms/disclosures/{first[one.id]} already")
+        for number, one in enumerate(terms.disclosures)
+        if first.setdefault(one.id, number) != number
+    ]
 
 
 def _untold(item: Item) -> list[FieldError]:

@@ -68,6 +68,11 @@ MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
     ({"eligibility": {**AGE, "op": "matches"}}, ["/terms/eligibility/op"]),
     ({"eligibility": {"not": {"any": []}}}, ["/terms/eligibility/not/any"]),
     ({"eligibility": {}}, ["/terms/eligibility"]),
+    ({"value": "-0.01"}, ["/terms/value"]),
+    (
+        {"disclosures": [*WHOLE["disclosures"], {**WHOLE["disclosures"][0], "version": 3}]},
+        ["/terms/disclosures/1/id"],
+    ),
     ({"eligibility": "age >= 18"}, ["/terms/eligibility"]),
     ({"caps": [{"most": 0, "hours": 24}]}, ["/terms/caps/0/most"]),
     ({"caps": [{"most": 1, "hours": 24}, {"most": -1, "hours": 24}]}, ["/terms/caps/1/most"]),
