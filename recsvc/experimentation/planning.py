@@ -69,14 +69,21 @@ def customers_in_all(
     return _factor(alpha, power) * spread / effect**2
 
 
+def _check_rate(rate: float) -> None:
+    if not 0 < rate < 1:
+        raise ValueError("the rate must be between 0 and 1")
+
+
 def smallest_relative_effect(
     rate: float, n_per_arm: int, *, alpha: float = 0.05, power: float = 0.8
 ) -> float | None:
     """The smallest rise, as a share of the rate, that a test of the relative difference finds.
 
     Solved for the standard error of the relative difference by the delta method; the arms' variances are
-    taken to be equal. None where no rise of that size can be told from chance.
+    taken to be equal. None where no rise of that size can be told from chance. Raises ValueError where the
+    rate is not between 0 and 1.
     """
+    _check_rate(rate)
     reach = _factor(alpha, power) * (1 - rate) / (rate * n_per_arm)
     # m^2 = reach * (1 + (1 + m)^2), where 1 + m is treatment's mean over control's.
     if reach >= 1:
@@ -85,7 +92,11 @@ def smallest_relative_effect(
 
 
 def power_of_relative(rate: float, effect: float, n_per_arm: int, *, alpha: float = 0.05) -> float:
-    """The chance that a two-sided test of the relative difference finds a rise by that share of the rate."""
+    """The chance that a two-sided test of the relative difference finds a rise by that share of the rate.
+
+    Raises ValueError where the rate is not between 0 and 1.
+    """
+    _check_rate(rate)
     error = sqrt((1 - rate) / (rate * n_per_arm) * (1 + (1 + effect) ** 2))
     reach = _NORMAL.inv_cdf(1 - alpha / 2)
     return _NORMAL.cdf(effect / error - reach) + _NORMAL.cdf(-effect / error - reach)

@@ -23,6 +23,9 @@ from recsvc.experimentation.planning import customers_in_all, days_needed
 from recsvc.policy import Policy
 from recsvc.policy_experiments import MetricKind, MetricPolicy
 
+MOST_CUSTOMERS = 10**10
+"""More than there are people: an effect that takes so many is told from nothing."""
+
 _FROM_ANSWERS = (MetricKind.LATENCY, MetricKind.FALLBACKS)
 _FROM_SURVEYS = (MetricKind.NPS, MetricKind.CSAT, MetricKind.CES)
 _OF_SHARES = (MetricKind.SHARE, MetricKind.CSAT)
@@ -50,6 +53,11 @@ class PlanWish:
             raise ValueError("either minimum_effect or relative_effect must be given, and not both")
         if len(self.weights) < 2 or min(self.weights) < 1 or sum(self.weights) != 100:
             raise ValueError("weights must be two or more, each 1 or more, and sum to 100")
+
+    @property
+    def effect_field(self) -> str:
+        """Which of the two effects is given."""
+        return "relative_effect" if self.minimum_effect is None else "minimum_effect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,8 @@ class Planner:
         baseline = _baseline(wish, measured, moments, visitors, now)
         effect = _effect_of(wish, moments.mean)
         needed = _customers_needed(wish, rule, moments, effect) / baseline.counted_share
+        if needed > MOST_CUSTOMERS:
+            raise _wrong(wish.effect_field, "is too small for any number of customers to tell: give more")
         per_arm = tuple(ceil(needed * weight / 100) for weight in wish.weights)
         return Plan(
             customers_per_arm=per_arm,
@@ -204,13 +214,16 @@ def _customers_needed(wish: PlanWish, rule: MetricPolicy, moments: Moments, effe
     if rule.kind in _OF_SHARES:
         share = moments.mean + (effect if rule.better == "higher" else -effect)
         if not 0 < share < 1:
-            named = "relative_effect" if wish.minimum_effect is None else "minimum_effect"
-            raise _wrong(named, f"would take the share from {moments.mean:.4g} to {share:.4g}: give less")
+            raise _wrong(
+                wish.effect_field, f"would take the share from {moments.mean:.4g} to {share:.4g}: give less"
+            )
         other = share * (1 - share)
     control, *treatments = wish.weights
     shares = control / 100, min(treatments) / 100
     alpha = wish.alpha / len(treatments)
-    return customers_in_all((moments.variance, other), shares, effect, alpha=alpha, power=wish.power)
+    needed = customers_in_all((moments.variance, other), shares, effect, alpha=alpha, power=wish.power)
+    # However large the effect, results compare no arm of fewer.
+    return max(needed, LEAST_CUSTOMERS * 100 / min(wish.weights))
 
 
 def _wrong(field: str, detail: str) -> InvalidRequestError:

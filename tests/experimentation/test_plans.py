@@ -41,6 +41,14 @@ def test_the_smallest_relative_effect(golden: Golden) -> None:
     assert smallest_relative_effect(0.1, 10) is None
 
 
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_a_rate_that_cannot_rise_by_a_share_has_no_effect_and_no_power(rate: float) -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        smallest_relative_effect(rate, 100)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        power_of_relative(rate, 0.1, 100)
+
+
 def test_customers_by_the_variance_of_the_baseline_in_both_arms(golden: Golden) -> None:
     case = golden("spotify_samplesize_binomial")
     given, expected = case["inputs"], case["expected"]
@@ -82,6 +90,21 @@ def test_a_plan_follows_from_the_rates_of_the_store() -> None:
     assert found.baseline.customers_a_day == pytest.approx(100)
     assert found.customers_per_arm == (14_749, 14_749)
     assert (found.days, found.minimum_effect) == (ceil(2 * 14_748.05 / 100), pytest.approx(0.01))
+
+
+def test_however_large_the_effect_no_arm_is_smaller_than_results_compare() -> None:
+    huge = make_plan(a_store(), primary_metric="value", relative_effect=None, minimum_effect=1e6)
+    assert huge.customers_per_arm == (30, 30)
+    lopsided = make_plan(
+        a_store(), primary_metric="value", relative_effect=None, minimum_effect=1e6, weights=(90, 10)
+    )
+    assert lopsided.customers_per_arm == (270, 30)
+
+
+def test_an_effect_that_all_people_together_could_not_show_is_refused() -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        make_plan(a_store(), relative_effect=1e-6)
+    assert refused.value.errors[0].pointer == "/relative_effect"
 
 
 def test_a_smaller_arm_several_arms_and_less_coverage_take_longer() -> None:
