@@ -13,6 +13,7 @@ from typing import Any
 import redis
 
 _PIECE_BYTES = 65_536
+_READ_MEANWHILE = 10  # Answers, while one may be waited for: a thread that computes holds up each piece.
 _Receive = Callable[[], bytes]
 _Answer = bytes | list[bytes | None] | None
 
@@ -27,8 +28,8 @@ def read_each(
     """The answers to commands that change nothing, in one round trip.
 
     What breaks off on the way ends the connection, and so does more than was asked for: it must not answer
-    what is asked next. Answers that come bit by bit are waited for no longer than ones that do not come, but
-    for the last piece. Raises as redis-py does.
+    what is asked next. An answer that comes bit by bit is waited for no longer than one that does not come,
+    but for its last piece; many answers have more time to be read. Raises as redis-py does.
     """
     if not connection.is_connected:
         connection.connect()
@@ -36,7 +37,7 @@ def read_each(
     if socket is None:
         return [_read_by_redis_py(connection, words) for words in commands]
 
-    until = monotonic() + connection.socket_timeout
+    until = monotonic() + connection.socket_timeout * (1 + len(commands) // _READ_MEANWHILE)
 
     def receive() -> bytes:
         if monotonic() > until:

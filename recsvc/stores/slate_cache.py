@@ -26,7 +26,7 @@ _EPOCH_BYTES = 8
 _EPOCH_BITS = 62
 _JITTER_RATIO = 0.1
 _PIPELINE = 1_000
-_SLATES_AT_ONCE = 50  # What they weigh together has the time of one answer to come.
+_SLATES_AT_ONCE = 50  # More would hold up what others ask of Redis.
 _PING_TTL_MS = 1_000
 
 

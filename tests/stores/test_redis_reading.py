@@ -57,8 +57,8 @@ def ask(connection: Connection, *words: str | bytes | int, step: float = 0.0) ->
     return answer
 
 
-def ask_all(connection: Connection, *commands: tuple[str, ...]) -> list[object]:
-    return read_each(connection, commands, monotonic=itertools.count(1.0, 0.0).__next__)
+def ask_all(connection: Connection, *commands: tuple[str, ...], step: float = 0.0) -> list[object]:
+    return read_each(connection, commands, monotonic=itertools.count(1.0, step).__next__)
 
 
 @pytest.mark.parametrize(("raw", "meant"), ANSWERS)
@@ -109,6 +109,15 @@ def test_answers_to_many_are_the_same_in_whatever_pieces_they_come(n_bytes: int)
     assert ask_all(connection, *[("GET", "a")] * len(ANSWERS)) == [meant for _, meant in ANSWERS]
     assert connection.sent == [b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n" * len(ANSWERS)]  # At once.
     assert connection.is_connected
+
+
+def test_many_answers_are_given_time_to_be_read_but_no_end_of_it() -> None:
+    """A thread that computes meanwhile holds up every piece, and Redis is not to blame for that."""
+    asked = [("GET", "a")] * 50
+    connection = Connection([b"$1\r\na\r\n"] * 50)
+    assert ask_all(connection, *asked, step=0.005) == [b"a"] * 50
+    with pytest.raises(redis.TimeoutError):
+        ask_all(Connection([b"$1\r\na\r\n"] * 50), *asked, step=0.01)
 
 
 def test_one_answer_of_many_that_is_no_string_has_all_asked_for_again() -> None:
