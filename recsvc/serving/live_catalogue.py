@@ -149,8 +149,12 @@ class LiveCatalogue:
             log.warning("catalogue_unreachable", reason=str(error))
 
     def _stored_at(self, revision: int) -> Mapping[str, Item]:
-        """All items of the store by id, in the order of ids. Where it went back, it is read anew."""
-        if not 0 <= self._revision < revision:
+        """All items of the store by id, in the order of ids.
+
+        It is read anew where it went back, or may have: another may have taken its place while it was away,
+        without the last changes and with others since.
+        """
+        if self.is_stale or not 0 <= self._revision < revision:
             return {item.item_id: item for item in self._catalogue.items()}
         changed = {item.item_id: item for item in self._catalogue.changed_after(self._revision)}
         is_new = not changed.keys() <= self._stored.keys()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from recsvc.bundles.bundle import Bundle
 from recsvc.bundles.id_table import id_arrays
 from recsvc.domain.items import Item, ItemKind, ItemStatus
+from recsvc.errors import StoreError
 from recsvc.serving.catalogue_view import CatalogueView, make_view
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
@@ -39,9 +40,15 @@ changed_items = st.builds(
 
 
 class CountedCatalogue(MemoryCatalogue):
-    """Counts the items that were read."""
+    """Counts the items that were read, and may be away."""
 
     n_read = 0
+    is_away = False
+
+    def revision(self) -> int:
+        if self.is_away:
+            raise StoreError("away")
+        return super().revision()
 
     def items(self) -> tuple[Item, ...]:
         return self._counted(super().items())
@@ -125,6 +132,25 @@ def test_a_store_that_went_back_is_read_whole() -> None:
     store.__dict__.update(restored.__dict__)
     live.follow()
     assert [*live.view.items.values()] == [Item("a", category="saving")]
+
+
+def test_a_store_that_was_away_is_read_whole() -> None:
+    """What came back may be a copy that missed the last change, and has had two of its own."""
+    store = CountedCatalogue([Item("a"), Item("b")])
+    live = live_over(store)
+    copy = CountedCatalogue([Item("a"), Item("b")])
+    store.put(Item("b", category="lost"), expected="*")
+    live.follow()
+    assert live.view.items["b"].category == "lost"
+    store.is_away = True
+    live.follow()
+    assert live.is_stale
+    for category in ("saving", "loans"):
+        copy.put(Item("a", category=category), expected="*")
+    store.__dict__.update(copy.__dict__, is_away=False)
+    live.follow()
+    assert not live.is_stale
+    assert [*live.view.items.values()] == [Item("a", category="loans"), Item("b")]
 
 
 def test_a_row_whose_item_was_withdrawn_leads_to_nothing_that_may_be_shown() -> None:
