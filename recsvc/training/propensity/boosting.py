@@ -44,9 +44,8 @@ class Boosted:
 
 def boost(values: Rows, responded: Flags, *, seed: int) -> Boosted:
     """Fit trees. With one thread: sums in another order would be other numbers in their last digits."""
-    from sklearn.ensemble import (
-        HistGradientBoostingClassifier,
-    )  # Before the threads are limited: it brings some.
+    # Before the threads are limited, for it brings some.
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
     columns = np.flatnonzero(~np.isnan(values).all(axis=0))
     model = HistGradientBoostingClassifier(
