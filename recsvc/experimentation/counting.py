@@ -13,7 +13,7 @@ from recsvc.domain.experiments import Experiment
 from recsvc.domain.outcomes import ExposedCustomers, OutcomeEvents
 from recsvc.experimentation.metrics import Mask, Measured, all_types, measure
 from recsvc.experimentation.reports import ArmCount, Checks
-from recsvc.experimentation.sample_ratio import SampleRatio, check_sample_ratio
+from recsvc.experimentation.sample_ratio import check_sample_ratio
 from recsvc.experimentation.verdicts import Health, what_is_wrong
 from recsvc.policy import Policy
 
@@ -91,7 +91,7 @@ def check_exposures(experiment: Experiment, exposed: ExposedCustomers) -> tuple[
         n, share = int(members.sum()), float(members.mean()) if exposed.n else None
         arms.append(ArmCount(variant.key, variant.weight, n, share, *counts))
     health = Health(
-        _sizes(arms),
+        check_sample_ratio([arm.n_customers for arm in arms], [arm.weight for arm in arms]),
         crossed=float(columns[0].mean()) if exposed.n else 0.0,
         mismatched=float(columns[3].sum() / max(columns[1].sum(), 1)),
     )
@@ -104,9 +104,3 @@ def check_exposures(experiment: Experiment, exposed: ExposedCustomers) -> tuple[
         variants=tuple(arms),
     )
     return told, health
-
-
-def _sizes(arms: Sequence[ArmCount]) -> SampleRatio | None:
-    # Nobody can be dealt to a variant of weight 0: who is in it by a change of weights says nothing here.
-    dealt = [arm for arm in arms if arm.weight]
-    return check_sample_ratio([arm.n_customers for arm in dealt], [arm.weight for arm in dealt])

@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.domain.outcomes import ExposedCustomers, OutcomeEvents
-from recsvc.experimentation.moments import Floats, Moments, PairedSums, of_proportion
+from recsvc.experimentation.moments import (
+    Floats,
+    Moments,
+    PairedSums,
+    linearised,
+    of_proportion,
+    of_ratio,
+    of_values,
+)
 from recsvc.experimentation.tallies import Tally, make_tally, types_of
 from recsvc.policy_experiments import ExperimentsPolicy, MetricKind, MetricPolicy
 
@@ -63,25 +71,22 @@ class Measured:
         values = self._values(chosen)
         if values is None or len(values) < 2:
             return None
-        moments = (
-            of_proportion(len(values), int(values.sum()))
-            if self.rule.kind in (MetricKind.SHARE, MetricKind.CSAT)
-            else Moments(len(values), float(values.mean()), float(values.var(ddof=1)))
-        )
+        moments = self._moments(chosen)
         if self.before is None or not np.ptp(self.before[chosen]):
             return Sample(moments, None)
         return Sample(moments, PairedSums.of_values(values, self.before[chosen]))
 
-    def _values(self, chosen: Mask) -> Floats | None:
+    def _moments(self, chosen: Mask) -> Moments:
         above = self.above[chosen]
+        if self.rule.kind in (MetricKind.SHARE, MetricKind.CSAT):
+            return of_proportion(len(above), int(above.sum()))
+        return of_values(above) if self.below is None else of_ratio(above, self.below[chosen])
+
+    def _values(self, chosen: Mask) -> Floats | None:
         if self.below is None:
-            return above
+            return self.above[chosen]
         below = self.below[chosen]
-        if not below.sum() > 0:
-            return None
-        ratio = above.sum() / below.sum()
-        values: Floats = (above - ratio * below) / below.mean() + ratio
-        return values
+        return linearised(self.above[chosen], below) if below.sum() > 0 else None
 
 
 def measure(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_ROUNDING = 1e-14
+_ROUNDING = 1e-14  # What it may leave of a number, as a share.
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,7 @@ def of_proportion(n: int, n_positive: int) -> Moments:
 def of_values(values: Sequence[float] | Floats) -> Moments:
     """One value per customer: (n,). Raises ValueError of fewer than two."""
     array = np.asarray(values, np.float64)
-    if len(array) < 2:
-        raise ValueError("a variance takes two customers or more")
-    return Moments(len(array), float(array.mean()), float(array.var(ddof=1)))
+    return _of_array(array, array)
 
 
 def of_ratio(numerators: Sequence[float] | Floats, denominators: Sequence[float] | Floats) -> Moments:
@@ -57,18 +55,28 @@ def of_ratio(numerators: Sequence[float] | Floats, denominators: Sequence[float]
     above 0.
     """
     above, below = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
-    if len(above) < 2:
-        raise ValueError("a variance takes two customers or more")
-    mean_above, mean_below = float(above.mean()), float(below.mean())
-    if mean_below <= 0:
+    return _of_array(linearised(above, below), above / below.mean())
+
+
+def linearised(above: Floats, below: Floats) -> Floats:
+    """Of a ratio one value per customer, with the ratio for mean and the delta method's variance: (n,).
+
+    Both (n,). Raises ValueError where no denominator is above 0.
+    """
+    if not below.sum() > 0:
         raise ValueError("a ratio needs denominators above 0")
-    (of_above, both), (_, of_below) = np.cov(above, below)
-    variance = (
-        of_above / mean_below**2
-        + of_below * mean_above**2 / mean_below**4
-        - 2 * both * mean_above / mean_below**3
-    )
-    return Moments(len(above), mean_above / mean_below, float(variance))
+    ratio = above.sum() / below.sum()
+    values: Floats = (above - ratio * below) / below.mean() + ratio
+    return values
+
+
+def _of_array(values: Floats, parts: Floats) -> Moments:
+    """`parts` are of the size of what the values were computed from, which tells what rounding leaves."""
+    if len(values) < 2:
+        raise ValueError("a variance takes two customers or more")
+    variance = float(values.var(ddof=1))
+    is_rounding = variance <= _ROUNDING**2 * float(np.square(parts).mean())
+    return Moments(len(values), float(values.mean()), 0.0 if is_rounding else variance)
 
 
 def of_two(control: Moments, treatment: Moments) -> tuple[Moments, Moments]:

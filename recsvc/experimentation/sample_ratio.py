@@ -28,13 +28,18 @@ class SampleRatio:
 
 
 def check_sample_ratio(customers: Sequence[int], weights: Sequence[float]) -> SampleRatio | None:
-    """Compare sizes with weights, which need not sum to 1; None while nobody is in any arm."""
-    total, whole = sum(customers), sum(weights)
+    """Compare sizes with weights, which need not sum to 1; None while nobody is in any arm.
+
+    Nobody can be dealt to an arm of weight 0: who is in it by a change of weights says nothing here, and it
+    is left out. Raises ValueError where a weight is below 0, or none is above.
+    """
+    shares = _shares(weights)
+    dealt = [(n, share) for n, share in zip(customers, shares, strict=True) if share]
+    total = sum(n for n, _ in dealt)
     if total == 0:
         return None
-    expected = [total * weight / whole for weight in weights]
-    chi2 = sum((found - wanted) ** 2 / wanted for found, wanted in zip(customers, expected, strict=True))
-    return SampleRatio(chi2, chi2_tail(chi2, len(customers) - 1))
+    chi2 = sum((n - total * share) ** 2 / (total * share) for n, share in dealt)
+    return SampleRatio(chi2, chi2_tail(chi2, len(dealt) - 1))
 
 
 def chi2_tail(value: float, freedom: int) -> float:
@@ -55,21 +60,30 @@ def sequential_p_values(
     """A p-value after each batch of customers by arm, right however often it is looked at.
 
     The Bayes factor of a Dirichlet-multinomial against the weights (Lindon and Malek 2022, "Anytime-valid
-    inference for multinomial count data"); the p-value is the inverse of the largest so far.
+    inference for multinomial count data"); the p-value is the inverse of the largest so far. An arm of weight
+    0 is left out, and ValueError raised, as for `check_sample_ratio`.
     """
-    whole = sum(weights)
-    shares = [weight / whole for weight in weights]
+    all_shares = _shares(weights)
+    shares = [share for share in all_shares if share]
     priors = [concentration * share for share in shares]
     totals, best, found = [0] * len(shares), 0.0, []
     for batch in batches:
-        totals = [so_far + more for so_far, more in zip(totals, batch, strict=True)]
+        dealt = [n for n, share in zip(batch, all_shares, strict=True) if share]
+        totals = [so_far + more for so_far, more in zip(totals, dealt, strict=True)]
         best = max(best, _log_bayes_factor(totals, shares, priors))
         found.append(min(1.0, exp(-best)))
     return tuple(found)
+
+
+def _shares(weights: Sequence[float]) -> list[float]:
+    whole = sum(weights)
+    if not whole > 0 or min(weights) < 0:
+        raise ValueError("no weight may be below 0, and one must be above")
+    return [weight / whole for weight in weights]
 
 
 def _log_bayes_factor(totals: Sequence[int], shares: Sequence[float], priors: Sequence[float]) -> float:
     n, whole = sum(totals), sum(priors)
     mixed = lgamma(whole) - lgamma(whole + n)
     mixed += sum(lgamma(prior + k) - lgamma(prior) for prior, k in zip(priors, totals, strict=True))
-    return mixed - sum(k * log(share) for k, share in zip(totals, shares, strict=True) if k)
+    return mixed - sum(k * log(share) for k, share in zip(totals, shares, strict=True))

@@ -242,6 +242,43 @@ def test_what_was_the_same_for_all_before_takes_nothing_off(n: int) -> None:
     assert (control.pre_variance, cuped_theta(control, treatment)) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("figure", [0.1, 0.7, 19.99, 1e6 / 7])
+@pytest.mark.parametrize("n", [3, 100, 5_001])
+def test_what_is_the_same_of_all_customers_does_not_vary(figure: float, n: int) -> None:
+    """Rounding made means and variances of about 0 of it, and of them a difference sure beyond chance."""
+    below = np.random.default_rng(n).integers(1, 20, n + 7)
+    figures = np.full(n + 7, figure)
+    for control, treatment in (
+        (of_values(figures[:n]), of_values(figures)),
+        (of_ratio(figure * below[:n], below[:n]), of_ratio(figure * below, below)),
+    ):
+        assert (control.variance, treatment.variance) == (0.0, 0.0)
+        assert absolute_difference(control, treatment) is None
+        assert absolute_sequence(control, treatment) is None
+
+
+def test_what_varies_little_beside_its_size_still_varies() -> None:
+    assert of_values(1e6 + np.array([0.0, 1e-3, 2e-3])).variance == pytest.approx(1e-6, rel=1e-3)
+    assert of_ratio([1e6, 1e6 + 1e-3], [1, 1]).variance == pytest.approx(5e-7, rel=1e-3)
+
+
+def test_an_arm_of_weight_0_is_left_out_of_the_sizes() -> None:
+    users, batches = [5_000, 5_200], [[10, 20], [12, 25]]
+    found = check_sample_ratio([*users, 7], [0.5, 0.5, 0])
+    assert found == check_sample_ratio(users, [0.5, 0.5])
+    with_it = [[*batch, 7] for batch in batches]
+    assert sequential_p_values(with_it, [0.5, 0.5, 0]) == sequential_p_values(batches, [0.5, 0.5])
+    assert check_sample_ratio([0, 7], [1, 0]) is None
+
+
+@pytest.mark.parametrize("weights", [[0, 0], [-1, 2], [float("nan"), 1]])
+def test_weights_that_deal_to_nobody_or_below_0_are_refused(weights: list[float]) -> None:
+    with pytest.raises(ValueError, match="no weight may be below 0"):
+        check_sample_ratio([1, 2], weights)
+    with pytest.raises(ValueError, match="no weight may be below 0"):
+        sequential_p_values([[1, 2]], weights)
+
+
 def test_levels_that_holm_leaves_decide_as_its_p_values_do() -> None:
     for p_values in ([0.01, 0.04, 0.03, 0.005, 0.2], [0.9, 0.8], [0.01, 0.02, 0.03], [0.025, 0.025]):
         levels, adjusted = holm_levels(p_values, 0.05), holm(p_values)

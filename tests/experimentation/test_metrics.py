@@ -107,6 +107,15 @@ def test_a_ratio_has_the_mean_and_the_variance_of_the_delta_method() -> None:
     assert sample.moments.variance == pytest.approx(expected.variance)
 
 
+def test_money_that_all_spent_alike_does_not_vary() -> None:
+    rule = MetricPolicy(MetricKind.VALUE, of=("purchase",))
+    bought = [(place, "purchase", 1.0) for place in range(100)]
+    events = columns(bought, ["purchase"], values=[0.1] * 100, currencies=["EUR"] * 100)
+    sample = count(rule, exposed(100), events).sample_of(np.ones(100, np.bool_))
+    assert sample is not None
+    assert sample.moments.variance == 0.0
+
+
 def test_a_ratio_of_nothing_is_no_ratio() -> None:
     rule = MetricPolicy(MetricKind.RATIO, of=("click",), per=("impression",))
     found = count(rule, exposed(4), columns(CLICKS, ["click", "impression"]))
