@@ -55,6 +55,7 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
         )
     )
     logging.basicConfig(level=threshold, handlers=[handler], force=True)
+    logging.captureWarnings(True)
     _access.write_to(stream or sys.stderr if threshold <= logging.INFO else None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import warnings
 
 import pytest
 from flask import Flask
@@ -64,6 +65,21 @@ def test_lines_of_libraries_are_json_too_and_stay_one_line() -> None:
     assert (first["event"], first["level"], first["logger"]) == ("two\nlines of text", "warning", "library")
     assert second["exception"][0]["exc_type"] == "ValueError"
     assert "rs_secret" not in stream.getvalue()
+
+
+def test_what_a_library_warns_of_is_a_json_line_too() -> None:
+    stream = io.StringIO()
+    logging.captureWarnings(False)  # What another test began would be passed over.
+    configure_logging("info", stream)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("invalid value\nencountered", RuntimeWarning, stacklevel=1)
+    finally:
+        logging.captureWarnings(False)
+    (line,) = stream.getvalue().splitlines()
+    said = json.loads(line)
+    assert said["level"] == "warning" and "RuntimeWarning: invalid value\nencountered" in said["event"]
 
 
 @pytest.mark.parametrize(("level", "n_lines"), [("info", 1), ("warning", 0)])
