@@ -47,8 +47,8 @@ def events_of(batch: Any) -> Any:
     """The batch as a list of events; what is no list of few or no object is left for the rules.
 
     Raises:
-        InvalidRequestError: one is not of version 1.0, names no source, its data is not JSON, or says again
-            what an attribute says.
+        InvalidRequestError: one is not of version 1.0, names no source, its data is not JSON, or says another
+            thing than an attribute.
     """
     if not isinstance(batch, list) or len(batch) > MAX_EVENTS:
         return batch
@@ -74,10 +74,10 @@ def _refusals(place: str, raw: Any) -> list[FieldError]:
     data = raw.get("data", {})
     if not isinstance(data, dict):
         return [*errors, FieldError(f"{place}/data", "must be an object")]
-    twice = [name for name in _ATTRIBUTES_ONLY if name in data]
     return errors + [
-        FieldError(f"{place}/data/{name}", f"must be absent: {_NAMES[name]} of the CloudEvent says it")
-        for name in twice
+        FieldError(f"{place}/data/{name}", f"must be what {_NAMES[name]} of the CloudEvent says, or absent")
+        for name in _ATTRIBUTES_ONLY
+        if name in data and data[name] != raw.get(_NAMES[name])
     ]
 
 

@@ -175,6 +175,8 @@ def test_a_batch_of_cloud_events_is_taken(app: Flask, intake: FakeIntake) -> Non
     assert (reply.status, reply.json) == (202, {"accepted": 2, "duplicates": 0})
     one, two = intake.taken.values()
     assert (one.event_id, one.type, one.customer_id, one.item_id) == ("e-1", "click", "c1", "a7")
+    again = a_cloud_event(id="e-3", data={"item_id": "a7", "customer_id": "c1", "event_id": "e-3"})
+    assert post_cloud(app, again).status == 202
     assert one.channel is Channel.MOBILE
     assert (two.type, two.item_id, two.score, two.scale) == ("nps", None, 9.0, 10.0)
 
