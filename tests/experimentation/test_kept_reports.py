@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from benchmarks.many_events import fill
+from recsvc.answering import policy_of
 from recsvc.domain.experiments import (
     Analysis,
     Direction,
@@ -32,7 +33,7 @@ from recsvc.experimentation.report_making import Answer, Ask, ReportMaker
 from recsvc.experimentation.satisfaction import SatisfactionQuestion
 from recsvc.kept_answers import KEPT_TIMES, MAX_KEPT, MOST_SECONDS
 from recsvc.policy import load_policy
-from recsvc.reporting import COMMAND, policy_of
+from recsvc.reporting import COMMAND
 from recsvc.settings import load_settings
 from recsvc.stores.database import open_database
 from recsvc.stores.experiments import SqlExperiments
