@@ -181,19 +181,29 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"{process.args!r} does not listen on {port}: see its log in the working folder")
 
 
+def children_of(pid: int) -> Iterator[int]:
+    """Those that live, by what each says of its parent: a list by thread loses them as threads end."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        if (facts := _facts_of(folder.name)) and int(facts[1]) == pid:
+            yield int(folder.name)
+
+
 def _family(pid: int) -> Iterator[int]:
     yield pid
-    with suppress(OSError):
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            for child in (thread / "children").read_text().split():
-                yield from _family(int(child))
+    for child in children_of(pid):
+        yield from _family(child)
 
 
 def _ticks_of(pid: int) -> int:
+    facts = _facts_of(pid)
+    return int(facts[11]) + int(facts[12]) if facts else 0
+
+
+def _facts_of(pid: int | str) -> list[str]:
+    """What follows the name in its `stat`; nothing of a process that is gone."""
     with suppress(OSError):
-        facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return int(facts[11]) + int(facts[12])
-    return 0
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return []
 
 
 def made_demo(folder: Path) -> Path:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.bench import ROOT, Finding
-from benchmarks.contestants import environment_of, free_port
+from benchmarks.contestants import children_of, environment_of, free_port
 
 _READY_SECONDS = 120.0
 _SETTLED_SECONDS = 3.0
@@ -107,11 +107,10 @@ def _wait_until_all_are_up(process: subprocess.Popen[bytes], port: int, n_worker
 def with_children(pid: int) -> list[int]:
     """The server and its workers; not the embedded Redis, which is the same whoever asks it."""
     found = [pid]
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            with suppress(FileNotFoundError):  # It ended since it was listed.
-                if "python" in os.readlink(f"/proc/{child}/exe"):
-                    found.append(int(child))
+    for child in children_of(pid):
+        with suppress(OSError):  # It ended since it was listed.
+            if "python" in os.readlink(f"/proc/{child}/exe"):
+                found.append(child)
     return found
 
 
