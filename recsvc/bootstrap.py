@@ -167,7 +167,8 @@ def build_services(settings: Settings) -> Services:
         clock=now,
         new_id=new_id,
     )
-    cached = CachedEngine(bounded, cache, live, policy.version, clock=now, copies=copies)
+    kept_here = copies if settings.local_slates_mb else None
+    cached = CachedEngine(bounded, cache, live, policy.version, clock=now, copies=kept_here)
     warm_up = WarmUp(
         copies.asked_of_late,
         cached.warm,

@@ -50,6 +50,13 @@ class Engine(Protocol):
         """The same slate, where it stands ready; None where somebody would have to wait for it."""
         ...
 
+    def ask(self, request: SlateRequest, heard: Callable[[ServedSlate | None], object]) -> bool:
+        """Ask for the same slate without waiting; whether `heard` will be told it, on any thread.
+
+        It is told None where only `recommend` can say.
+        """
+        ...
+
 
 class Computing(Protocol):
     """Bounds what a request for many lists costs."""

@@ -111,6 +111,7 @@ class FastPath:
         self._monotonic = monotonic
         self._recommend = services.engine.recommend
         self._at_hand = services.engine.at_hand
+        self._ask = services.engine.ask
         self._telemetry = services.telemetry
         self._new_id: Callable[[], str] = services.new_id
         self._query = SlateQuery()
@@ -127,23 +128,30 @@ class FastPath:
         start_response("200 OK" if status == 200 else "304 NOT MODIFIED", headers)
         return [body]
 
-    def at_hand(self, environ: WSGIEnvironment) -> Reply | None:
-        """The answer that stands ready in memory; None where nothing does, or not to this caller.
+    def answer_soon(self, environ: WSGIEnvironment, heard: Callable[[Reply | None], object]) -> bool:
+        """Have `heard` told the answer: at once where it stands ready in memory, else when Redis brings it.
 
-        Nobody waits for this. `environ` needs no more than what a request says of itself, with its headers
-        after the stream of its body.
+        Nobody waits meanwhile. Whether it will be told; where not, and where it is told None, that is for the
+        whole way to say. `environ` needs only what a request says of itself, headers after the body's stream.
         """
         started = perf_counter()
         call = self._known.get(_asked_in(environ))
         if call is None or call.caller.until <= self._monotonic():
-            return None
+            return False
         if not _has_no_body(environ) or not _do_last_headers_fit(environ):
-            return None
+            return False
+
+        def told(served: ServedSlate | None) -> None:
+            heard(None if served is None else self._answer(call, served, environ, started))
+
         try:
             served = self._at_hand(call.wanted)
+            if served is None:
+                return self._ask(call.wanted, told)
         except Exception:
-            return None
-        return None if served is None else self._answer(call, served, environ, started)
+            return False
+        told(served)
+        return True
 
     def _reply(self, environ: WSGIEnvironment) -> Reply | None:
         """The answer; None where that is for the whole way to say."""

@@ -3,8 +3,9 @@
 granian runs a WSGI application on threads that each take a request and then the interpreter. Where several
 take them, they wait for one another at every request, which costs as much as the answer does; where there is
 only one, whoever waits for the store makes all others wait. So one thread takes requests. What stands ready
-in this worker's memory it gives at once, without what WSGI would have it put together; before it does
-anything that has to be waited for, it lets another one take the next request.
+in this worker's memory it gives at once, without what WSGI would have it put together; what Redis is to be
+asked for, whoever hears Redis gives when it comes. Before it does anything that has to be waited for, it lets
+another one take the next request.
 
 That is no promise of granian's: it takes the place of the function that wraps a WSGI application there. A
 release of granian that has no such function is served through WSGI alone.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Protocol
 from wsgiref.types import WSGIApplication
@@ -21,13 +23,13 @@ from wsgiref.types import WSGIApplication
 from granian.server import mp as granian_workers
 
 from recsvc.cli.workers import LEAVING
-from recsvc.settings import Settings
 
 WRAPPER = "_wsgi_call_wrap"
 
 Headers = list[tuple[str, str]]
-AtHand = Callable[[dict[str, Any]], tuple[int, Headers, bytes] | None]
-"""The status, headers and body that stand ready; None where somebody would have to wait for them."""
+Reply = tuple[int, Headers, bytes]
+AnswerSoon = Callable[[dict[str, Any], Callable[[Reply | None], object]], bool]
+"""Tells a reply without anybody's waiting, or None where there is none so; whether it will, on any thread."""
 
 
 class Taker(Protocol):
@@ -99,28 +101,36 @@ class _Presence:
         self._at_end()
 
 
-def answers_directly(settings: Settings) -> bool:
-    """Whether this release of granian lets us, and anything can be at hand at all."""
-    return settings.local_slates_mb > 0 and hasattr(granian_workers, WRAPPER)
+def answers_directly() -> bool:
+    """Whether this release of granian lets us."""
+    return hasattr(granian_workers, WRAPPER)
 
 
-def answer_directly(at_hand: AtHand) -> None:
-    """Have the application that this process is about to serve answered so."""
+def answer_directly(answer_soon: AnswerSoon, n_threads: int) -> None:
+    """Have the application that this process is about to serve answered so.
+
+    What Redis was asked for in vain goes the whole way on `n_threads` threads of its own.
+    """
     wrap = getattr(granian_workers, WRAPPER)
 
     def wrap_directly(application: WSGIApplication, *given: Any) -> _Answer:
-        return _directly(at_hand, wrap(application, *given), Turns())
+        whole_way = ThreadPoolExecutor(n_threads, thread_name_prefix="whole way")
+        return _directly(answer_soon, wrap(application, *given), whole_way, Turns())
 
     setattr(granian_workers, WRAPPER, wrap_directly)
 
 
-def _directly(at_hand: AtHand, answer: _Answer, turns: Turns) -> _Answer:
+def _directly(answer_soon: AnswerSoon, answer: _Answer, whole_way: Executor, turns: Turns) -> _Answer:
     def answer_directly(taker: Taker, scope: dict[str, Any]) -> None:
+        def heard(reply: Reply | None) -> None:
+            if reply is not None:
+                taker.response_bytes(*reply)
+            else:
+                whole_way.submit(answer, taker, scope)
+
         turns.come()
-        ready = None if LEAVING.is_on else at_hand(scope)  # WSGI says that an answer is the last.
-        if ready is not None:
-            taker.response_bytes(*ready)
-        else:
+        # WSGI says that an answer is the last.
+        if LEAVING.is_on or not answer_soon(scope, heard):
             with turns.away():
                 answer(taker, scope)
         if turns.n_taking > 1:

@@ -94,7 +94,7 @@ def run_workers(settings: Settings) -> None:
         port=settings.port,
         interface=Interfaces.WSGI,
         workers=settings.workers,
-        blocking_threads=settings.threads + answers_directly(settings),
+        blocking_threads=settings.threads + answers_directly(),
         backpressure=MAX_WAITING,
         http=HTTPModes.http1,
         factory=True,
@@ -176,8 +176,8 @@ def create_worker() -> WSGIApplication:
     if server := multiprocessing.parent_process():
         _end_with(server.pid)
     application, settings = create(), load_settings()
-    if answers_directly(settings):
-        answer_directly(application.at_hand)
+    if answers_directly():
+        answer_directly(application.answer_soon, settings.threads)
     return application
 
 

@@ -154,16 +154,14 @@ class Slate:
     degraded: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SlateKey:
+class SlateKey(msgspec.Struct, frozen=True):
     """Where a slate is cached: whose it is, and everything else that it depends on."""
 
     customer_id: str
     variation: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(msgspec.Struct, frozen=True):
     """What one round trip to the slate cache brings: the customer's epoch, and a slate made in it.
 
     Epochs are compared for equality only: a later one need not be the larger number.

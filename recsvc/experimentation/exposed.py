@@ -56,6 +56,10 @@ class InnerEngine(Protocol[S_co]):
         """The answer, where nobody has to wait for it."""
         ...
 
+    def ask(self, request: SlateRequest, heard: Callable[[S_co | None], object]) -> bool:
+        """Ask for the answer without waiting; whether `heard` will be told it, or None, on any thread."""
+        ...
+
 
 class Units(Protocol):
     """Who an id is."""
@@ -90,6 +94,7 @@ class ExposedEngine(Generic[S]):
         self._recommend = engine.recommend
         self._recommend_many = engine.recommend_many
         self._at_hand = engine.at_hand
+        self._ask = engine.ask
         self._running = running
         self._units = units
         self._notes = notes
@@ -118,6 +123,25 @@ class ExposedEngine(Generic[S]):
         if dealing is None:
             return self._at_hand(request)
         return self._in_arm(request, dealing, self._at_hand) if self._units.are_current else None
+
+    def ask(self, request: SlateRequest, heard: Callable[[S | None], object]) -> bool:
+        """Ask for the same without waiting; whether `heard` will be told it, or None, on any thread."""
+        dealing = self._running.dealing
+        if dealing is None:
+            return self._ask(request, heard)
+        if not self._units.are_current:
+            return False
+        now, begun = self._clock(), self._monotonic()
+        placed = self._place(request, dealing, now)
+        if placed is None:
+            return self._ask(request, heard)
+
+        def told(served: S | None) -> None:
+            if served is not None:
+                self._note_met(placed, request, served, now, self._monotonic() - begun)
+            heard(served)
+
+        return self._ask(placed.request, told)
 
     def _in_arm(self, request: SlateRequest, dealing: Dealing, answer: Callable[[SlateRequest], A]) -> A:
         now = self._clock()  # Before the answer: whatever the customer does with it comes later.

@@ -25,8 +25,7 @@ class CacheStatus(StrEnum):
     BYPASSED = "bypassed"
 
 
-@dataclass(frozen=True, slots=True)
-class ServedSlate:
+class ServedSlate(msgspec.Struct, frozen=True):
     """A slate serialised once, when it was made, with what the headers need. `body` is its JSON."""
 
     body: bytes

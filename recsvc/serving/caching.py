@@ -35,7 +35,7 @@ from recsvc.serving.local_copies import LocalCopies
 from recsvc.serving.outages import Outage
 from recsvc.serving.protocols import Fetched, ReadySlates
 from recsvc.serving.single_flight import SingleFlight
-from recsvc.serving.slate_places import SlatePlace, slate_key
+from recsvc.serving.slate_places import SlateKeys, SlatePlace
 from recsvc.typed_decoding import decode_msgpack
 
 RENEW_SECONDS = 0.25
@@ -70,7 +70,7 @@ class CachedEngine:
         self._engine = engine
         self._cache = cache
         self._catalogue = catalogue
-        self._policy_version = policy_version
+        self._keys = SlateKeys(policy_version)
         self._clock = clock
         self._copies = copies
         self._flights = SingleFlight[KeptSlate]()
@@ -104,6 +104,14 @@ class CachedEngine:
         """The slate that is kept in this worker's memory; None without one that counts."""
         copies = self._copies
         return copies.find(request, self._view_for(request).label) if copies is not None else None
+
+    def ask(self, request: SlateRequest, heard: Callable[[ServedSlate | None], object]) -> bool:
+        """Ask Redis for the slate, without waiting; whether `heard` will be told it, on another thread.
+
+        It is told None where there is none that counts: `recommend` makes one.
+        """
+        place = self._place_of(request, self._view_for(request).label)
+        return self._cache.ask(place.key, lambda fetched: heard(self._hit(place, fetched)))
 
     def renew_ageing(self) -> None:
         """Make anew what is asked for and ends before long. A worker does this again and again.
@@ -172,7 +180,7 @@ class CachedEngine:
     def _place_of(self, request: SlateRequest, label: str) -> SlatePlace:
         """Where the slate belongs, before Redis is asked: what is copied counts from this moment on."""
         stamp = self._copies.stamp(request.customer_id) if self._copies is not None else None
-        return SlatePlace(request, label, slate_key(request, label, self._policy_version), None, stamp)
+        return SlatePlace(request, label, self._keys.key_of(request, label), None, stamp)
 
     def _fetch(self, place: SlatePlace) -> tuple[SlatePlace, KeptSlate | None]:
         """The place at its epoch, and what Redis keeps there that counts. Raises RedisError."""
@@ -212,9 +220,12 @@ class CachedEngine:
         return self._answer(place.at(fetched.epoch), fetched)
 
     def _answer(self, place: SlatePlace, fetched: Fetched | None) -> ServedSlate:
+        return self._hit(place, fetched) or self._make(place)
+
+    def _hit(self, place: SlatePlace, fetched: Fetched | None) -> ServedSlate | None:
         kept = self._usable(fetched) if fetched is not None else None
         if kept is None:
-            return self._make(place)
+            return None
         served = kept.served(CacheStatus.HIT)
         self._copy(place, served)
         return served

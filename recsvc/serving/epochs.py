@@ -119,6 +119,15 @@ class OutdatingCache:
         """The epoch, and the slate if one was kept in it. Raises RedisError as `fetch_many` does."""
         return self._fetch((key.customer_id,), lambda: self._cache.fetch(key))
 
+    def ask(self, key: SlateKey, heard: Callable[[Fetched | None], object]) -> bool:
+        """Ask for what `fetch` brings, without waiting; whether `heard` will be told it, on another thread.
+
+        Nobody is asked while anything is owed: `fetch` knows what it is to wait for.
+        """
+        if self._owed or self._owed_to_all is not None or self.is_distrusted():
+            return False
+        return self._cache.ask(key, heard)
+
     def fetch_many(self, keys: Sequence[SlateKey]) -> list[Fetched]:
         """The same for many customers.
 

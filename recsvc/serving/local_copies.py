@@ -14,8 +14,9 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+import msgspec
 import structlog
 
 from recsvc.domain.slates import EpochStamp, SlateRequest
@@ -138,7 +139,7 @@ class LocalCopies:
         now, ends_at = self._clock(), served.expires_at.timestamp()
         before = self._young.get(request) or self._old.get(request)
         return _Copy(
-            replace(served, cache=CacheStatus.LOCAL),
+            msgspec.structs.replace(served, cache=CacheStatus.LOCAL),
             label,
             stamp,
             ages_at=now + _FRESH_RATIO * (ends_at - now),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -149,6 +149,13 @@ class ReadySlates(Protocol):
 
     def fetch(self, key: SlateKey) -> Fetched:
         """The epoch, and the slate if one was kept in that epoch. Raises RedisError."""
+        ...
+
+    def ask(self, key: SlateKey, heard: Callable[[Fetched | None], object]) -> bool:
+        """Ask for what `fetch` brings, without waiting; whether `heard` will be told it, on any thread.
+
+        It is told None where only `fetch` can find out.
+        """
         ...
 
     def fetch_many(self, keys: Sequence[SlateKey]) -> list[Fetched]:

@@ -193,6 +193,11 @@ class MemorySlateCache:
             is_current = made_in == epoch and self._monotonic() < ends_at
             return Fetched(epoch, value if is_current else None)
 
+    def ask(self, key: SlateKey, heard: Callable[[Fetched | None], object]) -> bool:
+        """Tell what `fetch` says at once."""
+        heard(self.fetch(key))
+        return True
+
     def fetch_many(self, keys: Sequence[SlateKey]) -> list[Fetched]:
         """What `fetch` says of each."""
         return [self.fetch(key) for key in keys]

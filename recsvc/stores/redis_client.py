@@ -18,7 +18,8 @@ from redis.retry import Retry
 
 from recsvc.errors import RedisError
 from recsvc.stores.breaker import Breaker
-from recsvc.stores.redis_reading import read_each
+from recsvc.stores.redis_asking import AskedRedis
+from recsvc.stores.redis_reading import Answer, read_each
 
 COOL_DOWN_SECONDS = 1.0
 _MAX_CONNECTIONS = 64  # More than a worker has threads.
@@ -87,6 +88,9 @@ class RestingRedis:
         self._place = place_of(url)
         self._monotonic = monotonic
         self._breaker = Breaker(timeout_seconds / 2, cool_down_seconds, monotonic=monotonic)
+        self._asked = AskedRedis(
+            self._new_connection, self._breaker, timeout_seconds, cool_down_seconds, monotonic=monotonic
+        )
         self._own = threading.local()
         self._owned: weakref.WeakSet[Any] = weakref.WeakSet()  # A thread that ends ends its connection.
 
@@ -115,6 +119,14 @@ class RestingRedis:
             RedisError: Redis failed, refused one of them, or rests after a failure.
         """
         return self._ask(lambda: self._read(commands), len(commands) or 1)
+
+    def ask(self, *words: str, heard: Callable[[Answer], object]) -> bool:
+        """Ask what `read` asks, without waiting; whether `heard` will be told the answer, on another thread.
+
+        It is told None where there is none, for whatever reason: `read` says for which. Where nothing can be
+        asked so, now or ever, it is never told.
+        """
+        return self._asked.ask(words, heard)
 
     def transaction(self, *commands: tuple[Word, ...]) -> list[Any]:
         """The answers to commands that run together, with nothing between them, in one round trip.
@@ -147,15 +159,19 @@ class RestingRedis:
 
     def close(self) -> None:
         """Close every connection."""
+        self._asked.close()
         for connection in list(self._owned):
             connection.disconnect()
         self._client.close()
 
+    def _new_connection(self) -> Any:
+        pool = self._client.connection_pool
+        return pool.connection_class(**pool.connection_kwargs)
+
     def _read(self, commands: Sequence[tuple[Word, ...]]) -> list[Any]:
         connection = getattr(self._own, "connection", None)
         if connection is None:
-            pool = self._client.connection_pool
-            connection = self._own.connection = pool.connection_class(**pool.connection_kwargs)
+            connection = self._own.connection = self._new_connection()
             self._owned.add(connection)
         was_used = connection.is_connected
         try:

@@ -12,13 +12,14 @@ from typing import Any
 
 import redis
 
+_STRING, _LIST = b"$*"  # How what Redis says begins, as numbers.
 _PIECE_BYTES = 65_536
 _READ_MEANWHILE = 10  # Answers, while one may be waited for: a thread that computes holds up each piece.
 _Receive = Callable[[], bytes]
-_Answer = bytes | list[bytes | None] | None
+Answer = bytes | list[bytes | None] | None
 
 
-class _UnusualAnswer(Exception):
+class UnusualAnswer(Exception):
     """Neither a string nor a list of strings, or more of them than were asked for."""
 
 
@@ -49,7 +50,7 @@ def read_each(
 
     is_whole = False
     try:
-        connection.send_packed_command([b"".join(map(_packed, commands))], check_health=False)
+        socket.sendall(b"".join(map(packed, commands)))
         answers = _read_answers(len(commands), receive)
         is_whole = True
         return answers
@@ -57,7 +58,7 @@ def read_each(
         raise redis.TimeoutError("Redis did not answer in time") from error
     except OSError as error:
         raise redis.ConnectionError("the connection to Redis broke") from error
-    except (_UnusualAnswer, ValueError):
+    except (UnusualAnswer, ValueError):
         pass
     finally:
         if not is_whole:
@@ -65,7 +66,8 @@ def read_each(
     return [_read_by_redis_py(connection, words) for words in commands]
 
 
-def _packed(words: Sequence[str | bytes | int]) -> bytes:
+def packed(words: Sequence[str | bytes | int]) -> bytes:
+    """A command as it is sent."""
     pieces = [b"*%d\r\n" % len(words)]
     for word in words:
         piece = word if isinstance(word, bytes) else str(word).encode()
@@ -73,38 +75,42 @@ def _packed(words: Sequence[str | bytes | int]) -> bytes:
     return b"".join(pieces)
 
 
-def _read_answers(n_asked: int, receive: _Receive) -> list[_Answer]:
-    answers, data, place = list[_Answer](), b"", 0
+def _read_answers(n_asked: int, receive: _Receive) -> list[Answer]:
+    answers, data, place = list[Answer](), b"", 0
     for _ in range(n_asked):
-        answer, data, place = _read_strings(data[place:], receive)
+        data = data if place < len(data) else data + receive()
+        answer, data, place = read_answer(data, place, receive)
         answers.append(answer)
     if len(data) > place:
-        raise _UnusualAnswer
+        raise UnusualAnswer
     return answers
 
 
-def _read_strings(data: bytes, receive: _Receive) -> tuple[_Answer, bytes, int]:
-    """One string or a list of them, all that was received by then, and the place behind it."""
-    data = data or receive()
-    if data[:1] == b"$":
-        return _read_string(data, 0, receive)
-    if data[:1] != b"*":
-        raise _UnusualAnswer
-    data, end = _line_end(data, 0, receive)
-    answers, place, n_answers = list[bytes | None](), end + 2, int(data[1:end])
-    if n_answers < 0:
-        raise _UnusualAnswer
-    for _ in range(n_answers):
-        answer, data, place = _read_string(data, place, receive)
-        answers.append(answer)
-    return answers, data, place
+def read_answer(data: bytes, place: int, receive: _Receive) -> tuple[Answer, bytes, int]:
+    """The string or list that begins at the place, all that was received by then, and the place behind it.
+
+    Raises UnusualAnswer and ValueError, and what `receive` raises.
+    """
+    if data[place] == _STRING:
+        return _read_string(data, place, receive)
+    data, end = _line_end(data, place, receive)
+    n_strings = int(data[place + 1 : end])
+    if data[place] != _LIST or n_strings < 0:
+        raise UnusualAnswer
+    place, strings = end + 2, list[bytes | None]()
+    for _ in range(n_strings):
+        string, data, place = _read_string(data, place, receive)
+        strings.append(string)
+    return strings, data, place
 
 
 def _read_string(data: bytes, place: int, receive: _Receive) -> tuple[bytes | None, bytes, int]:
     """The string that begins at the place, all that was received by then, and the place behind it."""
-    data, end = _line_end(data, place, receive)
-    if data[place : place + 1] != b"$":
-        raise _UnusualAnswer
+    end = data.find(b"\r\n", place)
+    if end < 0:
+        data, end = _line_end(data, place, receive)
+    if data[place] != _STRING:
+        raise UnusualAnswer
     n_bytes, start = int(data[place + 1 : end]), end + 2
     if n_bytes < 0:
         return None, data, start

@@ -19,6 +19,7 @@ from typing import Protocol
 from recsvc.domain.slates import Fetched, SlateKey
 from recsvc.errors import RedisError
 from recsvc.stores.redis_client import RestingRedis
+from recsvc.stores.redis_reading import Answer
 
 PREFIX = "recsvc:"
 EPOCH_TTL_SECONDS = 86_400.0  # Far longer than a slate lives: a customer who is active keeps their epoch.
@@ -28,6 +29,9 @@ _JITTER_RATIO = 0.1
 _PIPELINE = 1_000
 _SLATES_AT_ONCE = 50  # More would hold up what others ask of Redis.
 _PING_TTL_MS = 1_000
+
+
+Heard = Callable[[Fetched | None], object]
 
 
 class Chance(Protocol):
@@ -59,6 +63,18 @@ class RedisSlateCache:
         epoch_key, slate_key = self._epoch_key(key.customer_id), self._slate_key(key)
         stored, slate = self._redis.read("MGET", epoch_key, slate_key)
         return Fetched(self._begin_epoch(epoch_key), None) if stored is None else _fetched(stored, slate)
+
+    def ask(self, key: SlateKey, heard: Heard) -> bool:
+        """Ask for what `fetch` brings, without waiting; whether `heard` will be told it, on another thread.
+
+        It is told None where `fetch` would begin an epoch, or fail.
+        """
+
+        def told(answer: Answer) -> None:
+            stored, slate = answer if isinstance(answer, list) else (None, None)
+            heard(None if stored is None else _fetched(stored, slate))
+
+        return self._redis.ask("MGET", self._epoch_key(key.customer_id), self._slate_key(key), heard=told)
 
     def fetch_many(self, keys: Sequence[SlateKey]) -> list[Fetched]:
         """What `fetch` says of each, in a round trip or two for many. Raises RedisError."""

@@ -118,10 +118,14 @@ def a_slate(request: SlateRequest) -> Slate:
 
 @dataclass
 class FakeEngine:
-    """Answers every request, keeps what it was asked, and fails when told to. All stands ready."""
+    """Answers every request, keeps what it was asked, and fails when told to.
+
+    All stands ready, unless it has to be asked for.
+    """
 
     asked: list[SlateRequest] = field(default_factory=list)
     failure: Exception | None = None
+    is_at_hand: bool = True
 
     def recommend(self, request: SlateRequest) -> ServedSlate:
         self.asked.append(request)
@@ -142,7 +146,11 @@ class FakeEngine:
         return map(self.recommend, requests)
 
     def at_hand(self, request: SlateRequest) -> ServedSlate | None:
-        return self.recommend(request)
+        return self.recommend(request) if self.is_at_hand else None
+
+    def ask(self, request: SlateRequest, heard: Callable[[ServedSlate | None], object]) -> bool:
+        heard(self.recommend(request))
+        return True
 
 
 class FakeComputing:

@@ -6,8 +6,8 @@ import itertools
 import json
 import re
 import weakref
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -180,22 +180,23 @@ class BothWays:
         whole = send(self.whole, target, **how)
         assert asked_fast == self.engine.asked[n_asked:]
         assert told(fast) == told(whole)
-        self._ask_at_hand(target, whole, was_fast, how)
+        for self.engine.is_at_hand in (False, True):
+            self._ask_soon(target, whole, was_fast, how)
         return fast, was_fast
 
-    def _ask_at_hand(self, target: str, whole: Reply, was_fast: bool, how: Mapping[str, Any]) -> None:
-        """What the fast path answers stands ready from then on, and nothing else does."""
-        found = None
+    def _ask_soon(self, target: str, whole: Reply, was_fast: bool, how: Mapping[str, Any]) -> None:
+        """What the fast path answers it answers without waiting from then on, and nothing else."""
+        found: list[fast_path.Reply | None] = []
 
         def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-            nonlocal found
-            found = self.fast.at_hand({name: environ[name] for name in environ if name not in NOT_OF_GRANIAN})
+            plain = {name: environ[name] for name in environ if name not in NOT_OF_GRANIAN}
+            assert self.fast.answer_soon(plain, found.append) == was_fast
             start_response("200 OK", [])
             return []
 
         send(application, target, **how)
-        assert (found is not None) == was_fast
-        assert found is None or told(Reply(found[0], found[1], found[2])) == told(whole)
+        assert len(found) == was_fast
+        assert [told(Reply(*each)) for each in found if each] == [told(whole)] * was_fast
 
 
 def told(reply: Reply) -> tuple[int, list[tuple[str, str]], bytes]:
@@ -293,8 +294,8 @@ def test_a_plain_request_never_reaches_flask(ways: BothWays) -> None:
 
 def test_all_ways_leave_the_same_line_in_the_log(ways: BothWays, log: LogLines) -> None:
     ways.ask(CONTENT, headers=[("X-Request-ID", "r-1")])
-    fast, whole, at_hand = ({**line, "timestamp": "", "duration_ms": 0} for line in log())
-    assert fast == whole == at_hand
+    fast, whole, asked, at_hand = ({**line, "timestamp": "", "duration_ms": 0} for line in log())
+    assert fast == whole == asked == at_hand
     assert (fast["request_id"], fast["cache"]) == ("r-1", CacheStatus.HIT.value)
 
 
@@ -317,13 +318,14 @@ def test_a_revoked_key_passes_for_no_longer_than_a_second_more(
     assert [send(fast, CONTENT, key="rs_brief").status for _ in range(3)] == [200, 401, 401]
 
 
-def test_nothing_is_at_hand_for_a_caller_who_has_to_be_looked_up(ways: BothWays) -> None:
+def test_nobody_who_has_to_be_looked_up_is_answered_without_waiting(ways: BothWays) -> None:
     seconds = iter((1_000.0, 1_000.9, 1_001.1))
     fast = FastPath(ways.whole, ways.services, monotonic=lambda: next(seconds))
-    found: list[object] = []
+    found: list[list[object]] = []
 
     def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        found.append(fast.at_hand(environ))
+        found.append([])
+        assert fast.answer_soon(environ, found[-1].append) == bool(found[-1])
         start_response("200 OK", [])
         return []
 
@@ -331,7 +333,34 @@ def test_nothing_is_at_hand_for_a_caller_who_has_to_be_looked_up(ways: BothWays)
     send(fast, CONTENT)
     for _ in range(2):
         send(application, CONTENT)
-    assert [each is not None for each in found] == [False, True, False]
+    assert [len(each) for each in found] == [0, 1, 0]
+
+
+def test_what_only_the_whole_way_can_say_is_left_to_it(ways: BothWays) -> None:
+    class Engine(FakeEngine):
+        failure_of_asking: Exception | None = None
+
+        def ask(self, request: SlateRequest, heard: Callable[[ServedSlate | None], object]) -> bool:
+            if self.failure_of_asking is not None:
+                raise self.failure_of_asking
+            heard(None)
+            return True
+
+    engine = Engine(is_at_hand=False)
+    fast = FastPath(ways.whole, replace(ways.services, engine=engine))
+    found: list[object] = []
+    will_hear: list[bool] = []
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        will_hear.append(fast.answer_soon(environ, found.append))
+        start_response("200 OK", [])
+        return []
+
+    send(fast, CONTENT)
+    send(application, CONTENT)
+    engine.failure_of_asking = ZeroDivisionError()
+    send(application, CONTENT)
+    assert (will_hear, found) == ([True, False], [None])
 
 
 def test_a_refused_caller_is_let_pass_as_soon_as_the_key_is_known(
@@ -353,13 +382,13 @@ def test_what_is_known_of_callers_and_calls_stays_bounded(ways: BothWays) -> Non
 def test_what_is_remembered_of_a_call_holds_nothing_of_the_list_that_it_got(ways: BothWays) -> None:
     made: list[weakref.ref[ServedSlate]] = []
 
-    class Watched(ServedSlate):
-        __slots__ = ("__weakref__",)
+    class Watched(ServedSlate, frozen=True, weakref=True):
+        pass
 
     class Engine(FakeEngine):
         def recommend(self, request: SlateRequest) -> ServedSlate:
             served = super().recommend(request)
-            watched = Watched(*(getattr(served, each.name) for each in fields(ServedSlate)))
+            watched = Watched(*(getattr(served, name) for name in ServedSlate.__struct_fields__))
             made.append(weakref.ref(watched))
             return watched
 

@@ -15,9 +15,10 @@ from granian.server import mp
 from recsvc.cli import direct_answers
 from recsvc.cli.direct_answers import Turns, answer_directly, answers_directly
 from recsvc.cli.workers import LEAVING, Farewell
-from recsvc.settings import load_settings
 
 READY = {"PATH_INFO": "/ready"}
+LATER = {"PATH_INFO": "/later"}
+IN_VAIN = {"PATH_INFO": "/in-vain"}
 OTHER = {"PATH_INFO": "/other"}
 Sent = tuple[int, list[tuple[str, str]], bytes]
 
@@ -32,15 +33,25 @@ class Taken:
         self.sent.put((status, headers, body))
 
 
-def at_hand(environ: dict[str, Any]) -> Sent | None:
-    return (200, [("X-From", "memory")], b"ready") if environ["PATH_INFO"] == "/ready" else None
+def answer_soon(environ: dict[str, Any], heard: Callable[[Sent | None], object]) -> bool:
+    """Some stands ready; some is told by another thread, if only that nothing can be told so."""
+    path = environ["PATH_INFO"]
+    if path == "/ready":
+        heard((200, [("X-From", "memory")], b"ready"))
+    elif path == "/later":
+        started(lambda: heard((200, [("X-From", "Redis")], b"later")))
+    elif path == "/in-vain":
+        started(lambda: heard(None))
+    else:
+        return False
+    return True
 
 
 @pytest.fixture
 def wrapped(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Any]:
     """Wraps an application, so that it is what granian calls for each request."""
     monkeypatch.setattr(mp, direct_answers.WRAPPER, granian.wsgi._callback_wrapper)
-    answer_directly(at_hand)
+    answer_directly(answer_soon, 1)
     return lambda application: getattr(mp, direct_answers.WRAPPER)(application, {}, None)
 
 
@@ -51,17 +62,12 @@ def started(work: Callable[[], object]) -> threading.Thread:
 
 
 def test_the_release_of_granian_in_use_lets_us_answer_directly() -> None:
-    assert answers_directly(load_settings())
+    assert answers_directly()
     parameters = inspect.signature(getattr(mp, direct_answers.WRAPPER)).parameters
     assert list(parameters)[:2] == ["callback", "scope_opts"]
     # Looked up where a worker begins to serve, and not before: ours has taken its place by then.
     begin = inspect.unwrap(mp.MPServer._spawn_wsgi_worker)
     assert direct_answers.WRAPPER in begin.__code__.co_names
-
-
-def test_where_nothing_is_kept_in_memory_nothing_is_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RECSVC_LOCAL_SLATES_MB", "0")
-    assert not answers_directly(load_settings())
 
 
 def test_what_stands_ready_needs_no_application_and_all_else_is_answered_by_it(
@@ -80,6 +86,25 @@ def test_what_stands_ready_needs_no_application_and_all_else_is_answered_by_it(
     assert taken.sent.get_nowait() == (200, [("X-From", "memory")], b"ready")
     assert taken.sent.get_nowait() == (201, [("X-From", "application")], b"ab")
     assert [(each["PATH_INFO"], each["SERVER_SOFTWARE"]) for each in seen] == [("/other", "Granian")]
+
+
+def test_what_is_told_later_holds_up_nobody_and_what_cannot_be_told_goes_the_whole_way(
+    wrapped: Callable[[Any], Any],
+) -> None:
+    threads: list[str] = []
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        threads.append(threading.current_thread().name)
+        start_response("200 OK", [("X-From", "application")])
+        return [environ["PATH_INFO"].encode()]
+
+    answer, later, in_vain = wrapped(application), Taken(), Taken()
+    answer(later, dict(LATER))
+    answer(in_vain, dict(IN_VAIN))
+    assert later.sent.get(timeout=10) == (200, [("X-From", "Redis")], b"later")
+    assert in_vain.sent.get(timeout=10) == (200, [("X-From", "application")], b"/in-vain")
+    assert threads != [threading.current_thread().name]
+    assert (later.sent.empty(), in_vain.sent.empty()) == (True, True)
 
 
 def test_a_worker_that_leaves_says_of_what_stands_ready_too_that_it_is_the_last(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from queue import Queue
 
-from recsvc.domain.slates import SlateKey
+from recsvc.domain.slates import Fetched, SlateKey
 from recsvc.stores.memory import MemorySlateCache
 from recsvc.stores.slate_cache import RedisSlateCache
 
@@ -122,6 +123,34 @@ def test_a_lease_is_no_slate_and_goes_when_the_customer_is_forgotten(slate_cache
     slate_cache.claim(KEY, 7, LONG)
     assert slate_cache.forget("c1") == 0
     assert slate_cache.fetch(KEY).value is None
+
+
+def heard_of(cache: Cache, key: SlateKey) -> Fetched | None:
+    """What is told of the key, once it can be asked for without waiting."""
+    heard = Queue[Fetched | None]()
+    until = time.monotonic() + 10
+    while not cache.ask(key, heard.put) and time.monotonic() < until:
+        time.sleep(0.01)
+    found = heard.get(timeout=10)
+    time.sleep(0.01)
+    assert heard.empty()
+    return found
+
+
+def test_what_is_asked_for_without_waiting_is_what_would_be_fetched(slate_cache: Cache) -> None:
+    keep_now(slate_cache, KEY, b"\x00\r\n\xff" * 50_000)
+    assert heard_of(slate_cache, KEY) == slate_cache.fetch(KEY)
+    other = SlateKey("c1", "basket")
+    assert heard_of(slate_cache, other) == Fetched(slate_cache.fetch(KEY).epoch, None)
+    slate_cache.move_epoch("c1")
+    assert heard_of(slate_cache, KEY) == Fetched(slate_cache.fetch(KEY).epoch, None)
+
+
+def test_whoever_asks_for_a_customer_without_an_epoch_is_told_of_none_or_of_no_slate(
+    slate_cache: Cache,
+) -> None:
+    found = heard_of(slate_cache, SlateKey("c77", "home"))
+    assert found is None or found.value is None
 
 
 def test_many_are_fetched_as_each_alone_is(slate_cache: Cache) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from itertools import pairwise
@@ -54,6 +54,10 @@ class Inner:
 
     def at_hand(self, request: SlateRequest) -> Answer | None:
         return self.recommend(request) if request.customer_id in self.ready else None
+
+    def ask(self, request: SlateRequest, heard: Callable[[Answer | None], object]) -> bool:
+        heard(self.at_hand(request))
+        return True
 
 
 class Store(MemoryExposures):
@@ -172,9 +176,13 @@ def test_what_stands_ready_is_the_same_answer_and_is_noted_as_one(
     worker = Worker(registered, store)
     worker.inner.ready.add("c1")
     requests = [SlateRequest(ItemKind.CONTENT, customer_id) for customer_id in ("c1", "c2")]
-    assert [worker.engine.at_hand(each) for each in requests] == [worker.engine.recommend(requests[0]), None]
+    expected = [worker.engine.recommend(requests[0]), None]
+    assert [worker.engine.at_hand(each) for each in requests] == expected
+    heard: list[Answer | None] = []
+    assert all(worker.engine.ask(each, heard.append) for each in requests)
+    assert heard == expected
     worker.notes.write()
-    assert {one.customer_id: one.n_answers for one in exposures(store)} == {"c1": 2}
+    assert {one.customer_id: one.n_answers for one in exposures(store)} == {"c1": 3}
 
 
 def test_nothing_stands_ready_while_somebody_linked_ids_that_nobody_looked_at_yet(
@@ -188,6 +196,7 @@ def test_nothing_stands_ready_while_somebody_linked_ids_that_nobody_looked_at_ye
     assert worker.engine.at_hand(request) is not None
     stamps.move_all()
     assert worker.engine.at_hand(request) is None
+    assert not worker.engine.ask(request, [].append)
     units.unit_of("c1")
     assert worker.engine.at_hand(request) is not None
 

@@ -15,7 +15,7 @@ from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import Channel, ItemKind
 from recsvc.domain.slates import Fetched, Slate, SlateItem, SlateKey, SlateRequest, Source
 from recsvc.errors import RedisError
-from recsvc.serving.answers import CacheStatus
+from recsvc.serving.answers import CacheStatus, ServedSlate
 from recsvc.serving.caching import CachedEngine
 from recsvc.serving.epochs import OutdatingCache
 from recsvc.serving.intake import EventIntake
@@ -89,6 +89,11 @@ class FailingCache(MemorySlateCache):
         self._check()
         return super().fetch(key)
 
+    def ask(self, key: SlateKey, heard: Callable[[Fetched | None], object]) -> bool:
+        if self.fails:
+            return False
+        return super().ask(key, heard)
+
     def ping(self) -> None:
         self._check()
 
@@ -148,5 +153,15 @@ class Worker:
 
     def shows(self, customer_id: str = "c1") -> tuple[list[str], CacheStatus]:
         """What the next answer knows, and where it came from."""
-        served = self.engine.recommend(SlateRequest(ItemKind.CONTENT, customer_id))
-        return [event_id for event_id in ("e1", "e2", "e3") if event_id.encode() in served.body], served.cache
+        return _told_in(self.engine.recommend(SlateRequest(ItemKind.CONTENT, customer_id)))
+
+    def hears(self, customer_id: str = "c1") -> tuple[list[str], CacheStatus] | None:
+        """The same of what Redis is asked for without waiting; None where only `shows` can say."""
+        heard: list[ServedSlate | None] = []
+        asks = self.engine.ask(SlateRequest(ItemKind.CONTENT, customer_id), heard.append)
+        assert len(heard) == asks
+        return _told_in(heard[0]) if heard and heard[0] else None
+
+
+def _told_in(served: ServedSlate) -> tuple[list[str], CacheStatus]:
+    return [event_id for event_id in ("e1", "e2", "e3") if event_id.encode() in served.body], served.cache

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import timedelta
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 from hypothesis import given
@@ -18,7 +20,7 @@ from recsvc.domain.items import Channel, Item, ItemKind
 from recsvc.domain.slates import Arm, Fetched, SlateKey, SlateRequest
 from recsvc.serving.answers import CacheStatus, ServedSlate
 from recsvc.serving.customers import SubjectReader
-from recsvc.serving.slate_places import slate_key
+from recsvc.serving.slate_places import MAX_KEYS, SlateKeys, slate_key
 
 from ..small_bank import CONTENT, OFFER, POLICY, DownCache, DownStore, World
 
@@ -84,11 +86,29 @@ def test_every_field_of_a_request_has_a_part_in_its_key() -> None:
     assert all(one != other for one, other in combinations(keys, 2))
 
 
+def test_a_key_that_is_remembered_is_the_key_that_would_be_built() -> None:
+    keys = SlateKeys("p1")
+    variants = [REQUEST, *(replace(REQUEST, **{name: value}) for name, value in OTHERWISE.items())]
+    for label in ("1:v1", "2:v1", "1:v1"):
+        for one in variants * 2:
+            assert keys.key_of(one, label) == slate_key(one, label, "p1")
+
+
+def test_what_is_remembered_of_keys_stays_bounded() -> None:
+    keys = SlateKeys("p1")
+    for number in range(MAX_KEYS + 10):
+        keys.key_of(replace(REQUEST, customer_id=f"c{number}"), "1:v1")
+    assert len(keys._known) <= MAX_KEYS
+    n_known = len(keys._known)
+    keys.key_of(replace(REQUEST, exclude=("a1",)), "1:v1")
+    assert len(keys._known) == n_known
+
+
 def test_a_second_identical_request_is_a_hit_with_identical_bytes(world: World) -> None:
     first = ask(world)
     second = ask(world)
     assert (first.cache, second.cache) == (CacheStatus.MISS, CacheStatus.HIT)
-    assert replace(second, cache=first.cache) == first
+    assert msgspec.structs.replace(second, cache=first.cache) == first
     assert json.loads(first.body)["source"] == "personalised"
 
 
@@ -188,7 +208,14 @@ def test_what_another_hand_put_into_the_cache_is_a_miss(world: World, value: byt
         def fetch(self, key: object) -> Fetched:
             return Fetched(1, value)
 
+        def ask(self, key: object, heard: Callable[[Fetched | None], object]) -> bool:
+            heard(Fetched(1, value))
+            return True
+
     world.cached = world.cached_over(Strange())
+    heard: list[ServedSlate | None] = []
+    assert world.cached.ask(REQUEST, heard.append)
+    assert heard == [None]
     assert ask(world).cache is CacheStatus.MISS
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,36 @@ def test_an_event_that_one_worker_took_is_known_to_the_next_answer_of_every_work
             assert len(worker.shows()[0]) == number
         assert there.shows()[1] is CacheStatus.HIT
     assert (here.n_announced, there.n_announced) == ([1, 2, 3], [])
+
+
+def test_what_is_asked_for_without_waiting_is_what_every_worker_kept_since_the_last_event(
+    workers: tuple[Worker, Worker], redis: FailingCache
+) -> None:
+    here, there = workers
+    assert here.hears() is None
+    for number, event_id in enumerate(("e1", "e2", "e3"), start=1):
+        here.intake.take([a_click(event_id)])
+        assert [worker.hears() for worker in workers] == [None, None]
+        known, _ = there.shows()
+        assert len(known) == number
+        assert [worker.hears() for worker in workers] == [(known, CacheStatus.HIT)] * 2
+    there.now += timedelta(minutes=2)  # The slate's end.
+    assert there.hears() is None
+
+
+def test_nothing_is_asked_for_without_waiting_while_an_epoch_is_owed(
+    workers: tuple[Worker, Worker], redis: FailingCache
+) -> None:
+    here, _ = workers
+    here.shows()
+    redis.fails = True
+    here.intake.take([a_click("e1")])
+    redis.fails = False
+    assert here.hears() is None
+    here.seconds += SETTLING_SECONDS
+    assert here.hears() is None
+    assert here.shows() == (["e1"], CacheStatus.MISS)  # Whoever waits settles what is owed.
+    assert here.hears() == (["e1"], CacheStatus.HIT)
 
 
 def test_a_slate_that_was_begun_before_the_event_is_never_served_after_it(

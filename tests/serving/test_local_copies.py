@@ -119,6 +119,12 @@ def test_only_a_copy_that_counts_is_at_hand(workers: tuple[Worker, Worker]) -> N
     assert here.engine.at_hand(request) is None
 
 
+def test_what_redis_was_asked_for_is_kept_as_a_copy(workers: tuple[Worker, Worker]) -> None:
+    here, there = workers
+    there.shows()
+    assert [here.hears(), here.shows()] == [([], CacheStatus.HIT), ([], CacheStatus.LOCAL)]
+
+
 def test_what_one_worker_acknowledged_is_in_the_next_answer_of_all(workers: tuple[Worker, Worker]) -> None:
     here, there = workers
     for number, event_id in enumerate(("e1", "e2", "e3"), start=1):

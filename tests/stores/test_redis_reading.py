@@ -41,6 +41,9 @@ class Connection:
     def recv(self, n_bytes: int) -> bytes:
         return next(self._pieces, b"")
 
+    def sendall(self, packed: bytes) -> None:
+        self.sent.append(packed)
+
     def send_packed_command(self, packed: list[bytes], *, check_health: bool) -> None:
         self.sent += packed
 
