@@ -7,7 +7,6 @@ answer shows which bundles it was made of.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from recsvc.bundles.bundle import AnyArray, Bundle
 from recsvc.bundles.id_table import id_arrays
+from recsvc.bundles.item_pages import item_arrays
 from recsvc.bundles.layouts import COMMON
 from recsvc.bundles.opening import open_bundle
 from recsvc.bundles.registry import Registry
@@ -27,7 +27,7 @@ def publish_big(bundle: Path, registry: Registry, *, mark: str, megabytes: float
     once = sum(array.nbytes for array in opened.arrays.values())
     each = sum(array.nbytes for array in _copied(opened, 2).values()) / 2
     n_copies = max(1, round((megabytes * 1e6 - once) / each))
-    arrays = dict(opened.arrays) | _copied(opened, n_copies) | {"catalogue": _marked(opened, mark)}
+    arrays = dict(opened.arrays) | _copied(opened, n_copies) | _marked(opened, mark)
     rows = opened.manifest.rows
     counts = replace(rows, customers=rows.customers * n_copies, pairs=rows.pairs * n_copies)
     manifest = replace(opened.manifest, name=f"{mark}, {n_copies} of each customer", rows=counts)
@@ -60,8 +60,9 @@ def _copied(bundle: Bundle, n: int) -> Mapping[str, AnyArray]:
     return found | dict(id_arrays("customer_ids", ids))
 
 
-def _marked(bundle: Bundle, mark: str) -> AnyArray:
-    items = json.loads(bundle.arrays["catalogue"].tobytes())
-    for item in items:
-        item["title"] = {locale: f"{mark} {text}" for locale, text in item["title"].items()}
-    return np.frombuffer(json.dumps(items, separators=(",", ":")).encode(), dtype=np.uint8)
+def _marked(bundle: Bundle, mark: str) -> Mapping[str, AnyArray]:
+    return item_arrays([replace(item, title=_with_mark(item.title, mark)) for item in bundle.catalogue])
+
+
+def _with_mark(title: Mapping[str, str], mark: str) -> Mapping[str, str]:
+    return {locale: f"{mark} {text}" for locale, text in title.items()}

@@ -208,7 +208,7 @@ def build_services(settings: Settings) -> Services:
     noter.start()
     offers = OfferDesk(
         SqlOfferVersions(database),
-        standing=lambda item_id: live.view.items.get(item_id),
+        standing=lambda item_id: live.readable_view().items.get(item_id),
         approval=policy.offers.approval,
         clock=now,
     )
@@ -249,7 +249,7 @@ def build_services(settings: Settings) -> Services:
         catalogue=ItemDesk(items, live, offers),
         offers=offers,
         audit=AuditDesk(decisions, engine.explain_offer),
-        merchandising=MerchandisingDesk(rules, items=lambda: live.view.items, clock=now),
+        merchandising=MerchandisingDesk(rules, view=live.readable_view, clock=now),
         training_runs=runs,
         portraits=portraits,
         experiment_results=ResultsDesk(experiments, reports, policy),

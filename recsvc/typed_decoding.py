@@ -21,7 +21,7 @@ _msgpack: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
 _making = threading.Lock()
 
 
-def decode_json(raw: bytes | str | msgspec.Raw, kind: type[T]) -> T:
+def decode_json(raw: bytes | memoryview | str | msgspec.Raw, kind: type[T]) -> T:
     """The value that the JSON holds. Raises msgspec.MsgspecError, UnicodeDecodeError."""
     value: T = (_json.get(kind) or _made(_json, msgspec.json.Decoder, kind)).decode(raw)
     return value

@@ -10,11 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.bundles.id_table import IdTable
+from recsvc.bundles.item_pages import ItemPages, item_arrays
 from recsvc.bundles.manifest import Manifest
 from recsvc.bundles.profiles import ProfileArrays
 from recsvc.domain.items import Item
@@ -94,20 +94,13 @@ class Bundle:
         segment = self.manifest.segments[int(self.arrays["profile_segment"][customer_row])]
         return self._profiles.profile_of(customer_row, self.customers.id_of(customer_row), segment)
 
-    def catalogue(self) -> tuple[Item, ...]:
+    @cached_property
+    def catalogue(self) -> ItemPages:
         """The items as they were known at training: those with a row in row order, then the others."""
-        return self._catalogue
-
-    @cached_property
-    def row_by_item(self) -> Mapping[str, int]:
-        """Every row by its item's id, in the order of rows: for whoever looks up hundreds of them at once."""
-        return {item.item_id: row for row, item in enumerate(self._catalogue[: len(self.items)])}
-
-    @cached_property
-    def _catalogue(self) -> tuple[Item, ...]:
-        # One by one: nobody else in the process goes on while a piece is decoded.
-        pieces = decode_json(self.arrays["catalogue"].tobytes(), list[msgspec.Raw])
-        return tuple(decode_json(piece, Item) for piece in pieces)
+        arrays = self.arrays
+        if "catalogue_offsets" not in arrays:
+            arrays = {**arrays, **item_arrays(decode_json(arrays["catalogue"].tobytes(), list[Item]))}
+        return ItemPages(self.items, arrays)
 
     def is_untouched(self) -> bool:
         """Whether no array file was written to, cut short or removed since it was checked.
@@ -129,7 +122,6 @@ class Bundle:
 
     @cached_property
     def _pages(self) -> tuple[mmap.mmap, ...]:
-        """What is mapped, file by file."""
         return tuple(pages for array in self.arrays.values() if (pages := _pages_of(array)) is not None)
 
 

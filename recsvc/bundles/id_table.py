@@ -6,11 +6,15 @@ in the mapped pages, so a million customers cost a worker no private memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+NO_ROW = -1
+
+_FEW = 16  # One look for an id costs as much as to read so many.
 
 
 class IdTable:
@@ -18,11 +22,15 @@ class IdTable:
 
     def __init__(self, text: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
         self._text = text.data
-        self._offsets = offsets
+        self._offsets = offsets.data
         self._n = len(offsets) - 1
 
     def __len__(self) -> int:
         return self._n
+
+    def __iter__(self) -> Iterator[str]:
+        """All ids in the order of rows, at a fifth of the cost of asking for each."""
+        return map(bytes.decode, self._pieces())
 
     def id_of(self, row: int) -> str:
         """The id at the row."""
@@ -44,14 +52,27 @@ class IdTable:
                 high = middle
         return low if low < self._n and self._bytes_at(low) == wanted else None
 
+    def rows_of(self, identifiers: Collection[str]) -> NDArray[np.int32]:
+        """The row of each id, `NO_ROW` of one that the table does not hold: (n_identifiers,).
+
+        For many at once: where they are not few beside the table, it is read once.
+        """
+        if len(identifiers) * _FEW < self._n:
+            found = [self.row_of(each) for each in identifiers]
+            return np.array([NO_ROW if row is None else row for row in found], dtype=np.int32)
+        rows = {each: row for row, each in enumerate(self)}
+        return np.array([rows.get(each, NO_ROW) for each in identifiers], dtype=np.int32)
+
     def is_in_order(self) -> bool:
         """Whether the ids stand in strictly ascending order, as look-ups need."""
-        text, ends = bytes(self._text), self._offsets.tolist()
-        pieces = (text[start:end] for start, end in pairwise(ends))
-        return all(one < other for one, other in pairwise(pieces))
+        return all(one < other for one, other in pairwise(self._pieces()))
+
+    def _pieces(self) -> Iterator[bytes]:
+        text = bytes(self._text)
+        return (text[start:end] for start, end in pairwise(self._offsets))
 
     def _bytes_at(self, row: int) -> bytes:
-        return bytes(self._text[int(self._offsets[row]) : int(self._offsets[row + 1])])
+        return bytes(self._text[self._offsets[row] : self._offsets[row + 1]])
 
 
 def id_arrays(name: str, ids: Sequence[str]) -> Mapping[str, NDArray[np.generic]]:

@@ -41,6 +41,12 @@ COMMON: Layout = {
     "catalogue": ("|u1", ("catalogue bytes",)),
 }
 
+CATALOGUE: Layout = {
+    "catalogue_offsets": ("<i8", ("catalogue items + 1",)),
+    "catalogue_columns": ("<i8", ("catalogue items", "item columns")),
+}
+"""What leads into the catalogue. Format 2 has none of it: there the catalogue is one list."""
+
 
 def _folded_in_by_ridge(family: str) -> Layout:
     return {
@@ -136,6 +142,7 @@ def optional_layouts(families: Sequence[str]) -> tuple[Layout, ...]:
         array_of(one): ("<f4", ("features", f"{one} factors")) for one in families if one in FACTOR_FAMILIES
     }
     return (
+        CATALOGUE,
         PROPOSALS,
         *([_scanned(families[0])] if len(families) == 1 and families[0] in FACTOR_FAMILIES else []),
         {**FEATURES, **of_factors},

@@ -19,8 +19,8 @@ from recsvc.domain.items import ItemKind
 from recsvc.domain.profiles import Population
 from recsvc.typed_decoding import decode_json
 
-FORMAT = 2
-SUPPORTED_FORMATS = (2,)
+FORMAT = 3
+SUPPORTED_FORMATS = (2, 3)
 BLEND = "blend"
 LEAST_DEVIATION = 0.01
 """Of the scores that a blend sums up, as a share of their mean: training and serving go by the same."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from recsvc.bundles.bundle import Bundle
 from recsvc.bundles.id_table import IdTable
+from recsvc.bundles.item_pages import N_COLUMNS, columns_of
 from recsvc.bundles.layouts import (
     LIVE,
     LIVE_NEVER_NEGATIVE,
@@ -125,6 +126,7 @@ def _check_layout(bundle: Bundle) -> None:
         "categories": len(manifest.categories),
         "channels": len(manifest.channels),
         "purchase facts": 3,
+        "item columns": N_COLUMNS,
         "live half-lives": 2,
         "calibration facts": 2,
     }
@@ -213,14 +215,19 @@ def _check_live_arrays(bundle: Bundle) -> None:
 
 
 def _check_catalogue(bundle: Bundle) -> None:
+    if "catalogue_offsets" in bundle.arrays:
+        _check_offsets(bundle, "catalogue_offsets", "catalogue")
     try:
-        ids = [item.item_id for item in bundle.catalogue()]
+        items = [*bundle.catalogue]
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BundleCorruptError(bundle.version, "catalogue.npy", f"cannot be parsed ({error})") from error
+    ids = [item.item_id for item in items]
     n_items = len(bundle.items)
     in_step = tuple(ids[:n_items]) == bundle.items.ids_of(range(n_items))
     _demand(bundle, "catalogue", in_step, "does not begin with the items of item_ids, in their order")
     _demand(bundle, "catalogue", len(set(ids)) == len(ids), "names an item twice")
+    is_so = np.array_equal(bundle.catalogue.columns, columns_of(items))
+    _demand(bundle, "catalogue_columns", is_so, "does not say what the items say")
 
 
 def _demand(bundle: Bundle, name: str, holds: bool, otherwise: str) -> None:

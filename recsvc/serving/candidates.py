@@ -220,10 +220,10 @@ def _of_look(
     places: list[int], scores: list[float], source: Source, view: CatalogueView, cold: Sequence[Item] = ()
 ) -> Iterator[Candidate]:
     """The candidates at these places, made without a step of ours for each."""
-    by_row = view.by_row
+    at = view.known.at
     if not cold:
-        return map(Candidate, map(by_row.__getitem__, places), scores, repeat(source), places)
-    items = [cold[place - _COLD] if place >= _COLD else by_row[place] for place in places]
+        return map(Candidate, map(at, places), scores, repeat(source), places)
+    items = [cold[place - _COLD] if place >= _COLD else at(place) for place in places]
     rows = [None if place >= _COLD else place for place in places]
     return map(Candidate, items, scores, repeat(source), rows)
 

@@ -7,7 +7,7 @@ outdated at once, and every worker looks at the catalogue's revision again and a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -17,6 +17,7 @@ from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.merchandising import MerchandisingRule
 from recsvc.domain.offer_life import PutMany, PutOffer
 from recsvc.domain.records import Versioned, Written
+from recsvc.serving.catalogue_view import CatalogueView
 from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.offers.desk import OfferDesk
 
@@ -139,7 +140,7 @@ class CatalogueDesk:
         return self._store.retire(item_id, expected=expected, standing=self._served(item_id))
 
     def _served(self, item_id: str) -> Item | None:
-        return self._live.view.items.get(item_id)
+        return self._live.readable_view().items.get(item_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +156,11 @@ class MerchandisingDesk:
     """Keeps the rules. One may name what is not there yet: it matches nothing until it comes."""
 
     def __init__(
-        self, store: RuleStore, *, items: Callable[[], Mapping[str, Item]], clock: Callable[[], datetime]
+        self, store: RuleStore, *, view: Callable[[], CatalogueView], clock: Callable[[], datetime]
     ) -> None:
-        """`items` are the live ones, by id."""
+        """`view` is of what is live now."""
         self._store = store
-        self._items = items
+        self._view = view
         self._clock = clock
 
     def standings(self) -> list[RuleStanding]:
@@ -187,15 +188,14 @@ class MerchandisingDesk:
         return self._stand([rule])[0]
 
     def _stand(self, rules: Sequence[MerchandisingRule]) -> list[RuleStanding]:
-        now, items = self._clock(), self._items()
-        named = {rule.category for rule in rules} - {None}
-        of_named = (item for item in items.values() if item.category in named) if named else ()
+        now, view = self._clock(), self._view()
+        of_named = view.known.live_of({rule.category for rule in rules if rule.category is not None})
         by_category = Counter((item.category, item.kind) for item in of_named if item.is_valid_at(now))
 
         def matches(rule: MerchandisingRule) -> int:
             if rule.item_id is None:
                 return sum(by_category[rule.category, kind] for kind in ItemKind if rule.kind in (None, kind))
-            item = items.get(rule.item_id)
+            item = view.items.get(rule.item_id)
             return int(item is not None and rule.names(item) and item.is_valid_at(now))
 
         return [RuleStanding(rule, rule.is_in_time(now), matches(rule)) for rule in rules]

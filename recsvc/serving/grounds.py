@@ -91,7 +91,7 @@ class Grounds:
     def _trained_counts(self, item_ids: Sequence[str]) -> Floats:
         counts = np.zeros(len(item_ids))
         if self.model is not None:
-            rows = np.array([self.view.rows.get(one, NO_ROW) for one in item_ids], dtype=np.int32)
+            rows = self.view.known.rows_of(item_ids)
             counts[rows != NO_ROW] = self.model.bundle.popularity[rows[rows != NO_ROW]]
         with np.errstate(divide="ignore"):
             return np.log2(counts)
@@ -109,7 +109,7 @@ class Grounds:
     def _find_median(self, kind: ItemKind) -> float:
         rows, fresh = self.view.trained_rows[kind], self.view.fresh[kind]
         step = 1 + (len(rows) + len(fresh)) // N_COMPARED
-        compared = [self.view.by_row[row] for row in rows[::step].tolist()] + list(fresh[::step])
+        compared = [self.view.known.at(row) for row in rows[::step].tolist()] + list(fresh[::step])
         counts = self._counts([one.item_id for one in compared])
         met = counts[np.isfinite(counts)]
         return float(np.median(met)) if len(met) else np.inf

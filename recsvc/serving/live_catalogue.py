@@ -15,7 +15,7 @@ from recsvc.bundles.bundle import Bundle
 from recsvc.domain.items import Item
 from recsvc.domain.merchandising import NO_RULES, MerchandisingRule, RuleBook
 from recsvc.errors import StoreError
-from recsvc.serving.catalogue_view import CatalogueView, make_view
+from recsvc.serving.catalogue_view import CatalogueView, make_view, view_of
 from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.protocols import Catalogue
 from recsvc.serving.verification import Model
@@ -72,7 +72,7 @@ class LiveCatalogue:
 
     @property
     def view(self) -> CatalogueView:
-        """The view beside the champion that serves now."""
+        """The view beside the champion that serves now, for its label: what it holds may be gone."""
         return self._serving.champion.view
 
     @property
@@ -82,7 +82,11 @@ class LiveCatalogue:
 
     def is_content(self, item_id: str) -> bool:
         """Whether the item is an article, as far as is known."""
-        return self.view.is_content(item_id)
+        return self.readable_view().is_content(item_id)
+
+    def readable_view(self) -> CatalogueView:
+        """The view beside the champion, or, where its files were touched, what can be known without them."""
+        return self.model_and_view()[1]
 
     def view_for(self, version: str | None) -> CatalogueView:
         """The view beside the model of the version, or beside the champion where that does not serve."""
@@ -173,5 +177,5 @@ class LiveCatalogue:
         if standing.model is model and standing.view.revision == self._revision:
             return standing
         bundle = model.bundle if model else None
-        stored = self._stored.values()
-        return _Standing(model, make_view(stored, bundle, revision=self._revision, rules=self._rules))
+        view = view_of(self._stored, bundle, revision=self._revision, rules=self._rules)
+        return _Standing(model, view)

@@ -51,7 +51,7 @@ class Open:
         item = self.view.items.get(item_id)
         if item is None or item.kind is not self.kind or item_id in self.used:
             return None
-        return None if self.view.rows.get(item_id) in self.used_rows else item
+        return None if self.view.known.row_of(item_id) in self.used_rows else item
 
     def unplaced(self) -> Iterator[Item]:
         """Those that the model can say nothing of, newest first: no more than can be news."""
@@ -72,7 +72,7 @@ def popular_now(live: Live, of: Open) -> Iterator[Candidate]:
         np.isfinite(live.state.log_counts(HALF_LIVES.long, live.at)), of_short + of_long, -np.inf
     )
     for row, item in open_by_score(live.state, scores, of):
-        yield Candidate(item, float(scores[row]), Source.POPULAR, of.view.rows.get(item.item_id))
+        yield Candidate(item, float(scores[row]), Source.POPULAR, of.view.known.row_of(item.item_id))
 
 
 def open_by_score(state: LiveState, scores: Floats, of: Open) -> Iterator[tuple[int, Item]]:

@@ -47,7 +47,7 @@ def shortlisted(
     if not items:
         return []
     listed, places = list(items.values()), live.state.rows_of(items)
-    rows = np.array([of.view.rows.get(item_id, NO_ROW) for item_id in items], dtype=np.int32)
+    rows = of.view.known.rows_of(items)
     scores = _parts(live, customer_id, listed, places, rows, of.view)
     by_model = weighing.trained_weight * _trained(list(items), rows, of, trained)
     by_everybody = weighing.trained_weight * _common(rows, trained)
@@ -56,8 +56,9 @@ def shortlisted(
     firsts = np.where(places >= 0, live.state.firsts()[places] if live.state.n_items else np.inf, np.inf)
     order = best_first(total, firsts)
     shares = shares_of(weighted[order], (by_model - by_everybody)[order], by_everybody[order])
+    rows_or_none = [None if row == NO_ROW else row for row in rows.tolist()]
     return [
-        Candidate(listed[place], float(total[place]), source, of.view.rows.get(listed[place].item_id), share)
+        Candidate(listed[place], float(total[place]), source, rows_or_none[place], share)
         for place, share in zip(order.tolist(), shares, strict=True)
     ]
 
@@ -68,7 +69,7 @@ def _proposed(live: Live, of: Open, trained: TrainedOpinion) -> dict[str, Item]:
     hottest = islice(open_by_score(live.state, counts, of), SHORTLIST_LENGTH)
     proposed = {item.item_id: item for _, item in hottest}
     best = trained.best(of.open_rows, SHORTLIST_LENGTH).tolist()
-    proposed |= {item.item_id: item for item in map(of.view.by_row.__getitem__, best)}
+    proposed |= {item.item_id: item for item in map(of.view.known.at, best)}
     proposed |= {item.item_id: item for item in _best_cold(of, trained) if not _is_to_come(item, live.now)}
     unmet = (
         item

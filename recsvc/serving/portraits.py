@@ -8,7 +8,6 @@ from before an erasure counts, neither in the store nor in a bundle that was tra
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
@@ -22,14 +21,6 @@ from recsvc.domain.segments import segments_of
 from recsvc.policy import Policy
 from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.protocols import CustomerDirectory, WholeHistory
-
-
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
-    """The items of a bundle by id: those that the store has since retired are still what was read."""
-
-    version: str
-    items: Mapping[str, Item]
 
 
 class Portraits:
@@ -49,7 +40,6 @@ class Portraits:
         self._catalogue = catalogue
         self._policy = policy
         self._clock = clock
-        self._snapshot = _Snapshot("", {})
 
     def portrait(self, customer_id: str) -> Portrait | None:
         """What is known of the customer now; None of one of whom nothing is known. Raises StoreError."""
@@ -70,7 +60,7 @@ class Portraits:
             profile = draw_profile(
                 customer_id,
                 chain((first,), history),
-                item_of=self._item_of(view.items, bundle),
+                item_of=_item_of(view.items, bundle),
                 policy=self._policy,
                 population=population,
                 as_of=now,
@@ -91,15 +81,13 @@ class Portraits:
             if erased_at is None or interaction.occurred_at > erased_at:
                 yield interaction
 
-    def _item_of(self, live: Mapping[str, Item], bundle: Bundle | None) -> Callable[[str], Item | None]:
-        """The item as the store has it, else as the bundle knew it."""
-        if bundle is None:
-            return live.get
-        snapshot = self._snapshot
-        if snapshot.version != bundle.version:
-            snapshot = _Snapshot(bundle.version, {item.item_id: item for item in bundle.catalogue()})
-            self._snapshot = snapshot
-        return lambda item_id: live.get(item_id) or snapshot.items.get(item_id)
+
+def _item_of(live: Mapping[str, Item], bundle: Bundle | None) -> Callable[[str], Item | None]:
+    """The item as the store has it, else as the bundle knew it: what was retired is still what was read."""
+    if bundle is None:
+        return live.get
+    of_bundle = bundle.catalogue.get
+    return lambda item_id: live.get(item_id) or of_bundle(item_id)
 
 
 def _trained(bundle: Bundle | None, customer_id: str, erased_at: datetime | None) -> CustomerProfile | None:

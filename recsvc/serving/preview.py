@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -125,7 +125,7 @@ class Previewer:
         after = self._lists(candidate, beside, asked, now)
         before = self._lists(champion, view, asked, now) if champion else None
         overlaps = None if before is None else [_overlap(before[one], after[one]) for one in asked]
-        titles = {item_id: self._title(item) for one in (view, beside) for item_id, item in one.items.items()}
+        views = (beside, view)
         return Preview(
             version=candidate.version,
             champion=champion.version if champion else None,
@@ -133,8 +133,8 @@ class Previewer:
             n_customers=len(asked),
             overlap=None if overlaps is None else float(np.mean(overlaps)),
             n_changed=None if overlaps is None else sum(one < 1 for one in overlaps),
-            offers=_reaches(after, before or {}, _offers_of, titles),
-            categories=_reaches(after, before or {}, _categories_of, {}),
+            offers=_reaches(after, before or {}, _offers_of, lambda name: self._title(_live(name, views))),
+            categories=_reaches(after, before or {}, _categories_of, lambda name: None),
             segments=_winners_first(gate),
             personas=self._personas([(candidate, beside), (champion, view)], gate),
         )
@@ -169,14 +169,14 @@ class Previewer:
         """Those of the policy, else those that the gate made of the catalogue."""
         named = [(one.name, one.history) for one in self._policy.personas]
         made = [(one.name, one.history) for one in gate.personas] if gate else []
-        known = {item_id: item for _, view in beside for item_id, item in view.items.items()}
+        views = [view for _, view in reversed(beside)]
         shown = []
         for name, history in named or made:
             candidate, champion = (
                 () if model is None else tuple(map(self._shown, _first_of(model, view, history)))
                 for model, view in beside
             )
-            taken = tuple(self._shown(known.get(item_id) or Item(item_id)) for item_id in history)
+            taken = tuple(self._shown(_live(item_id, views)) for item_id in history)
             shown.append(PersonaLists(name, taken, candidate, champion))
         return tuple(shown)
 
@@ -205,6 +205,12 @@ def _sample(model: Model) -> tuple[str, ...]:
     return model.bundle.customers.ids_of(rows.tolist())
 
 
+def _live(item_id: str, views: Iterable[CatalogueView]) -> Item:
+    """The live item as the first of the views has it that knows it; a bare one where none does."""
+    found = (view.items.get(item_id) for view in views)
+    return next(filter(None, found), Item(item_id))
+
+
 def _overlap(before: Sequence[SlateItem], after: Sequence[SlateItem]) -> float:
     """The share of what was listed before that stays; 1 of nothing that stays nothing."""
     had, gets = ({item.item_id for item in items} for items in (before, after))
@@ -223,14 +229,14 @@ def _reaches(
     after: _Lists,
     before: _Lists,
     names_of: Callable[[Sequence[SlateItem]], set[str]],
-    titles: Mapping[str, str | None],
+    title_of: Callable[[str], str | None],
 ) -> tuple[Reach, ...]:
     """The reach of whatever the lists name, what changes most first."""
     candidate, champion = (
         Counter(name for items in lists.values() for name in names_of(items)) for lists in (after, before)
     )
     names = sorted({*candidate, *champion})
-    reaches = [Reach(name, titles.get(name), candidate[name], champion[name]) for name in names]
+    reaches = [Reach(name, title_of(name), candidate[name], champion[name]) for name in names]
     return tuple(sorted(reaches, key=lambda one: -abs(one.candidate - one.champion))[:MAX_REACHES])
 
 
@@ -254,4 +260,4 @@ def _first_of(model: Model, view: CatalogueView, history: Sequence[str]) -> list
         scores = model.scorer.score_of(past, rows)
     else:
         scores = model.bundle.popularity[rows]
-    return [view.by_row[int(rows[place])] for place in np.argsort(-scores, kind="stable")[:FIRST]]
+    return [view.known.at(int(rows[place])) for place in np.argsort(-scores, kind="stable")[:FIRST]]

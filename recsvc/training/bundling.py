@@ -7,7 +7,6 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
@@ -51,11 +50,6 @@ def complete_catalogue(item_ids: Sequence[str], items: Sequence[Item], kind: Ite
     with_row = tuple(known.get(item_id) or Item(item_id, kind) for item_id in item_ids)
     rowless = sorted(known.keys() - set(item_ids))
     return with_row + tuple(known[item_id] for item_id in rowless)
-
-
-def catalogue_array(catalogue: Sequence[Item]) -> AnyArray:
-    """The items as UTF-8 JSON: (n_bytes,)."""
-    return np.frombuffer(msgspec.json.encode(catalogue), dtype=np.uint8)
 
 
 def category_rows(catalogue: Sequence[Item], categories: Sequence[str]) -> NDArray[np.int64]:

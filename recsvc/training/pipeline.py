@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from recsvc.bundles.item_pages import item_arrays
 from recsvc.bundles.manifest import Manifest
 from recsvc.bundles.registry import Registry
 from recsvc.domain.propensity import PropensityRules
 from recsvc.policy import Policy
 from recsvc.training.budget import Budget
-from recsvc.training.bundling import catalogue_array, golden_queries, library_versions, model_arrays
+from recsvc.training.bundling import golden_queries, library_versions, model_arrays
 from recsvc.training.cold_start import cold_start_arrays
 from recsvc.training.describing import describe
 from recsvc.training.families.base import Family, training_data
@@ -156,7 +157,7 @@ def train(
             **descriptions.arrays,
             **live.arrays,
             **propensity.arrays,
-            "catalogue": catalogue_array(catalogue),
+            **item_arrays(catalogue),
         }
         manifest = registry.publish(facts, arrays)
     candidate = Candidate(

@@ -43,6 +43,7 @@ from recsvc.policy import load_policy
 from recsvc.policy_experiments import ExperimentsPolicy
 from recsvc.services import Services
 from recsvc.serving.answers import CacheStatus, HealthReport, ItemList, LiveReport, ServedSlate, render_slate
+from recsvc.serving.catalogue_view import make_view
 from recsvc.serving.desks import MerchandisingDesk
 from recsvc.serving.models_desk import ModelFacts, ModelShelf, ShelvedModel
 from recsvc.serving.offers.auditing import DecisionPage, Explanation
@@ -68,11 +69,15 @@ NOW = datetime(2026, 11, 22, 10, 20, tzinfo=UTC)
 CONTENT = "/v1/customers/c1/recommendations/content"
 OFFERS = "/v1/customers/c1/recommendations/offers"
 
-RULED_ITEMS = {
-    "a7": Item("a7", category="saving"),
-    "a8": Item("a8", category="saving", valid_to=NOW),
-    "o3": Item("o3", ItemKind.OFFER, category="saving"),
-}
+RULED = make_view(
+    (
+        Item("a7", category="saving"),
+        Item("a8", category="saving", valid_to=NOW),
+        Item("o3", ItemKind.OFFER, category="saving"),
+    ),
+    None,
+    revision=1,
+)
 
 STATE = WorkerState(None, None, redis=True, store=True, events_behind=0)
 READER = "rs_reader"
@@ -514,7 +519,7 @@ def fake_services(*, experiments_policy: ExperimentsPolicy | None = None, **sett
         ),
         audit=FakeAudit(),
         merchandising=MerchandisingDesk(
-            MemoryMerchandising(MemoryCatalogue()), items=lambda: RULED_ITEMS, clock=lambda: NOW
+            MemoryMerchandising(MemoryCatalogue()), view=lambda: RULED, clock=lambda: NOW
         ),
         training_runs=TrainingDesk(
             MemoryTrainingRuns(),

@@ -10,13 +10,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsvc.bundles.bundle import Bundle
+from recsvc.bundles.item_pages import IS_LIVE, VALID_TO, item_arrays
 from recsvc.bundles.layouts import (
+    CATALOGUE,
     COMMON,
     FACTOR_FAMILIES,
     LIVE_NEVER_NEGATIVE,
@@ -250,7 +253,18 @@ UNSOUND: dict[str, tuple[str, Callable[[Arrays], object]]] = {
     ),
     "no_popularity": ("popularity", lambda a: a.pop("popularity")),
     "no_offsets": ("item_ids_offsets", lambda a: a.update(item_ids_offsets=a["item_ids_offsets"][:0])),
-    "no_catalogue": ("catalogue", lambda a: a.update(catalogue=a["catalogue"][:-1])),
+    "no_catalogue": ("catalogue_offsets", lambda a: a.update(catalogue=a["catalogue"][:-1])),
+    "no_json": ("catalogue", set_at("catalogue", 0, ord("x"))),
+    "item_offsets_back": (
+        "catalogue_offsets",
+        lambda a: set_at("catalogue_offsets", 1, a["catalogue_offsets"][2] + 1)(a),
+    ),
+    "items_of_another_status": ("catalogue_columns", set_at("catalogue_columns", (3, IS_LIVE), 2)),
+    "items_valid_at_another_time": ("catalogue_columns", set_at("catalogue_columns", (3, VALID_TO), 0)),
+    "columns_of_fewer": (
+        "catalogue_columns",
+        lambda a: a.update(catalogue_columns=a["catalogue_columns"][:-1]),
+    ),
     "no_factors": ("bpr_item_factors", lambda a: a.pop("bpr_item_factors")),
     "nan_factor": ("als_item_factors", set_at("als_item_factors", (2, 1), np.nan)),
     "gram_of_other_factors": ("lmf_gram", lambda a: a.update(lmf_gram=a["lmf_gram"][:-1, :-1])),
@@ -301,7 +315,7 @@ UNSOUND: dict[str, tuple[str, Callable[[Arrays], object]]] = {
         "live_meeting_seconds",
         lambda a: a.update(live_meeting_seconds=a["live_meeting_seconds"][:-1]),
     ),
-    "another_catalogue": ("catalogue", lambda a: a.update(catalogue=np.frombuffer(b"[]", np.uint8))),
+    "another_catalogue": ("catalogue", lambda a: a.update(item_arrays(()))),
 }
 
 
@@ -326,7 +340,7 @@ def test_what_is_laid_out_to_be_scanned_must_be_what_is_scored(bundle: Path, cas
     facts = {"parts": parts, "golden_queries": (), "live": None, "propensity": None}
 
     def laid_out(arrays: Arrays) -> None:
-        kept = layout_of(["als"])
+        kept = layout_of(["als"]) | CATALOGUE
         for other in [one for one in arrays if one not in kept]:
             del arrays[other]
         factors = arrays["als_item_factors"]
@@ -427,7 +441,7 @@ def test_a_manifest_that_says_more_than_it_may_is_refused(bundle: Path) -> None:
 def test_a_bundle_of_a_later_format_is_incompatible(bundle: Path) -> None:
     manifest = replace(read_manifest(bundle), format=FORMAT + 1)
     (bundle / MANIFEST_FILE).write_bytes(encode_manifest(manifest))
-    with pytest.raises(BundleIncompatibleError, match=f"format {FORMAT + 1}, this release reads {FORMAT}"):
+    with pytest.raises(BundleIncompatibleError, match=f"format {FORMAT + 1}, this release reads 2, {FORMAT}"):
         open_bundle(bundle)
 
 
@@ -437,8 +451,21 @@ def test_a_bundle_of_the_first_format_is_incompatible_and_the_remedy_is_to_train
     del facts["parts"], facts["strength_scale"]
     facts |= {"format": 1, "family": "als", "parameters": {"confidence": 40.0, "strength_scale": 0.7}}
     (bundle / MANIFEST_FILE).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
-    with pytest.raises(BundleIncompatibleError, match=f"format 1, this release reads {FORMAT}; train again"):
+    with pytest.raises(BundleIncompatibleError, match=f"format 1, .* reads 2, {FORMAT}; train again"):
         open_bundle(bundle)
+
+
+def test_a_bundle_of_the_format_before_is_read_as_it_was(bundle: Path) -> None:
+    """Its catalogue is one list, which nothing leads into."""
+    before = [*open_bundle(bundle).catalogue]
+
+    def as_one_list(arrays: Arrays) -> None:
+        del arrays["catalogue_offsets"], arrays["catalogue_columns"]
+        arrays["catalogue"] = np.frombuffer(msgspec.json.encode(before), np.uint8)
+
+    opened = open_bundle(publish_changed(bundle, as_one_list, {"format": 2}))
+    assert opened.manifest.format == 2
+    assert [*opened.catalogue] == before and opened.catalogue.at(3) == before[3]
 
 
 def test_a_manifest_cannot_point_outside_of_its_bundle(bundle: Path) -> None:

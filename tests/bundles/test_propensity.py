@@ -63,7 +63,7 @@ def many_leaves(arrays: Arrays) -> None:
 def test_the_model_of_a_bundle_is_asked_for_chances(whole: Path) -> None:
     scorer = open_propensities(open_bundle(whole))
     assert scorer is not None and scorer.model == PROPENSITY
-    offers = tuple(item for item in open_bundle(whole).catalogue() if item.kind == "offer")
+    offers = tuple(item for item in open_bundle(whole).catalogue if item.kind == "offer")
     facts = scorer.facts({}, (), offers, PLAN.until)
     # Nothing was bought, so the first tree goes left; the second has the one leaf.
     wanted = 1 / (1 + np.exp(-(-1.0 - 0.5 + 0.125 + 0.1)))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.bundles.bundle import Bundle, History
 from recsvc.bundles.id_table import id_arrays
+from recsvc.bundles.item_pages import item_arrays
 from recsvc.bundles.manifest import DataWindow, Manifest, PartFacts, RowCounts
 from recsvc.domain.items import Item
 from recsvc.serving.catalogue_view import CatalogueView
@@ -59,6 +59,17 @@ def bundle_of(parts: tuple[PartFacts, ...], arrays: Mapping[str, NDArray[Any]]) 
     return Bundle(Path("nowhere"), manifest, arrays, {})
 
 
+def bundle_of_items(items: Sequence[Item], n_rows: int | None = None) -> Bundle:
+    """Items that nobody met, with a row for the first of them: all, where `n_rows` is None."""
+    ids = [item.item_id for item in items[:n_rows]]
+    arrays = {
+        **id_arrays("item_ids", ids),
+        **item_arrays(items),
+        "popularity": np.zeros(len(ids), dtype=np.float32),
+    }
+    return bundle_of((), arrays)
+
+
 def history_of(strengths: Mapping[int, float], n_items: int) -> History:
     """A history of whatever rows were drawn, taken modulo the number of items."""
     rows = dict(sorted((row % n_items, strength) for row, strength in strengths.items()))
@@ -94,7 +105,7 @@ def blend_of_many_items(n_items: int, *, n_proposals: int, seed: int = 7) -> Bun
         parts,
         {
             **id_arrays("item_ids", ids),
-            "catalogue": np.frombuffer(msgspec.json.encode([Item(one) for one in ids]), dtype=np.uint8),
+            **item_arrays([Item(one) for one in ids]),
             "popularity": rng.pareto(2, size=n_items).astype(np.float32),
             "als_item_factors": als,
             "als_gram": als.T @ als + 3 * np.eye(16, dtype=np.float32),

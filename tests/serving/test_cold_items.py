@@ -150,7 +150,7 @@ def shelf_of_factors(bank_in_small: SampleBank, tmp_path_factory: pytest.TempPat
     families = (Spectral(), Als())
     report = train(source, POLICY, Registry(folder), families=families, seed=1, created_at=END)
     bundle = open_bundle(folder / report.manifest.version)
-    catalogue = bundle.catalogue()[: len(bundle.items)]
+    catalogue = [*bundle.catalogue][: len(bundle.items)]
     known = tabulate([item_features(item, as_of=report.manifest.data_window.until) for item in catalogue])
 
     def learn(arrays: Arrays) -> None:

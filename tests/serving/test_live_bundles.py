@@ -324,6 +324,8 @@ for _ in range(3):
     slate = world.slate(CONTENT, "c0001", explain=True)
     print(slate.source.value, len(slate.items))
     world.browser.similar(slate.items[0].item_id, limit=3, channel=slate.channel, locale=None)
+    for item_id in (slate.items[0].item_id, "i0001", "unknown"):
+        world.catalogue.is_content(item_id), world.catalogue.readable_view().items.get(item_id)
     world.refresh()
 """
 

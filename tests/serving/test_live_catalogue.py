@@ -7,13 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-import msgspec
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recsvc.bundles.bundle import Bundle
-from recsvc.bundles.id_table import id_arrays
 from recsvc.domain.items import Item, ItemKind, ItemStatus
 from recsvc.errors import StoreError
 from recsvc.serving.catalogue_view import CatalogueView, make_view
@@ -21,7 +18,7 @@ from recsvc.serving.live_bundles import LiveBundles
 from recsvc.serving.live_catalogue import LiveCatalogue
 from recsvc.serving.verification import Model
 from recsvc.stores.memory import MemoryCatalogue
-from tests.serving.made_bundles import bundle_of
+from tests.serving.made_bundles import bundle_of_items
 
 NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 IDS = ("a", "b", "c", "d", "e", "f")
@@ -75,15 +72,6 @@ def live_over(store: MemoryCatalogue, bundle: Bundle | None = None) -> LiveCatal
     return live
 
 
-def trained_bundle() -> Bundle:
-    arrays = {
-        **id_arrays("item_ids", [item.item_id for item in TRAINED]),
-        "popularity": np.zeros(len(TRAINED)),
-        "catalogue": np.frombuffer(msgspec.json.encode(TRAINED), dtype=np.uint8),
-    }
-    return bundle_of((), arrays)
-
-
 def said_by(view: CatalogueView) -> tuple[object, ...]:
     """All that a view says, in its order."""
     return (
@@ -94,14 +82,16 @@ def said_by(view: CatalogueView) -> tuple[object, ...]:
         view.fresh,
         view.unplaced,
         [view.item_at(row) for row in range(len(IDS))],
-        dict(view.rows),
+        {item_id: view.known.row_of(item_id) for item_id in view.known},
+        view.categories,
+        len(view.items),
         [view.next_change(NOW + timedelta(days=days, seconds=-1)) for days in range(5)],
     )
 
 
 @given(st.lists(st.lists(changed_items, max_size=3), max_size=5), st.booleans())
 def test_following_changes_leads_to_the_view_of_the_whole(changes: list[list[Item]], has_model: bool) -> None:
-    store, bundle = MemoryCatalogue(), trained_bundle() if has_model else None
+    store, bundle = MemoryCatalogue(), bundle_of_items(TRAINED) if has_model else None
     live = live_over(store, bundle)
     for change in changes:
         store.put_many(change)
@@ -155,7 +145,7 @@ def test_a_store_that_was_away_is_read_whole() -> None:
 
 def test_a_row_whose_item_was_withdrawn_leads_to_nothing_that_may_be_shown() -> None:
     stored = [replace(TRAINED[1], status=ItemStatus.PAUSED), Item("new")]
-    view = make_view(stored, trained_bundle(), revision=1)
+    view = make_view(stored, bundle_of_items(TRAINED), revision=1)
     assert [view.item_at(row) for row in range(4)] == [TRAINED[0], None, TRAINED[2], None]
     assert view.trained_rows[ItemKind.CONTENT].tolist() == [0, 2]
     assert view.fresh[ItemKind.CONTENT] == (Item("new"),)

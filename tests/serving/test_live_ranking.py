@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from recsvc.bundles.bundle import Bundle
 from recsvc.bundles.features import feature_arrays
 from recsvc.bundles.id_table import id_arrays
+from recsvc.bundles.item_pages import item_arrays
 from recsvc.bundles.manifest import PartFacts
 from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.slates import Source
@@ -62,7 +63,7 @@ def a_bundle(seed: int = 5, **weights: float) -> Bundle:
         parts,
         {
             **id_arrays("item_ids", IDS),
-            "catalogue": np.frombuffer(msgspec.json.encode(items(N_ITEMS)), dtype=np.uint8),
+            **item_arrays(items(N_ITEMS)),
             "popularity": rng.pareto(2, size=N_ITEMS).astype(np.float32),
             "als_item_factors": als,
             "als_gram": als.T @ als + 2 * np.eye(6, dtype=np.float32),

@@ -10,12 +10,12 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 
 from recsvc.bundles.bundle import History
 from recsvc.bundles.id_table import id_arrays
+from recsvc.bundles.item_pages import item_arrays
 from recsvc.bundles.manifest import LiveFacts, PartFacts
 from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.slates import Reason, Source
@@ -68,7 +68,7 @@ def a_model(factors: Any, *, ridge: float = 0.1, confidence: float = 1.0, popula
     items = [Item(one, title={"en": one.title(), "zh": f"《{one}》"}) for one in ids]
     arrays = {
         **id_arrays("item_ids", ids),
-        "catalogue": np.frombuffer(msgspec.json.encode(items), dtype=np.uint8),
+        **item_arrays(items),
         "popularity": np.array([1000.0, 1, 1, 1], dtype=np.float32)[: len(factors)],
         "als_item_factors": factors,
         "als_gram": factors.T @ factors + ridge * np.eye(factors.shape[1], dtype=np.float32),

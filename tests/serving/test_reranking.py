@@ -32,9 +32,11 @@ from recsvc.serving.reranking.likeness import Likeness, first_of_its_kind
 from recsvc.serving.reranking.mix import coded, divergence, mix_of
 from recsvc.serving.reranking.pool import n_considered
 from recsvc.serving.reranking.relevance import MOST_DISMISSED, relevance_of
+from tests.serving.made_bundles import bundle_of_items
 
 TAGS = ("home", "loan", "news", "guide")
 PLAIN = ListsPolicy(calibration=0, most_of_a_category=1)
+
 NO_VIEW = make_view((), None, revision=1)
 
 drawn_items = st.lists(
@@ -400,7 +402,7 @@ class TestTheMix:
     CATALOGUE = tuple(
         Item(f"{category}{n}", category=category) for category in ("saving", "travel") for n in range(3)
     )
-    VIEW = replace(make_view(CATALOGUE, None, revision=1), by_row=tuple(CATALOGUE))
+    VIEW = make_view((), bundle_of_items(CATALOGUE), revision=1)
 
     def past(self, strengths: Mapping[int, float], used: frozenset[str] = frozenset()) -> Past:
         rows = np.array(list(strengths), dtype=np.int32)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsvc.bundles.id_table import id_arrays
+from recsvc.bundles.item_pages import item_arrays
 from recsvc.bundles.manifest import PartFacts
 from recsvc.domain.items import Item
 from recsvc.domain.slates import Source
@@ -132,7 +132,7 @@ def model_of(factors: FloatArray) -> Model:
         (PartFacts("als", 1.0, {"confidence": 20.0, "regularization": 3.0}),),
         {
             **id_arrays("item_ids", ids),
-            "catalogue": np.frombuffer(msgspec.json.encode([Item(one) for one in ids]), dtype=np.uint8),
+            **item_arrays([Item(one) for one in ids]),
             "popularity": np.ones(len(factors), dtype=np.float32),
             "als_item_factors": factors,
             "als_gram": factors.T @ factors + 3 * np.eye(factors.shape[1], dtype=np.float32),
@@ -150,7 +150,7 @@ def scanned() -> Callable[[], tuple[Model, CatalogueView]]:
     rng = np.random.default_rng(9)
     factors = rng.normal(size=(N_ITEMS, 16)) * (rng.random((N_ITEMS, 1)) + 0.01) ** -0.5
     model = model_of(factors.astype(np.float32) * np.float32(0.1))
-    offers = [replace(one, kind=OFFER) for one in model.bundle.catalogue()[::5]]
+    offers = [replace(one, kind=OFFER) for one in [*model.bundle.catalogue][::5]]
     view = make_view(offers, model.bundle, revision=1)
     return lambda: (model, view)
 

@@ -153,14 +153,14 @@ def test_a_slate_that_a_shortlist_does_not_fill_is_made_from_everything(
 
 def test_only_items_of_the_wanted_kind_are_on_the_shortlist(model: Model, bundle: Bundle) -> None:
     """One item in seven is an offer, and takes no place from what was asked for."""
-    offers = [replace(one, kind=OFFER) for one in bundle.catalogue()[1::7]]
+    offers = [replace(one, kind=OFFER) for one in [*bundle.catalogue][1::7]]
     view = make_view(offers, bundle, revision=1)
     history = history_of({1: 1.0, 900: 1.0, 1_700: 1.0, 3_000: 1.0, 4_100: 1.0}, N_ITEMS)
     short, full = rankings(CONTENT, subject_with(history), model, view, POLICY)
     rows = [one.row for one in islice(short, DEPTH)]
     assert len(rows) == DEPTH
     assert rows[:30] == [one.row for one in islice(full, 30)]
-    assert all(view.by_row[row].kind is CONTENT for row in rows)
+    assert all(view.known.at(row).kind is CONTENT for row in rows)
 
 
 def few_items(model: Model, view: CatalogueView) -> tuple[Model, CatalogueView]:

@@ -129,7 +129,7 @@ def test_the_catalogue_holds_bare_items_and_items_that_nobody_took(folder: Path)
     unseen = Item("zz-unseen", ItemKind.CONTENT, category="loans")
     source = Source(busy_history(n=6000), (*ITEMS, unseen), (), ItemKind.OFFER)
     found = published(folder, run(folder, source, families=[Popularity()]))
-    catalogue = found.catalogue()
+    catalogue = [*found.catalogue]
     assert [item.item_id for item in catalogue[:-1]] == list(found.items.ids_of(range(len(found.items))))
     assert catalogue[-1] == unseen and "loans" in found.manifest.categories
     assert catalogue[39] == Item("i039", ItemKind.OFFER)

@@ -57,7 +57,7 @@ class OfferTables:
     def _of(self, view: CatalogueView) -> _Kept:
         kept = self._kept.get(id(view))
         if kept is None:
-            table = make_table(view.items.values(), self._fields)
+            table = make_table(view.live(ItemKind.OFFER), self._fields)
             kept = _Kept(view, table, make_grounds(table.items, self._policy, self._fields))
             while len(self._kept) >= MAX_KEPT:
                 self._kept.pop(next(iter(self._kept)), None)

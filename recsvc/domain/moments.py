@@ -1,0 +1,21 @@
+"""Moments as whole numbers, for columns. In: moments that carry an offset. Out: microseconds since 1970."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+FIRST_MICROS, LAST_MICROS = -(2**63), 2**63 - 1
+"""What stands where a window has no beginning, or no end."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_micros(moment: datetime) -> int:
+    """Whole microseconds since 1970 in UTC. The moment must carry an offset."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """The moment in UTC."""
+    return _EPOCH + timedelta(0, 0, micros)
