@@ -162,10 +162,7 @@ def _judged(
     """Every offer with the first gate that shut on it, or with its priority."""
     numbers = refused.tolist()
     gates = [_GATES[number] for number in numbers]
-    compared: dict[int, Mapping[str, Compared]] = {
-        row: GATES[numbers[row]].compares(table.items[row], table, facts, policy)
-        for row in np.flatnonzero(refused != OPEN).tolist()
-    }
+    compared = _compared(refused, facts, table, policy)
     for row, instead in _stand_instead(chosen, table).items():
         if gates[row] is None and row not in chosen:
             gates[row] = Gate.GROUP
@@ -182,6 +179,22 @@ def _judged(
         value=tuple(ranked.factors.value.tolist()),
         lever=tuple(ranked.factors.lever.tolist()),
     )
+
+
+def _compared(
+    refused: Rows, facts: Facts, table: OfferTable, policy: OffersPolicy
+) -> dict[int, Mapping[str, Compared]]:
+    """What was compared, by the row of each offer that was refused."""
+    found: dict[int, Mapping[str, Compared]] = {}
+    for number in {*refused.tolist()} - {OPEN}:
+        rule, rows = GATES[number], np.flatnonzero(refused == number)
+        kinds = rows if rule.alike is None else rule.alike(table)[rows]
+        said: dict[int, Mapping[str, Compared]] = {}
+        for row, kind in zip(rows.tolist(), kinds.tolist(), strict=True):
+            if kind not in said:
+                said[kind] = rule.compares(table.items[row], table, facts, policy)
+            found[row] = said[kind]
+    return found
 
 
 def _stand_instead(chosen: Sequence[int], table: OfferTable) -> Mapping[int, str]:

@@ -9,6 +9,7 @@ closed: what is not known to be allowed is not shown. Marketers' rules open none
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,31 +27,16 @@ from recsvc.serving.offers.words import Words
 
 @dataclass(frozen=True, slots=True)
 class GateRule:
-    """A gate: which offers it refuses, what it compares, and what would open it."""
+    """A gate: which offers it refuses, what it compares, and what would open it.
+
+    Where it says the same of many offers, `alike` numbers those of a table that are alike to it: (n_offers,).
+    """
 
     gate: Gate
     shuts: Shuts
     compares: Words
     remedy: str
-
-
-OPEN = -1
-"""In `refused_by`: no gate shut."""
-
-
-def refused_by(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Rows:
-    """For each offer the number of the first of `GATES` that shuts, or `OPEN`: (n_offers,)."""
-    found = np.full(len(table), OPEN, dtype=np.int64)
-    is_open = np.ones(len(table), dtype=np.bool_)
-    for number, rule in enumerate(GATES):
-        shut = rule.shuts(table, facts, policy)
-        if shut is NOBODY:
-            continue
-        found[shut & is_open] = number
-        is_open &= ~shut
-        if not is_open.any():
-            break
-    return found
+    alike: Callable[[OfferTable], Rows] | None = None
 
 
 def findings_of(offer: Item, table: OfferTable, facts: Facts, policy: OffersPolicy) -> tuple[Finding, ...]:
@@ -74,6 +60,7 @@ GATES: tuple[GateRule, ...] = (
             "consent": facts.customer.may_market,
         },
         "the customer agrees to marketing on the channel",
+        alike=lambda table: np.zeros(len(table), dtype=np.int64),
     ),
     GateRule(Gate.BAN, shutting.banned, words.ban_words, "nothing: the law forbids it"),
     GateRule(
@@ -81,6 +68,7 @@ GATES: tuple[GateRule, ...] = (
         shutting.not_suitable,
         words.suitability_words,
         "an assessment that has not expired allows the offer's risk class",
+        alike=lambda table: table.risk_class,
     ),
     GateRule(
         Gate.TARGET_MARKET,
@@ -187,3 +175,33 @@ GATES: tuple[GateRule, ...] = (
         "what is like it, or of its exclusive group, leaves the list",
     ),
 )
+
+OPEN = len(GATES)
+"""In `refused_by`: no gate shut. It stands above the numbers of all gates."""
+
+_OF_COUNTS = [
+    number for number, rule in enumerate(GATES) if rule.gate in (Gate.CAP, Gate.BUDGET, Gate.INVENTORY)
+]
+
+
+def refused_by(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Rows:
+    """For each offer the number of the first of `GATES` that shuts, or `OPEN`: (n_offers,)."""
+    return _lowered(np.full(len(table), OPEN), range(len(GATES)), table, facts, policy)
+
+
+def refused_once_counted(refused: Rows, table: OfferTable, facts: Facts, policy: OffersPolicy) -> Rows:
+    """The same, where these facts differ from those of `refused` in the counts alone, and more is short."""
+    return _lowered(refused.copy(), _OF_COUNTS, table, facts, policy)
+
+
+def _lowered(
+    found: Rows, gates: Iterable[int], table: OfferTable, facts: Facts, policy: OffersPolicy
+) -> Rows:
+    """The first gates found, now that these are asked too."""
+    for number in gates:
+        shut = GATES[number].shuts(table, facts, policy)
+        if shut is not NOBODY:
+            np.minimum(found, number, out=found, where=shut)
+            if shut.all():  # None that comes after it is the first.
+                break
+    return found

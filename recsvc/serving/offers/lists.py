@@ -33,7 +33,7 @@ from recsvc.serving.offers.asking import PropensityReader
 from recsvc.serving.offers.auditing import Explanation, explanation_of
 from recsvc.serving.offers.deciding import NOTHING, Decided, decide, decide_among
 from recsvc.serving.offers.facts import AnswerFacts, Facts
-from recsvc.serving.offers.gates import OPEN, refused_by
+from recsvc.serving.offers.gates import OPEN, refused_by, refused_once_counted
 from recsvc.serving.offers.gathering import gather, proposals_of, propose
 from recsvc.serving.offers.pages import OfferPage, page_of
 from recsvc.serving.offers.pairs import alike, categories_of, content_beside
@@ -146,7 +146,7 @@ class OfferLists:
             if not short:
                 break
             facts = _without(short, facts, decided, is_last=rounds >= MAX_ROUNDS)
-            refused = refused_by(table, facts, self._policy.offers)
+            refused = refused_once_counted(refused, table, facts, self._policy.offers)
         log_ruled(slate, _blocked(decided, facts))
         return slate
 
@@ -170,7 +170,9 @@ class OfferLists:
         return _Draft(
             asked,
             facts,
-            refused[0] if len(refused) == 1 and not short else refused_by(table, facts, policy),
+            refused_once_counted(refused[0], table, facts, policy)
+            if len(refused) == 1
+            else refused_by(table, facts, policy),
             proposed.value,
             basis.degraded if proposed.is_whole else (*basis.degraded, "live"),
         )

@@ -1,21 +1,22 @@
 """Whom each gate refuses. In: a table of offers, facts. Out: which of the offers: (n_offers,).
 
 `NOBODY` says that none is refused: most gates refuse nobody of most lists, and need not look at the offers.
+What hangs on one value that is asked for, and on nobody, is kept with the table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import numpy as np
 
-from recsvc.domain.items import Item
+from recsvc.domain.items import Channel, Item
 from recsvc.policy_offers import OffersPolicy
 from recsvc.serving.offers.facts import Facts
 from recsvc.serving.offers.laws import bans_on_customer
 from recsvc.serving.offers.markets import is_in_market
 from recsvc.serving.offers.refusals import barred_until
-from recsvc.serving.offers.table import Bools, OfferTable, bit_of, micros_of
+from recsvc.serving.offers.table import Bools, OfferTable, Rows, bit_of, micros_of
 from recsvc.serving.offers.texts import told_in
 
 NOBODY = None
@@ -43,47 +44,46 @@ def banned(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | Non
     return shut
 
 
-def not_suitable(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools:
+def not_suitable(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
     limit = facts.customer.risk_limit
-    return np.asarray(table.risk_class > (0 if limit is None else limit))
+    return table.kept(_riskier, 0 if limit is None else limit)
 
 
-def outside_market(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools:
-    shut = np.zeros(len(table), dtype=np.bool_)
-    for offer, of_market in table.rows_by_market:
-        shut[of_market] = not is_in_market(offer, facts.customer)
-    return shut
+def _riskier(table: OfferTable, limit: int) -> Bools:
+    return np.asarray(table.risk_class > limit)
 
 
-def not_eligible(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools:
-    shut = np.zeros(len(table), dtype=np.bool_)
-    for rule, of_rule in table.rows_by_rule:
-        shut[of_rule] = rule is None or not rule.holds(facts.customer.fields)
-    return shut
+def outside_market(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
+    customer = facts.customer
+    return _of_all(table, (rows for offer, rows in table.rows_by_market if not is_in_market(offer, customer)))
 
 
-def not_live(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools:
-    return ~table.is_live
+def not_eligible(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
+    known = facts.customer.fields
+    return _of_all(
+        table, (rows for rule, rows in table.rows_by_rule if rule is None or not rule.holds(known))
+    )
 
 
-def not_valid(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools:
-    now = micros_of(facts.now)
-    return (table.valid_from > now) | (table.valid_to <= now)
+def not_live(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
+    return table.kept(_in_other_status, None)
 
 
-def wrong_channel(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools:
-    return np.asarray((table.channels & bit_of(facts.asked.channel)) == 0)
+def not_valid(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
+    now, (begun, ended) = micros_of(facts.now), table.all_valid
+    return NOBODY if begun <= now < ended else (table.valid_from > now) | (table.valid_to <= now)
 
 
-def wrong_placement(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools:
-    named = table.mask_at(table.by_placement.get(facts.asked.placement))
-    return ~(table.open_placement | named)
+def wrong_channel(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
+    return table.kept(_on_other_channels, facts.asked.channel)
 
 
-def wrong_jurisdiction(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools:
-    country = facts.customer.country
-    named = table.mask_at(None if country is None else table.by_jurisdiction.get(country))
-    return ~(table.open_jurisdiction | named)
+def wrong_placement(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
+    return table.kept(_in_other_placements, facts.asked.placement)
+
+
+def wrong_jurisdiction(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
+    return table.kept(_in_other_countries, facts.customer.country)
 
 
 def suppressed(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
@@ -98,6 +98,29 @@ def suppressed(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools |
 def _is_barred(offer: Item, facts: Facts, policy: OffersPolicy) -> bool:
     until = barred_until(offer, facts.customer.refusals[offer.item_id], policy)
     return until is None or facts.now < until
+
+
+def _in_other_status(table: OfferTable, _: None) -> Bools:
+    return ~table.is_live
+
+
+def _on_other_channels(table: OfferTable, channel: Channel) -> Bools:
+    return np.asarray((table.channels & bit_of(channel)) == 0)
+
+
+def _in_other_placements(table: OfferTable, placement: str) -> Bools:
+    return ~(table.open_placement | table.mask_at(table.by_placement.get(placement)))
+
+
+def _in_other_countries(table: OfferTable, country: str | None) -> Bools:
+    named = table.mask_at(None if country is None else table.by_jurisdiction.get(country))
+    return ~(table.open_jurisdiction | named)
+
+
+def _of_all(table: OfferTable, rows: Iterable[Rows]) -> Bools | None:
+    """All of these rows together."""
+    found = list(rows)
+    return table.mask_at(np.concatenate(found)) if found else NOBODY
 
 
 def held_back(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:

@@ -6,7 +6,7 @@ It is made once for each state of the catalogue.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -27,6 +27,10 @@ from recsvc.serving.offers.sameness import places_of
 Bools = NDArray[np.bool_]
 Rows = NDArray[np.int64]
 Micros = NDArray[np.int64]
+T = TypeVar("T")
+
+MAX_KEPT = 256
+"""So many judgements on its offers a table remembers."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -96,6 +100,27 @@ class OfferTable:
     def asked_fields(self) -> frozenset[str]:
         """What the rules ask of customers."""
         return frozenset().union(*(rule.fields() for rule in self.eligibility.values() if rule is not None))
+
+    @cached_property
+    def all_valid(self) -> tuple[int, int]:
+        """From when, and until before when, every offer is valid."""
+        return int(self.valid_from.max(initial=_ALWAYS.min)), int(self.valid_to.min(initial=_ALWAYS.max))
+
+    def kept(self, judge: Callable[[OfferTable, T], Bools], value: T) -> Bools | None:
+        """Which offers are judged so for a value; None where none is. Found once for each value."""
+        key = (judge, value)
+        try:
+            return self._kept[key]
+        except KeyError:
+            found = judge(self, value)
+        if len(self._kept) >= MAX_KEPT:
+            self._kept.clear()
+        mask = self._kept[key] = found if found.any() else None
+        return mask
+
+    @cached_property
+    def _kept(self) -> dict[tuple[object, object], Bools | None]:
+        return {}
 
     def rows_of(self, offer_ids: Iterable[str]) -> Rows:
         """The rows of those of the offers that there are."""
@@ -194,9 +219,6 @@ def _bits_of(channels: Sequence[Channel]) -> int:
 
 def _has_market(terms: OfferTerms) -> bool:
     return terms.target_market is not None or terms.negative_target_market is not None
-
-
-T = TypeVar("T")
 
 
 def _rows_by(names: Iterable[Iterable[T]]) -> Mapping[T, Rows]:
