@@ -101,8 +101,7 @@ class Judged(msgspec.Struct, frozen=True):
             yield JudgedOffer(offer_id, version, gate, found, priorities.get(place))
 
 
-@dataclass(frozen=True, slots=True)
-class ChosenOffer:
+class ChosenOffer(msgspec.Struct, frozen=True):
     """An offer on the list. `propensity` is the exact chance of its place; None where it is not known."""
 
     offer_id: str

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -44,7 +44,7 @@ class Interaction(msgspec.Struct, frozen=True):
     properties: Mapping[str, Any] = {}
 
 
-class Deed(NamedTuple):
+class Deed(msgspec.Struct, frozen=True):
     """What an interaction says of a customer's taste and money; a list is made from hundreds of these."""
 
     type: str

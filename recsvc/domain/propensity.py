@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
+
 from recsvc.domain.interactions import Deed, Interaction
 from recsvc.domain.items import AttributeValue, Channel, Item, ItemKind
 from recsvc.policy_offers import PropensityPolicy
@@ -40,8 +42,7 @@ class KnownOffer:
     window_days: float
 
 
-@dataclass(frozen=True, slots=True)
-class Sending:
+class Sending(msgspec.Struct, frozen=True):
     """An offer that reached a customer, and what became of it within its window; None: nothing."""
 
     item_id: str

@@ -67,8 +67,7 @@ class SlateRequest:
         return hash((self.customer_id, self.placement, self.limit, self.locale, self.exclude, self.diversity))
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(msgspec.Struct, frozen=True):
     """Why an item is on a slate: a code, a text for the customer, and the history items behind it."""
 
     code: str
@@ -102,8 +101,7 @@ class ShownDisclosure:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class SlateItem:
+class SlateItem(msgspec.Struct, frozen=True):
     """One item at its 1-based position.
 
     `propensity` is the probability that this policy put this item at this position: 1 for a
@@ -122,8 +120,7 @@ class SlateItem:
     rules: tuple[AppliedRule, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class OfferItem(SlateItem):
+class OfferItem(SlateItem, frozen=True):
     """An offer at its position. `priority` is None where it was ranked by its score alone."""
 
     priority: Priority | None = None

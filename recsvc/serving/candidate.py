@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from recsvc.domain.items import Item
 from recsvc.domain.slates import AppliedRule, Source
 
 
-@dataclass(frozen=True, slots=True)
-class Shares:
+class Shares(msgspec.Struct, frozen=True):
     """What carried a score that is a sum of trained and live parts, each above what its rivals have of it.
 
     The rivals are the best of the shortlist: twice as many as the item's place says, twenty at least.

@@ -24,7 +24,7 @@ def show_item(candidate: Candidate, position: int, reason: Reason | None, locale
     if item.kind is ItemKind.CONTENT:
         return shown
     return OfferItem(
-        **{name: getattr(shown, name) for name in SlateItem.__slots__},
+        **{name: getattr(shown, name) for name in SlateItem.__struct_fields__},
         disclosures=_disclosures(item, locale),
         valid_to=item.valid_to,
     )

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as with_changes
 
 from benchmarks.reasons import LEAST_SHARE, Service, judge_reasons, make_service
 from recsvc.bundles.opening import read_manifest
@@ -72,7 +73,8 @@ class Misnaming:
             others = tuple(one.item_id for one in read if one.category != item.category)
             assert item.reason
             is_named = bool(item.reason.because)
-            items.append(replace(item, reason=replace(item.reason, because=others[:3] if is_named else ())))
+            reason = with_changes(item.reason, because=others[:3] if is_named else ())
+            items.append(with_changes(item, reason=reason))
         return replace(slate, items=tuple(items))
 
 

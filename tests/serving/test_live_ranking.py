@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -162,7 +162,7 @@ def test_shares_make_up_what_a_score_is_above_those_it_stands_against() -> None:
     shown = list(first)
     for place, one in enumerate(shown, start=1):
         assert one.shares
-        carried = sum(astuple(one.shares))
+        carried = sum(msgspec.structs.astuple(one.shares))
         rivals = shown[: max(LEAST_RIVALS, 2 * place)]
         assert carried == pytest.approx(one.score - np.mean([rival.score for rival in rivals]), abs=1e-9)
     for name in ("trained", "neighbours", "popularity", "newness"):
