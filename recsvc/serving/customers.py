@@ -89,7 +89,7 @@ class SubjectReader:
 
         `lists` None is what the policy says of lists.
         """
-        policy = self._policy if lists is None else replace(self._policy, lists=lists)
+        policy = self._with(lists)
         try:
             kept = self._directory.get(customer_id)
             erased_at = self._directory.erased_at(customer_id)
@@ -140,7 +140,7 @@ class SubjectReader:
 
         Consent is what the policy says of those without a record, and there is no suitability.
         """
-        policy = self._policy if lists is None else replace(self._policy, lists=lists)
+        policy = self._with(lists)
         known = Known(tuple(sorted(did, key=lambda one: one.occurred_at)))
         bundle = model.bundle if model else None
         since = now - timedelta(hours=policy.lists.rotation_hours)
@@ -174,6 +174,10 @@ class SubjectReader:
         if not subject.may_personalise:
             return subject.in_session
         return self._events.deeds(subject.customer_id, types, limit=limit)
+
+    def _with(self, lists: ListsPolicy | None) -> Policy:
+        """The policy with these lists: nearly always those that it has."""
+        return self._policy if lists in (None, self._policy.lists) else replace(self._policy, lists=lists)
 
     def _may_personalise(self, record: Customer | None) -> bool:
         if record is None or record.consents is None:

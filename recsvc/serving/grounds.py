@@ -93,8 +93,7 @@ class Grounds:
         if self.model is not None:
             rows = self.view.known.rows_of(item_ids)
             counts[rows != NO_ROW] = self.model.bundle.popularity[rows[rows != NO_ROW]]
-        with np.errstate(divide="ignore"):
-            return np.log2(counts)
+        return np.log2(counts, out=np.full(len(counts), -np.inf), where=counts > 0)
 
     @cached_property
     def _medians(self) -> dict[ItemKind, float]:

@@ -103,4 +103,4 @@ def _floats(values: Iterable[float]) -> Floats:
 
 
 def _rounded(values: Floats) -> Floats:
-    return np.asarray(np.round(values, _DIGITS), dtype=np.float64)
+    return values.round(_DIGITS)

@@ -25,7 +25,7 @@ def mix_of(past: Past, view: CatalogueView, kind: ItemKind) -> Mapping[str, floa
         item = view.item_at(row)
         if item is not None and item.kind is kind and item.category is not None:
             weights[item.category] = weights.get(item.category, 0.0) + strength
-    mean = float(history.strengths.mean()) if len(history) else 1.0
+    mean = float(history.strengths.mean()) if past.used and len(history) else 1.0
     for item_id in sorted(past.used):
         item = view.items.get(item_id)
         if item is not None and item.kind is kind and item.category is not None:
