@@ -10,6 +10,7 @@ from typing import Any
 
 from recsvc.api.limits import MAX_BODY_BYTES
 from recsvc.api.posted_schemas import MAX_CUSTOMERS, MAX_SHOWN
+from recsvc.api.record_schemas import MAX_ITEMS
 from recsvc.domain.event_limits import MAX_EVENTS
 
 HEAVY = "c0001"  # Whom the store knows more of than a list reads.
@@ -46,8 +47,8 @@ def content_of(customer_id: str, kind: str, query: str) -> Ask:
 
 def preparation(version: str) -> Iterator[Ask]:
     """A customer who did more than a list reads, a catalogue of thousands, an experiment that runs."""
-    for number in range(5):
-        items = [_an_item(number * 1_000 + place) for place in range(1_000)]
+    for number in range(10):
+        items = [_an_item(number * MAX_ITEMS + place) for place in range(MAX_ITEMS)]
         yield Ask("items", "POST", "/v1/items", {"items": items})
     for number, type in enumerate(("click", "impression", "view")):
         events = [_an_event(number * MAX_EVENTS + place, type, HEAVY) for place in range(MAX_EVENTS)]
@@ -180,11 +181,12 @@ def _of_events() -> Iterator[Ask]:
 
 def _of_records() -> Iterator[Ask]:
     tags = [f"tag {place}" for place in range(60)]
-    items = [_an_item(place) | {"item_id": f"other-{place}", "tags": tags} for place in range(1_000)]
-    yield Ask("1,000 items", "POST", "/v1/items", {"items": items})
-    offers = [_an_offer(place) for place in range(1_000)]
-    yield Ask("1,000 offers to be approved", "POST", "/v1/items", {"items": offers})
-    yield Ask("1,000 wrong items", "POST", "/v1/items", {"items": [{"kind": "x"}] * 1_000}, expected=(422,))
+    items = [_an_item(place) | {"item_id": f"other-{place}", "tags": tags} for place in range(MAX_ITEMS)]
+    yield Ask(f"{MAX_ITEMS} items", "POST", "/v1/items", {"items": items})
+    offers = [_an_offer(place) for place in range(MAX_ITEMS)]
+    yield Ask(f"{MAX_ITEMS} offers to be approved", "POST", "/v1/items", {"items": offers})
+    wrong = [{"kind": "x"}] * MAX_ITEMS
+    yield Ask(f"{MAX_ITEMS} wrong items", "POST", "/v1/items", {"items": wrong}, expected=(422,))
     texts = {f"name{place}": "z" * 400 for place in range(100)}
     yield Ask("customer's record", "PUT", "/v1/customers/most", {"attributes": texts}, expected=(201, 422))
     yield Ask("portrait", "GET", f"/v1/customers/{HEAVY}/profile")

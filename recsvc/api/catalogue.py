@@ -94,7 +94,7 @@ def delete_item(item_id: str) -> Response:
     answer=Answered(200, StoredSchema, CHANGE_HEADERS, {"stored": 1}),
 )
 def put_items(body: JsonBody) -> Response:
-    """Create or replace 1 to 1,000 items, all or none, whatever their versions.
+    """Create or replace 1 to 500 items, all or none, whatever their versions.
 
     Of offers, `drafts` counts those of which a new version waits for approval while the old is served.
     """

@@ -24,7 +24,8 @@ from recsvc.domain.identifiers import ID_PATTERN, ID_RULE
 from recsvc.domain.items import Channel, ItemKind, ItemStatus
 from recsvc.domain.merchandising import MAX_FACTOR, MAX_POSITION, MIN_FACTOR, RuleAction
 
-MAX_ITEMS = 1_000
+MAX_ITEMS = 500
+"""Of a request: an offer of ten caps and ten disclosures costs .8 ms of CPU to read, and no request .5 s."""
 
 _URL = r"^(https?://|/(?!/))[^\x00-\x20\x7f\"<>\\]{0,2000}$"
 
