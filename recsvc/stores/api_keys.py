@@ -14,8 +14,9 @@ from typing import Any
 from sqlalchemy import Row, insert, select, update
 
 from recsvc.domain.access import ApiKey, NewApiKey, Scope
+from recsvc.domain.moments import from_micros, to_micros
 from recsvc.stores.database import Database
-from recsvc.stores.tables import api_keys, from_micros, to_micros
+from recsvc.stores.tables import api_keys
 
 TokenSource = Callable[[int], str]
 """Random bytes as hexadecimal text, twice as many digits as bytes asked for: `secrets.token_hex`."""

@@ -25,12 +25,12 @@ from recsvc.domain.contacts import (
 )
 from recsvc.domain.decisions import Decision
 from recsvc.domain.items import Channel, Item
+from recsvc.domain.moments import from_micros, to_micros
 from recsvc.errors import StoreError
 from recsvc.policy_offers import OffersPolicy
 from recsvc.stores.contact_rows import IN_ALL, Held, ended_of, held_by, ids_of, shown_to, spent_on
 from recsvc.stores.database import Ask, Database
 from recsvc.stores.offer_tables import offer_spend, reservations
-from recsvc.stores.tables import from_micros, to_micros
 from recsvc.stores.turns import writing_in_turn
 
 LINE = 0x7265_6373_766F

@@ -9,11 +9,12 @@ import msgspec
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from recsvc.domain.customers import Consents, Customer
+from recsvc.domain.moments import from_micros, to_micros
 from recsvc.domain.records import ChangedRecords, Versioned, Written
 from recsvc.errors import PreconditionRequiredError
 from recsvc.stores.database import Database
 from recsvc.stores.documents import check_expected, decode_document, encode_document, etag_of
-from recsvc.stores.tables import customers, customers_revision, from_micros, to_micros
+from recsvc.stores.tables import customers, customers_revision
 from recsvc.stores.tombstones import SqlTombstones
 
 _PAGE = 5_000

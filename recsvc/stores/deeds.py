@@ -13,10 +13,10 @@ from functools import cache
 import msgspec
 
 from recsvc.domain.interactions import Deed
+from recsvc.domain.moments import from_micros
 from recsvc.stores.database import Ask
 from recsvc.stores.documents import decode_document
 from recsvc.stores.event_rows import read_channel
-from recsvc.stores.tables import from_micros
 
 
 class _Amount(msgspec.Struct):

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, delete, func, select, text, update
 
+from recsvc.domain.moments import to_micros
 from recsvc.domain.records import ErasureReceipt, PendingErasure
 from recsvc.stores.api_keys import TokenSource
 from recsvc.stores.compaction import compact
@@ -23,14 +24,7 @@ from recsvc.stores.decisions import AtErasure, forget_customer
 from recsvc.stores.documents import decode_document, encode_document
 from recsvc.stores.identities import remove_links
 from recsvc.stores.offer_tables import reservations
-from recsvc.stores.tables import (
-    customers,
-    erasures_pending,
-    events,
-    exposures,
-    to_micros,
-    tombstones,
-)
+from recsvc.stores.tables import customers, erasures_pending, events, exposures, tombstones
 from recsvc.stores.tombstones import SqlTombstones, digest_of, draw_salt
 from recsvc.stores.turns import writing_in_turn
 

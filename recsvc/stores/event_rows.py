@@ -17,9 +17,9 @@ import msgspec
 
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import Channel
+from recsvc.domain.moments import from_micros, to_micros
 from recsvc.errors import EventConflictError, StoreError
 from recsvc.stores.documents import decode_document, encode_document
-from recsvc.stores.tables import from_micros, to_micros
 
 
 class EventRow(NamedTuple):

@@ -10,9 +10,9 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from recsvc.domain.interactions import TailEvent
+from recsvc.domain.moments import from_micros
 from recsvc.stores.database import Database
 from recsvc.stores.event_rows import EventRow
-from recsvc.stores.tables import from_micros
 
 _COLUMNS = "sequence, customer_id, item_id, type, occurred_at, received_at"
 _AFTER = {

@@ -9,13 +9,14 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, select, tuple_
 
 from recsvc.domain.interactions import Deed, Interaction, Known
+from recsvc.domain.moments import from_micros, to_micros
 from recsvc.domain.records import Taken
 from recsvc.errors import EventConflictError, StoreError
 from recsvc.stores.database import Database
 from recsvc.stores.deeds import deeds_of
 from recsvc.stores.event_rows import EventRow, distinct_rows, from_row, sort_out
 from recsvc.stores.known_events import make_wanted
-from recsvc.stores.tables import events, from_micros, to_micros
+from recsvc.stores.tables import events
 from recsvc.stores.tombstones import SqlTombstones
 from recsvc.stores.turns import writing_in_turn
 

@@ -13,11 +13,12 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 
 from recsvc.domain.experiments import Experiment
+from recsvc.domain.moments import from_micros, to_micros
 from recsvc.domain.records import Versioned
 from recsvc.domain.registration import Registered, check_registrable, check_room
 from recsvc.stores.database import Database
 from recsvc.stores.documents import check_expected, decode_document, encode_document, etag_of
-from recsvc.stores.tables import experiments, experiments_revision, from_micros, to_micros
+from recsvc.stores.tables import experiments, experiments_revision
 
 _ALL = select(experiments).order_by(experiments.c.key)
 _ONE = select(experiments).where(experiments.c.key == bindparam("wanted"))

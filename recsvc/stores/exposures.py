@@ -13,9 +13,10 @@ from sqlalchemy import bindparam, case, select
 
 from recsvc.domain.exposures import Exposure, join_exposures
 from recsvc.domain.items import Channel
+from recsvc.domain.moments import from_micros, to_micros
 from recsvc.errors import StoreError
 from recsvc.stores.database import Database
-from recsvc.stores.tables import exposures, from_micros, to_micros
+from recsvc.stores.tables import exposures
 from recsvc.stores.tombstones import SqlTombstones
 
 _KEY = ("experiment", "phase", "customer_id", "variant")

@@ -20,8 +20,9 @@ from recsvc.domain.identities import (
     check_owner,
     choose_unit,
 )
+from recsvc.domain.moments import from_micros, to_micros
 from recsvc.stores.database import Database
-from recsvc.stores.tables import exposures, from_micros, identities, identities_revision, to_micros
+from recsvc.stores.tables import exposures, identities, identities_revision
 
 _ONE = select(identities).where(identities.c.identity_id == bindparam("wanted"))
 _BY_ID = select(identities).order_by(identities.c.identity_id)

@@ -13,8 +13,9 @@ from functools import cache
 from typing import Any
 
 from recsvc.domain.interactions import STANDING_TYPES, Known
+from recsvc.domain.moments import to_micros
 from recsvc.stores.event_rows import EventRow, from_row
-from recsvc.stores.tables import COMES_LATE, LATE_MICROS, STANDS, to_micros
+from recsvc.stores.tables import COMES_LATE, LATE_MICROS, STANDS
 
 MAX_ALWAYS = 1_000
 """So many events of the types that are always read, at most: the work of one answer stays bounded."""

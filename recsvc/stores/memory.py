@@ -13,6 +13,7 @@ from msgspec.structs import replace as with_changes
 
 from recsvc.domain.access import ApiKey, NewApiKey, Scope
 from recsvc.domain.interactions import Deed, Interaction, Known, TailEvent
+from recsvc.domain.moments import to_micros
 from recsvc.domain.records import Taken
 from recsvc.domain.slates import Fetched, SlateKey
 from recsvc.errors import EventConflictError
@@ -22,7 +23,6 @@ from recsvc.stores.event_tail import to_tail_event
 from recsvc.stores.known_events import make_wanted
 from recsvc.stores.memory_records import MemoryCatalogue as MemoryCatalogue
 from recsvc.stores.memory_records import MemoryCustomers as MemoryCustomers
-from recsvc.stores.tables import to_micros
 
 Place = tuple[int, str]
 """Where an event stands in time: microseconds, then its id."""

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 from recsvc.domain.customers import Customer
 from recsvc.domain.exposures import Exposure
 from recsvc.domain.interactions import Interaction
+from recsvc.domain.moments import to_micros
 from recsvc.domain.outcomes import ExposedCustomers, OutcomeEvents
 from recsvc.stores.event_rows import to_row
 from recsvc.stores.exposed_columns import ExposedColumns
 from recsvc.stores.outcomes import to_columns
-from recsvc.stores.tables import to_micros
 
 
 class Exposures(Protocol):

@@ -16,13 +16,13 @@ from recsvc.domain.contacts import Shortage
 from recsvc.domain.decision_chain import Entry, draft, head_after, link
 from recsvc.domain.decisions import Decision, Grounds
 from recsvc.domain.items import Item
+from recsvc.domain.moments import to_micros
 from recsvc.errors import StoreError
 from recsvc.stores.contacts import LINE, SqlContacts
 from recsvc.stores.database import Database
 from recsvc.stores.decisions import add, add_grounds, read_head
 from recsvc.stores.group_commit import GroupCommit
 from recsvc.stores.offer_tables import decisions
-from recsvc.stores.tables import to_micros
 from recsvc.stores.tombstones import SqlTombstones
 from recsvc.stores.turns import writing_in_turn
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from sqlalchemy import Connection, Row, insert, select
 
 from recsvc.domain.items import Item, ItemKind, ItemStatus
+from recsvc.domain.moments import from_micros, to_micros
 from recsvc.domain.offer_life import Change, PutMany, PutOffer
 from recsvc.domain.offer_versions import OfferRecord, OfferVersion, Step
 from recsvc.domain.records import Versioned, Written
@@ -25,7 +26,6 @@ from recsvc.stores.catalogue import (
 from recsvc.stores.database import Database
 from recsvc.stores.documents import check_expected, encode_document, etag_of
 from recsvc.stores.offer_tables import offer_steps
-from recsvc.stores.tables import from_micros, to_micros
 
 Decide = Callable[[OfferRecord], Change]
 

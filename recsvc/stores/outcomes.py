@@ -16,11 +16,12 @@ import msgspec
 from msgspec import json
 from sqlalchemy import ARRAY, Column, ColumnElement, Text, any_, bindparam, func, select, tuple_
 
+from recsvc.domain.moments import to_micros
 from recsvc.domain.outcomes import ExposedCustomers, OutcomeEvents
 from recsvc.stores.database import Database
 from recsvc.stores.documents import decode_document
 from recsvc.stores.exposed_columns import ExposedColumns
-from recsvc.stores.tables import customers, events, exposures, identities, to_micros
+from recsvc.stores.tables import customers, events, exposures, identities
 
 _AT_ONCE = 5_000
 _MICROS = 1_000_000

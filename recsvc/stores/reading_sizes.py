@@ -9,9 +9,10 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, func, select
 
+from recsvc.domain.moments import from_micros, to_micros
 from recsvc.domain.outcomes import Reading
 from recsvc.stores.database import Database
-from recsvc.stores.tables import events, exposures, from_micros, to_micros
+from recsvc.stores.tables import events, exposures
 
 MOST_ROWS = 10_000
 """So many events and exposures together are read within a quarter of a second of CPU."""

@@ -30,20 +30,12 @@ from sqlalchemy import (
 )
 
 from recsvc.domain.items import Channel
+from recsvc.domain.moments import from_micros, to_micros
 from recsvc.domain.surveys import Scope, StudiedExperiment, SurveyAnswer, score_on_scale
 from recsvc.stores.database import Database
 from recsvc.stores.documents import decode_document
 from recsvc.stores.event_rows import from_row
-from recsvc.stores.tables import (
-    ANSWERS,
-    customers,
-    events,
-    experiments,
-    exposures,
-    from_micros,
-    identities,
-    to_micros,
-)
+from recsvc.stores.tables import ANSWERS, customers, events, experiments, exposures, identities
 
 _PAGE = 5_000
 _CHUNK = 5_000

@@ -7,8 +7,6 @@ microseconds since 1970 in UTC, and text that is ordered compares byte by byte o
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -234,16 +232,3 @@ identities_revision = Table(
     Column("revision", BigInteger, nullable=False),
     Column("removed_at", BigInteger, nullable=False),
 )
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def to_micros(moment: datetime) -> int:
-    """Whole microseconds since 1970 in UTC. The moment must carry an offset."""
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def from_micros(micros: int) -> datetime:
-    """The moment in UTC."""
-    return _EPOCH + timedelta(0, 0, micros)

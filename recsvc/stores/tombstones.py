@@ -14,11 +14,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, select
 
+from recsvc.domain.moments import from_micros
 from recsvc.domain.records import LateErasures
 from recsvc.stores.api_keys import TokenSource
 from recsvc.stores.database import Database
 from recsvc.stores.event_rows import EventRow
-from recsvc.stores.tables import events, from_micros, tombstone_salt, tombstones
+from recsvc.stores.tables import events, tombstone_salt, tombstones
 
 SALT_BYTES = 32
 _CHUNK = 5_000

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from recsvc.domain.moments import to_micros
 from recsvc.domain.training_runs import (
     QUOTA_WINDOW,
     Beat,
@@ -23,7 +24,6 @@ from recsvc.domain.training_runs import (
 from recsvc.errors import NotFoundError, RunOpenError
 from recsvc.stores.database import Database
 from recsvc.stores.documents import decode_document, encode_document
-from recsvc.stores.tables import to_micros
 from recsvc.stores.tables import training_runs as runs
 
 MAX_LISTED = 100

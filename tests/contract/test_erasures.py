@@ -10,6 +10,7 @@ import pytest
 
 from recsvc.domain.customers import Customer
 from recsvc.domain.interactions import Interaction
+from recsvc.domain.moments import to_micros
 from recsvc.domain.records import ErasureReceipt, PendingErasure
 from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import Database
@@ -19,7 +20,6 @@ from recsvc.stores.events import SqlEvents
 from recsvc.stores.memory import MemoryCustomers, MemoryEvents
 from recsvc.stores.memory_erasures import MemoryErasures
 from recsvc.stores.tables import events as events_table
-from recsvc.stores.tables import to_micros
 from recsvc.stores.tombstones import SqlTombstones
 
 Customers = MemoryCustomers | SqlCustomers

@@ -15,6 +15,7 @@ from recsvc.domain.experiments import Experiment, ExperimentVariant
 from recsvc.domain.exposures import Exposure
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import Channel
+from recsvc.domain.moments import to_micros
 from recsvc.domain.surveys import Scope, StudiedExperiment
 from recsvc.stores.customers import SqlCustomers
 from recsvc.stores.database import Database
@@ -23,7 +24,7 @@ from recsvc.stores.events import SqlEvents
 from recsvc.stores.memory import MemoryCustomers, MemoryEvents
 from recsvc.stores.memory_satisfaction import MemorySatisfaction
 from recsvc.stores.satisfaction import SqlSatisfaction
-from recsvc.stores.tables import experiments, exposures, identities, to_micros
+from recsvc.stores.tables import experiments, exposures, identities
 
 Satisfaction = MemorySatisfaction | SqlSatisfaction
 

@@ -20,13 +20,14 @@ from alembic.migration import MigrationContext
 
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import Item
+from recsvc.domain.moments import from_micros, to_micros
 from recsvc.errors import StoreError
 from recsvc.stores import schema
 from recsvc.stores.catalogue import SqlCatalogue
 from recsvc.stores.database import open_database
 from recsvc.stores.event_rows import EventRow, _Rest
 from recsvc.stores.events import SqlEvents
-from recsvc.stores.tables import METADATA, from_micros, to_micros
+from recsvc.stores.tables import METADATA
 from recsvc.stores.tables import events as events_table
 
 needs_postgresql = pytest.mark.skipif(
