@@ -17,5 +17,13 @@ def to_micros(moment: datetime) -> int:
 
 
 def from_micros(micros: int) -> datetime:
-    """The moment in UTC."""
+    """The moment in UTC, where that is nameable."""
     return _EPOCH + timedelta(0, 0, micros)
+
+
+def is_nameable(micros: int) -> bool:
+    """Whether UTC has a name for the moment: 9999-12-31T23:59:59-05:00 is beyond the last that it has."""
+    return _FIRST_NAMEABLE <= micros <= _LAST_NAMEABLE
+
+
+_FIRST_NAMEABLE, _LAST_NAMEABLE = (to_micros(one.replace(tzinfo=UTC)) for one in (datetime.min, datetime.max))

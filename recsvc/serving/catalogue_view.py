@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from itertools import chain
@@ -76,8 +76,13 @@ class CatalogueView:
     @cached_property
     def without_model(self) -> CatalogueView:
         """What can be shown when nothing of the bundle can be asked or read."""
+        return self.held_under(self.known.stored, revision=self.revision, rules=self.rules)
+
+    def held_under(self, stored: Mapping[str, Item], *, revision: int, rules: RuleBook) -> CatalogueView:
+        """The same once the store says something else."""
         held = {item.item_id: item for item in self._held}
-        return view_of({**held, **self.known.stored}, None, revision=self.revision, rules=self.rules)
+        view = view_of({**held, **stored}, None, revision=revision, rules=rules)
+        return replace(view, _held=self._held)
 
 
 def revision_in(label: str) -> str:

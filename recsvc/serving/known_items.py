@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from recsvc.bundles.id_table import NO_ROW
 from recsvc.bundles.item_pages import CATEGORY, IS_LIVE, KIND, KINDS, VALID_FROM, ItemPages
 from recsvc.domain.items import Item, ItemKind, ItemStatus
-from recsvc.domain.moments import FIRST_MICROS, LAST_MICROS, from_micros
+from recsvc.domain.moments import from_micros, is_nameable
 
 _LIVE = ItemStatus.LIVE  # An enumeration is slow to ask for a member, and a catalogue is long.
-_OPEN = (FIRST_MICROS, LAST_MICROS)
 
 
 class KnownItems(Mapping[str, Item]):
@@ -91,7 +90,7 @@ class KnownItems(Mapping[str, Item]):
         """When one of the live items begins or ends to be valid."""
         left = np.unique(self._columns[self._is_left, VALID_FROM:]).tolist()
         ends = (map(attrgetter(name), self._live_beside) for name in ("valid_from", "valid_to"))
-        of_bundle = map(from_micros, (micros for micros in left if micros not in _OPEN))
+        of_bundle = map(from_micros, filter(is_nameable, left))
         return {*of_bundle, *filter(None, chain.from_iterable(ends))}
 
     def _categories_of(self, kind: ItemKind) -> Iterator[str | None]:

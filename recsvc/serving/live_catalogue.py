@@ -172,10 +172,16 @@ class LiveCatalogue:
         self._serving = _Serving(champion, others | own)
 
     def _laid(self, model: Model | None) -> _Standing:
-        """The model with its view: the one that it has, if that is of this revision."""
+        """The model with its view: the one that it has, if that is of this revision.
+
+        Of a model whose files were touched nothing is read: no answer will ask for more of it.
+        """
         standing = self._serving.of(model.version if model else None)
         if standing.model is model and standing.view.revision == self._revision:
             return standing
-        bundle = model.bundle if model else None
-        view = view_of(self._stored, bundle, revision=self._revision, rules=self._rules)
+        if model is None or self._is_untouched(model.bundle):
+            bundle = model.bundle if model else None
+            view = view_of(self._stored, bundle, revision=self._revision, rules=self._rules)
+        else:
+            view = standing.view.held_under(self._stored, revision=self._revision, rules=self._rules)
         return _Standing(model, view)

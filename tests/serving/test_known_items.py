@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,3 +62,13 @@ def test_the_store_lies_over_the_bundle(
         assert ids == sorted(one for one, item in live.items() if item.category in wanted)
     ends = {end for item in live.values() for end in (item.valid_from, item.valid_to)}
     assert known.moments() == ends - {None}
+
+
+def test_an_end_that_no_calendar_reaches_is_no_moment_to_wait_for() -> None:
+    """Whoever means "never" west of Greenwich writes a moment that UTC has no name for."""
+    never = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(timedelta(hours=-5)))
+    ever = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=8)))
+    trained = [Item("a", valid_from=ever, valid_to=never), Item("b", valid_to=NOW)]
+    known = known_of(trained, 2, {})
+    assert known.moments() == {NOW}
+    assert known["a"] == trained[0]

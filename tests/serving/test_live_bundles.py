@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from recsvc.bundles.registry import ALIASES_FILE, Registry
-from recsvc.domain.items import Item
+from recsvc.domain.items import Item, ItemStatus
 from recsvc.domain.slates import Source
 from recsvc.serving.live_bundles import LiveBundles
 
@@ -307,10 +307,23 @@ def test_a_model_whose_files_were_touched_is_not_asked_until_it_was_checked_agai
     assert world.slate(CONTENT, "c0001").source is Source.PERSONALISED
 
 
+def test_what_the_store_says_is_followed_beside_a_model_whose_files_were_touched(world: World) -> None:
+    assert world.bundles.model is not None
+    with (world.bundles.model.bundle.path / "popularity.npy").open("r+b") as stream:
+        stream.truncate(100)
+    before = ids(world.slate(CONTENT, "c0001", limit=5))
+    for item_id in before[:2]:
+        world.items.put_many([Item(item_id, status=ItemStatus.PAUSED)])
+        world.catalogue.follow()
+    slate = world.slate(CONTENT, "c0001", limit=5)
+    assert (slate.source, ids(slate)[:3], len(slate.items)) == (Source.EDITORIAL, before[2:], 5)
+
+
 CUT_SHORT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
+from recsvc.domain.items import Item
 from recsvc.serving.untouched import LatelyUntouched
 from tests.small_bank import CONTENT, World
 
@@ -320,6 +333,8 @@ assert world.slate(CONTENT, "c0001").source == "personalised"
 for file in path.glob("*.npy"):
     with file.open("r+b") as stream:
         stream.truncate(0)
+world.items.put_many([Item("brand-new")])
+world.catalogue.follow()
 for _ in range(3):
     slate = world.slate(CONTENT, "c0001", explain=True)
     print(slate.source.value, len(slate.items))
