@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import traceback
+from contextlib import suppress
 from time import perf_counter
 from typing import TextIO
 
@@ -26,6 +28,22 @@ _MAX_CAUSES = 5
 _access = AccessLines()
 
 
+class _Lines:
+    """Writes whole lines. One that nobody reads any more is lost, and costs nobody an answer or a thread."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def msg(self, line: str) -> None:
+        """Write one line."""
+        with self._lock, suppress(OSError, ValueError):
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = msg
+
+
 def configure_logging(level: str, stream: TextIO | None = None) -> None:
     """Send every log line, the libraries' ones included, to the stream (standard error) as JSON."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
@@ -33,11 +51,11 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    render = structlog.processors.JSONRenderer()
+    render, lines = structlog.processors.JSONRenderer(), _Lines(stream or sys.stderr)
     structlog.configure(
         processors=[*stamp, render],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(stream or sys.stderr)

@@ -84,11 +84,12 @@ class AskedRedis:
             return False
         command = packed(words)
         with self._lock:
-            if self._socket is None:
+            raw = self._socket  # Whatever becomes of it meanwhile: who was noted must hear of it.
+            if raw is None:
                 return False
             self._questions.append(_Question(heard, self._monotonic()))
             try:
-                is_sent = self._socket.send(command) == len(command)
+                is_sent = raw.send(command) == len(command)
             except BlockingIOError:  # Too many are on their way, and nothing of this one is.
                 self._questions.pop()
                 return False
@@ -97,7 +98,7 @@ class AskedRedis:
             if not is_sent:
                 # Half a command may be on its way. Who hears the answers finds that none will come.
                 with suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
+                    raw.shutdown(socket.SHUT_RDWR)
         return True
 
     def close(self) -> None:
@@ -105,16 +106,17 @@ class AskedRedis:
         self._is_closed.set()
         self._is_wanted.set()
         thread = self._thread
-        if thread is not None:
+        if thread is not None and thread.is_alive():
             thread.join(self._timeout_seconds * 2)
 
     def _want(self) -> None:
         self._is_wanted.set()
-        if self._thread is None:
-            with self._lock:
-                if self._thread is None and not self._is_closed.is_set():
-                    self._thread = threading.Thread(target=self._run, name="redis answers", daemon=True)
-                    self._thread.start()
+        if self._is_closed.is_set() or (self._thread is not None and self._thread.is_alive()):
+            return
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="redis answers", daemon=True)
+                self._thread.start()
 
     def _run(self) -> None:
         while self._is_wanted.wait() and not self._is_closed.is_set():
@@ -122,20 +124,25 @@ class AskedRedis:
             connection = self._new_connection()
             try:
                 connection.connect()
-                raw = getattr(connection, "_sock", None)  # redis-py has no name for it meant for others.
-                if type(raw) is not socket.socket:
-                    return  # What is encrypted may wait unread where nobody who watches a socket is told.
-                raw.setblocking(False)
-                self._socket = raw
-                self._hear(raw)
-            except Exception as error:  # Whatever it is, whoever asked must hear of it.
+                self._hear_on(connection)
+            except Exception as error:
                 log.warning("redis_not_heard", error=type(error).__name__)
-                self._tell_none()
                 self._is_closed.wait(self._cool_down_seconds)
             finally:
-                self._socket = None
                 connection.disconnect()
-        self._tell_none()
+
+    def _hear_on(self, connection: Any) -> None:
+        raw = getattr(connection, "_sock", None)  # redis-py has no name for it meant for others.
+        if type(raw) is not socket.socket:
+            # What is encrypted may wait unread where nobody who watches a socket is told.
+            self._is_closed.set()
+            return
+        raw.setblocking(False)
+        self._socket = raw
+        try:
+            self._hear(raw)
+        finally:  # Whatever ends it, whoever asked must hear of it, and of nothing that comes later.
+            self._tell_none()
 
     def _hear(self, raw: socket.socket) -> None:
         """Hear answers until nobody has asked for long. Raises what ends the connection."""
@@ -202,9 +209,9 @@ def _tell_one(heard: Heard, answer: Answer) -> None:
     try:
         heard(answer)
     except Exception:
-        log.exception("answer_not_heard")
         if answer is not None:
             _tell_one(heard, None)
+        log.exception("answer_not_heard")
 
 
 def _receive_no_more() -> bytes:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import warnings
+from contextlib import suppress
 
 import pytest
+import structlog
 from flask import Flask
 
 from recsvc.observability import configure_logging
@@ -80,6 +83,16 @@ def test_what_a_library_warns_of_is_a_json_line_too() -> None:
     (line,) = stream.getvalue().splitlines()
     said = json.loads(line)
     assert said["level"] == "warning" and "RuntimeWarning: invalid value\nencountered" in said["event"]
+
+
+def test_whoever_logs_what_nobody_reads_any_more_goes_on() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with suppress(BrokenPipeError), os.fdopen(writer, "w") as stream:
+        configure_logging("info", stream)
+        for _ in range(2):
+            structlog.get_logger().warning("said_to_nobody")
+    structlog.get_logger().warning("said_to_nobody")  # Closed by now.
 
 
 @pytest.mark.parametrize(("level", "n_lines"), [("info", 1), ("warning", 0)])

@@ -8,10 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from queue import Empty, Queue
+from typing import Any
 
 import pytest
 
 from recsvc.stores import redis_asking
+from recsvc.stores.breaker import Breaker
+from recsvc.stores.redis_asking import AskedRedis
 from recsvc.stores.redis_client import RestingRedis, make_client
 from recsvc.stores.redis_reading import Answer, packed
 from recsvc.stores.redis_server import EmbeddedRedis
@@ -214,6 +217,29 @@ def test_one_who_fails_while_hearing_costs_others_nothing_and_is_told_of_none(cl
     assert client.ask("GET", "a", heard=fail)
     assert asked(client, "GET", "a").get(timeout=PATIENCE) == b"1"
     assert heard == [b"1", None]
+
+
+@pytest.mark.parametrize("failure", [MemoryError, SystemExit])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_whoever_hears_is_replaced_whatever_it_failed_of(
+    server: EmbeddedRedis, client: RestingRedis, failure: type[BaseException]
+) -> None:
+    client.command("SET", "a", "1")
+    failures = [failure()]
+
+    def connection() -> Any:
+        if failures:
+            raise failures.pop()
+        return make_client(server.url, 1.0).connection_pool.get_connection()
+
+    breaker = Breaker(1.0, 1.0, monotonic=time.monotonic)
+    asked, heard = AskedRedis(connection, breaker, 1.0, 0.05, monotonic=time.monotonic), Queue[Answer]()
+    until = time.monotonic() + PATIENCE
+    while not asked.ask(("GET", "a"), heard.put):
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    assert heard.get(timeout=PATIENCE) == b"1"
+    asked.close()
 
 
 def test_a_connection_on_which_nobody_asks_is_ended_and_made_anew(
