@@ -28,16 +28,20 @@ from recsvc.stores.redis_reading import Answer, UnusualAnswer, packed, read_answ
 log = structlog.get_logger()
 
 IDLE_SECONDS = 10.0  # A connection on which nobody asks for so long is ended, so that nobody watches it.
+MOST_ASKED = 16
+"""So many may wait at a time: more would wait for one another, and Redis be blamed for it. Who comes then
+asks in the way in which one waits, and takes no more requests meanwhile."""
 _PIECE_BYTES = 262_144
 
 Heard = Callable[[Answer], object]
 
 
 class _Question(NamedTuple):
-    """Who is to hear the answer, and when it was asked for, by the monotonic clock."""
+    """Who is to hear the answer, when it was asked for, and how long others had been told theirs by then."""
 
     heard: Heard
     asked_at: float
+    telling_seconds: float
 
 
 class _NotWhole(Exception):
@@ -66,6 +70,7 @@ class AskedRedis:
         self._cool_down_seconds = cool_down_seconds
         self._monotonic = monotonic
         self._questions: deque[_Question] = deque()
+        self._telling_seconds = 0.0  # So far: that somebody waits meanwhile says nothing about Redis.
         self._socket: socket.socket | None = None  # While it may be asked.
         self._thread: threading.Thread | None = None
         self._is_wanted = threading.Event()
@@ -77,7 +82,7 @@ class AskedRedis:
 
         Never waits. Where it says False it is ready before long, unless Redis is left alone.
         """
-        if self._breaker.is_open:
+        if self._breaker.is_open or len(self._questions) >= MOST_ASKED:
             return False
         if self._socket is None:
             self._want()
@@ -87,7 +92,7 @@ class AskedRedis:
             raw = self._socket  # Whatever becomes of it meanwhile: who was noted must hear of it.
             if raw is None:
                 return False
-            self._questions.append(_Question(heard, self._monotonic()))
+            self._questions.append(_Question(heard, self._monotonic(), self._telling_seconds))
             try:
                 is_sent = raw.send(command) == len(command)
             except BlockingIOError:  # Too many are on their way, and nothing of this one is.
@@ -155,7 +160,10 @@ class AskedRedis:
                 piece = raw.recv(_PIECE_BYTES)
                 if not piece:
                     raise ConnectionError
-                data, last_at = self._tell(data + piece), self._monotonic()
+                rest, last_at = self._tell(data + piece), self._monotonic()
+                is_told, data = len(rest) < len(data) + len(piece), rest
+                if is_told:  # The next one's may lie there by now.
+                    continue
             left = self._seconds_left()
             if left is not None and left <= 0:
                 self._breaker.note_failure()
@@ -166,13 +174,18 @@ class AskedRedis:
     def _seconds_left(self) -> float | None:
         """For the first of those who wait; None where nobody does."""
         try:
-            return self._questions[0].asked_at + self._timeout_seconds - self._monotonic()
+            return self._timeout_seconds - self._waited(self._questions[0])
         except IndexError:
             return None
 
+    def _waited(self, question: _Question) -> float:
+        """So many seconds for Redis, and not for others to be told."""
+        telling_seconds = self._telling_seconds - question.telling_seconds
+        return self._monotonic() - question.asked_at - telling_seconds
+
     def _tell(self, data: bytes) -> bytes:
         """Tell each whose answer is there; what was received of the next one."""
-        place = 0
+        place, began = 0, self._monotonic()
         try:
             while place < len(data):
                 answer, _, end = read_answer(data, place, _receive_no_more)
@@ -180,11 +193,12 @@ class AskedRedis:
                     raise UnusualAnswer
                 question = self._questions.popleft()
                 if place == 0:  # What comes together was held up together, by whatever it was: once.
-                    self._breaker.note_answer(self._monotonic() - question.asked_at)
+                    self._breaker.note_answer(self._waited(question))
                 place = end
                 _tell_one(question.heard, answer)
         except _NotWhole:
             pass
+        self._telling_seconds += self._monotonic() - began
         return data[place:]
 
     def _ends(self) -> bool:

@@ -14,7 +14,7 @@ import pytest
 
 from recsvc.stores import redis_asking
 from recsvc.stores.breaker import Breaker
-from recsvc.stores.redis_asking import AskedRedis
+from recsvc.stores.redis_asking import MOST_ASKED, AskedRedis
 from recsvc.stores.redis_client import RestingRedis, make_client
 from recsvc.stores.redis_reading import Answer, packed
 from recsvc.stores.redis_server import EmbeddedRedis
@@ -178,6 +178,28 @@ def test_many_answers_that_were_held_up_together_are_one_slow_answer() -> None:
             goes_on.set()
             assert [heard.get(timeout=PATIENCE) for _ in range(n_asked)] == [b"a"] * n_asked
         assert client.count_rests() == 1
+
+
+def test_redis_is_not_blamed_for_those_who_take_long_to_hear(server: EmbeddedRedis) -> None:
+    with closing(a_client(server.url, TIMEOUT)) as client:
+        client.command("SET", "a", "a" * 40_000)  # The answers come in several pieces.
+        asked(client, "GET", "a").get(timeout=PATIENCE)
+        heard = Queue[Answer]()
+
+        def hear(answer: Answer) -> None:
+            time.sleep(TIMEOUT / 6)
+            heard.put(answer)
+
+        n_asked = sum(client.ask("GET", "a", heard=hear) for _ in range(MOST_ASKED))
+        assert [heard.get(timeout=PATIENCE) for _ in range(n_asked)] == [b"a" * 40_000] * MOST_ASKED
+        assert client.count_rests() == 0
+
+
+def test_so_many_may_wait_at_a_time_and_no_more() -> None:
+    with talking(lambda connection: None) as url, closing(a_client(url)) as client:
+        heard = asked(client, "GET", "a")
+        assert sum(client.ask("GET", "a", heard=heard.put) for _ in range(100)) == MOST_ASKED - 1
+        assert [heard.get(timeout=PATIENCE) for _ in range(MOST_ASKED)] == [None] * MOST_ASKED
 
 
 def test_a_connection_that_breaks_off_is_made_anew_and_says_nothing_about_redis(
