@@ -19,8 +19,6 @@ from time import perf_counter
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from werkzeug.exceptions import HTTPException
-
 from recsvc.api.access import Presented, authorise
 from recsvc.api.boundary import (
     NO_SNIFFING,
@@ -29,7 +27,7 @@ from recsvc.api.boundary import (
     headers_of_every_answer,
     timing_of,
 )
-from recsvc.api.limits import MAX_HEADER_BYTES, MAX_HEADER_FIELDS, check_limits
+from recsvc.api.plain_requests import do_last_headers_fit, has_no_body, is_plain
 from recsvc.api.query import load_query
 from recsvc.api.recommendations import ROUTES, SCOPE, slate_headers
 from recsvc.api.records import is_known
@@ -138,7 +136,7 @@ class FastPath:
         call = self._known.get(_asked_in(environ))
         if call is None or call.caller.until <= self._monotonic():
             return False
-        if not _has_no_body(environ) or not _do_last_headers_fit(environ):
+        if not has_no_body(environ) or not do_last_headers_fit(environ):
             return False
 
         def told(served: ServedSlate | None) -> None:
@@ -156,7 +154,7 @@ class FastPath:
     def _reply(self, environ: WSGIEnvironment) -> Reply | None:
         """The answer; None where that is for the whole way to say."""
         started = perf_counter()
-        if not _is_plain(environ):
+        if not is_plain(environ):
             return None
         asked = _asked_in(environ)
         call = self._known.get(asked)
@@ -264,37 +262,3 @@ def _record_of(call: _Call, served: ServedSlate, request_id: str, started: float
 def _asked_in(environ: WSGIEnvironment) -> _Asked:
     get = environ.get
     return get("PATH_INFO", ""), get("QUERY_STRING", ""), get("HTTP_AUTHORIZATION"), get("HTTP_X_API_KEY")
-
-
-def _is_plain(environ: WSGIEnvironment) -> bool:
-    """Whether it is a GET without a body, within the limits, and was not mounted below another path."""
-    if not _has_no_body(environ) or environ.get("SCRIPT_NAME"):
-        return False
-    if environ.get("SERVER_SOFTWARE") == "Granian" and _do_last_headers_fit(environ):
-        return True
-    try:
-        check_limits(environ)
-    except HTTPException:
-        return False
-    return True
-
-
-def _has_no_body(environ: WSGIEnvironment) -> bool:
-    if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
-        return False
-    return bool(environ["REQUEST_METHOD"] == "GET")
-
-
-def _do_last_headers_fit(environ: WSGIEnvironment) -> bool:
-    """Whether `check_limits` has nothing against the headers, at a tenth of the cost, where they stand last.
-
-    granian puts them after its own entries, of which the body's stream is the last, or after what the headers
-    of the body said. False where something else stands there, or where nobody knows here.
-    """
-    names = [*environ]
-    try:
-        place = names.index("wsgi.input") + 1
-        n_bytes = len("".join(names[place:])) + len("".join([*environ.values()][place:]))
-    except (ValueError, TypeError):
-        return False
-    return n_bytes <= MAX_HEADER_BYTES and len(names) - place <= MAX_HEADER_FIELDS
