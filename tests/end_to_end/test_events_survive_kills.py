@@ -34,6 +34,6 @@ def test_kills_lose_no_acknowledged_event_and_store_none_twice() -> None:
     )
     assert done.stdout, done.stderr
     report = json.loads(done.stdout)
-    assert report["is_sound"], report
+    assert report["is_sound"], done.stdout
     assert (report["worker_kills"], report["tree_kills"]) == (4, 1)
     assert report["batches_acknowledged"] > 20
