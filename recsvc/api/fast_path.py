@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic as machine_seconds
 from time import perf_counter
 from typing import Any
@@ -139,17 +140,24 @@ class FastPath:
         if not has_no_body(environ) or not do_last_headers_fit(environ):
             return False
 
-        def told(served: ServedSlate | None) -> None:
-            heard(None if served is None else self._answer(call, served, environ, started))
-
         try:
             served = self._at_hand(call.wanted)
             if served is None:
-                return self._ask(call.wanted, told)
+                return self._ask(call.wanted, partial(self._tell, heard, call, environ, started))
         except Exception:
             return False
-        told(served)
+        heard(self._answer(call, served, environ, started))
         return True
+
+    def _tell(
+        self,
+        heard: Callable[[Reply | None], object],
+        call: _Call,
+        environ: WSGIEnvironment,
+        started: float,
+        served: ServedSlate | None,
+    ) -> None:
+        heard(None if served is None else self._answer(call, served, environ, started))
 
     def _reply(self, environ: WSGIEnvironment) -> Reply | None:
         """The answer; None where that is for the whole way to say."""
