@@ -25,7 +25,7 @@ from recsvc.domain.items import Channel, ItemKind, ItemStatus
 from recsvc.domain.merchandising import MAX_FACTOR, MAX_POSITION, MIN_FACTOR, RuleAction
 
 MAX_ITEMS = 500
-"""Of a request: an offer of ten caps and ten disclosures costs .8 ms of CPU to read, and no request .5 s."""
+"""Of a request: offers of many terms cost most of all to read, and whoever comes to the worker waits."""
 
 _URL = r"^(https?://|/(?!/))[^\x00-\x20\x7f\"<>\\]{0,2000}$"
 
