@@ -26,9 +26,9 @@ from recsvc.bundles.bundle import History
 from recsvc.bundles.registry import Registry
 from recsvc.domain.customers import Customer
 from recsvc.domain.items import Channel, Item, ItemKind
+from recsvc.domain.rows import NO_ROW
 from recsvc.domain.slates import Slate, SlateRequest
 from recsvc.history.interactions import InteractionTable
-from recsvc.live.places import NO_ROW
 from recsvc.live.state import Bounds, LiveState
 from recsvc.policy import Policy
 from recsvc.sample_bank import make_sample_bank

@@ -7,7 +7,7 @@ whole before reading.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from recsvc.bundles.id_table import IdTable
 from recsvc.domain.items import Item, ItemKind, ItemStatus
-from recsvc.domain.moments import FIRST_MICROS, LAST_MICROS, to_micros
+from recsvc.domain.moments import window_in_micros
 from recsvc.typed_decoding import decode_json
 
-AnyArray = NDArray[Any]
 Columns = NDArray[np.int64]
 
 KIND, IS_LIVE, CATEGORY, VALID_FROM, VALID_TO = range(5)
@@ -29,20 +28,18 @@ microseconds since 1970."""
 N_COLUMNS = 5
 KINDS = tuple(ItemKind)
 REMEMBERED = 4_096
-"""So many items, and rows of ids, are held by each worker: those that were asked for last."""
+"""So many items, and rows of ids, each worker keeps: those that were asked for last."""
 MOST_HELD = 500
-"""Of a kind."""
-
-_PLACE_OF_KIND = {kind: place for place, kind in enumerate(KINDS)}
+"""So many items of a kind each worker keeps, whatever is asked for."""
 
 
 class ItemPages:
     """Items as they were known at training: those with a row in row order, then the others."""
 
-    def __init__(self, ids: IdTable, arrays: Mapping[str, AnyArray]) -> None:
+    def __init__(self, ids: IdTable, arrays: Mapping[str, NDArray[Any]]) -> None:
         """`ids` are those of the items that have a row, `arrays` those of the bundle."""
         offsets = arrays["catalogue_offsets"]
-        self._ids = ids
+        self.ids = ids
         self._read = partial(_item_at, arrays["catalogue"].data, offsets.data)
         self._n = len(offsets) - 1
         self._popularity: NDArray[np.float32] = arrays["popularity"]
@@ -72,16 +69,7 @@ class ItemPages:
     @property
     def n_rows(self) -> int:
         """How many of them have a row."""
-        return len(self._ids)
-
-    @property
-    def ids(self) -> Iterator[str]:
-        """The ids of those that have a row, in row order."""
-        return iter(self._ids)
-
-    def find_rows(self, item_ids: Collection[str]) -> NDArray[np.int32]:
-        """The row of each item, `NO_ROW` of one that has none: (n_item_ids,). Nothing is remembered."""
-        return self._ids.rows_of(item_ids)
+        return len(self.ids)
 
     @cached_property
     def held(self) -> tuple[Item, ...]:
@@ -102,7 +90,7 @@ def _item_at(text: memoryview, offsets: memoryview, place: int) -> Item:
     return decode_json(text[offsets[place] : offsets[place + 1]], Item)
 
 
-def item_arrays(items: Sequence[Item]) -> Mapping[str, AnyArray]:
+def item_arrays(items: Sequence[Item]) -> Mapping[str, NDArray[Any]]:
     """Items as UTF-8 JSON, one a line, with offsets and columns: (n_bytes,), (n + 1,), (n, N_COLUMNS)."""
     lines = [msgspec.json.encode(item) + b"\n" for item in items]
     return {
@@ -117,11 +105,10 @@ def columns_of(items: Iterable[Item]) -> Columns:
     firsts: dict[str | None, int] = {None: -1}
     rows = [
         (
-            _PLACE_OF_KIND[item.kind],
+            KINDS.index(item.kind),
             item.status is ItemStatus.LIVE,
             firsts.setdefault(item.category, place),
-            FIRST_MICROS if item.valid_from is None else to_micros(item.valid_from),
-            LAST_MICROS if item.valid_to is None else to_micros(item.valid_to),
+            *window_in_micros(item.valid_from, item.valid_to),
         )
         for place, item in enumerate(items)
     ]

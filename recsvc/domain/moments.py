@@ -21,6 +21,12 @@ def from_micros(micros: int) -> datetime:
     return _EPOCH + timedelta(0, 0, micros)
 
 
+def window_in_micros(begins: datetime | None, ends: datetime | None) -> tuple[int, int]:
+    """Both ends of a window; None is open."""
+    first = FIRST_MICROS if begins is None else to_micros(begins)
+    return first, LAST_MICROS if ends is None else to_micros(ends)
+
+
 def is_nameable(micros: int) -> bool:
     """Whether UTC has a name for the moment: 9999-12-31T23:59:59-05:00 is beyond the last that it has."""
     return _FIRST_NAMEABLE <= micros <= _LAST_NAMEABLE

@@ -7,11 +7,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from recsvc.domain.rows import NO_ROW
+
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Places = NDArray[np.int32]  # Rows in half the memory, -1 for none.
-
-NO_ROW = -1
 
 _Number = TypeVar("_Number", bound=np.generic)
 _MAKES_ROOM = 8  # One part in so many goes when all places are taken.

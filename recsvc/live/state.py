@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recsvc.domain.rows import NO_ROW
 from recsvc.live.places import (
-    NO_ROW,
     Floats,
     Places,
     Rows,

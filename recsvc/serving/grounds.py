@@ -15,7 +15,8 @@ from math import isfinite
 import numpy as np
 
 from recsvc.domain.items import Item, ItemKind
-from recsvc.live.places import NO_ROW, Floats
+from recsvc.domain.rows import NO_ROW
+from recsvc.live.places import Floats
 from recsvc.live.state import LiveState
 from recsvc.serving.candidate import Candidate
 from recsvc.serving.catalogue_view import CatalogueView

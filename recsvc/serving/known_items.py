@@ -15,10 +15,10 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from recsvc.bundles.id_table import NO_ROW
 from recsvc.bundles.item_pages import CATEGORY, IS_LIVE, KIND, KINDS, VALID_FROM, ItemPages
 from recsvc.domain.items import Item, ItemKind, ItemStatus
 from recsvc.domain.moments import from_micros, is_nameable
+from recsvc.domain.rows import NO_ROW
 
 _LIVE = ItemStatus.LIVE  # An enumeration is slow to ask for a member, and a catalogue is long.
 
@@ -29,18 +29,18 @@ class KnownItems(Mapping[str, Item]):
     def __init__(self, stored: Mapping[str, Item], pages: ItemPages) -> None:
         self.stored = stored
         self._pages = pages
-        rows = pages.find_rows(stored)
-        self._over = dict(zip(rows.tolist(), stored.values(), strict=True))
-        self._over.pop(NO_ROW, None)
+        rows = pages.ids.rows_of(stored)
+        self._stored_by_row = dict(zip(rows.tolist(), stored.values(), strict=True))
+        self._stored_by_row.pop(NO_ROW, None)
         new = compress(stored.items(), (rows == NO_ROW).tolist())
         self.without_row: Mapping[str, Item] = {**pages.without_row, **dict(new)}
-        beside = chain(self._over.values(), self.without_row.values())
-        self._live_beside = [item for item in beside if item.status is _LIVE]
+        beside = chain(self._stored_by_row.values(), self.without_row.values())
+        self._live_in_memory = [item for item in beside if item.status is _LIVE]
         self._columns = pages.columns[: pages.n_rows]
-        self._is_left = self._columns[:, IS_LIVE] == 1  # Live rows of which the store says nothing.
-        self._is_left[rows[rows != NO_ROW]] = False
+        self._is_live_as_trained = self._columns[:, IS_LIVE] == 1
+        self._is_live_as_trained[rows[rows != NO_ROW]] = False
         # Of nothing that leads back here: what is in a circle stays until the collector looks.
-        self.at: Callable[[int], Item] = partial(_at, self._over, pages.at)
+        self.at: Callable[[int], Item] = partial(_at, self._stored_by_row, pages.at)
         """The item of a row, whatever its status."""
         self.row_of: Callable[[str], int | None] = pages.row_of
         """The row of an item; None of one that has none."""
@@ -69,9 +69,11 @@ class KnownItems(Mapping[str, Item]):
 
     def live_rows(self) -> Mapping[ItemKind, NDArray[np.int32]]:
         """By kind, the rows of live items in ascending order."""
-        kinds = np.where(self._is_left, self._columns[:, KIND], -1)
-        over = [KINDS.index(item.kind) if item.status is _LIVE else -1 for item in self._over.values()]
-        kinds[np.fromiter(self._over, dtype=np.intp, count=len(over))] = over
+        kinds = np.where(self._is_live_as_trained, self._columns[:, KIND], -1)
+        over = [
+            KINDS.index(item.kind) if item.status is _LIVE else -1 for item in self._stored_by_row.values()
+        ]
+        kinds[np.fromiter(self._stored_by_row, dtype=np.intp, count=len(over))] = over
         return {kind: np.flatnonzero(kinds == place).astype(np.int32) for place, kind in enumerate(KINDS)}
 
     def categories(self) -> Mapping[ItemKind, frozenset[str | None]]:
@@ -81,23 +83,25 @@ class KnownItems(Mapping[str, Item]):
     def live_of(self, categories: Collection[str]) -> Iterator[Item]:
         """The live items of any of the categories, none of which need be held."""
         column = self._columns[:, CATEGORY]
-        firsts = np.unique(column[self._is_left & (column >= 0)]).tolist()
+        firsts = np.unique(column[self._is_live_as_trained & (column >= 0)]).tolist()
         wanted = [first for first in firsts if self._pages.at(first).category in categories]
-        yield from self._pages.read(np.flatnonzero(self._is_left & np.isin(column, wanted)).tolist())
-        yield from (item for item in self._live_beside if item.category in categories)
+        yield from self._pages.read(
+            np.flatnonzero(self._is_live_as_trained & np.isin(column, wanted)).tolist()
+        )
+        yield from (item for item in self._live_in_memory if item.category in categories)
 
     def moments(self) -> set[datetime]:
         """When one of the live items begins or ends to be valid."""
-        left = np.unique(self._columns[self._is_left, VALID_FROM:]).tolist()
-        ends = (map(attrgetter(name), self._live_beside) for name in ("valid_from", "valid_to"))
+        left = np.unique(self._columns[self._is_live_as_trained, VALID_FROM:]).tolist()
+        ends = (map(attrgetter(name), self._live_in_memory) for name in ("valid_from", "valid_to"))
         of_bundle = map(from_micros, filter(is_nameable, left))
         return {*of_bundle, *filter(None, chain.from_iterable(ends))}
 
     def _categories_of(self, kind: ItemKind) -> Iterator[str | None]:
-        is_of_kind = self._is_left & (self._columns[:, KIND] == KINDS.index(kind))
+        is_of_kind = self._is_live_as_trained & (self._columns[:, KIND] == KINDS.index(kind))
         for first in np.unique(self._columns[is_of_kind, CATEGORY]).tolist():
             yield None if first < 0 else self._pages.at(first).category
-        yield from (item.category for item in self._live_beside if item.kind is kind)
+        yield from (item.category for item in self._live_in_memory if item.kind is kind)
 
 
 class LiveItems(Mapping[str, Item]):

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsvc.domain.items import Item
+from recsvc.domain.rows import NO_ROW
 from recsvc.domain.slates import Source
-from recsvc.live.places import NO_ROW, Floats, Rows
+from recsvc.live.places import Floats, Rows
 from recsvc.live.scoring import (
     NEVER_NEGATIVE,
     PARTS,

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from recsvc.bundles.bundle import History
-from recsvc.live.places import NO_ROW
+from recsvc.domain.rows import NO_ROW
 from recsvc.live.scoring import PARTS, TASTE, shared_with_readers, taste_scores
 from recsvc.live.state import LiveState
 from recsvc.serving.candidate import Candidate

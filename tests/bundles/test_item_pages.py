@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from recsvc.bundles import item_pages
 from recsvc.bundles.item_pages import MOST_HELD, NO_PAGES
 from recsvc.bundles.opening import open_bundle
 from recsvc.domain.items import ItemKind, ItemStatus
@@ -33,7 +34,11 @@ def test_an_item_is_found_by_its_id(whole: Path) -> None:
     assert NO_PAGES.get("nothing") is None and [*NO_PAGES] == []
 
 
-def test_the_most_popular_live_items_of_each_kind_are_held(whole: Path) -> None:
+@pytest.mark.parametrize("most", [7, MOST_HELD])
+def test_the_most_popular_live_items_of_each_kind_are_held(
+    whole: Path, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(item_pages, "MOST_HELD", most)
     opened = open_bundle(whole)
     pages = opened.catalogue
     for kind in ItemKind:
@@ -43,4 +48,4 @@ def test_the_most_popular_live_items_of_each_kind_are_held(whole: Path) -> None:
             for row in range(pages.n_rows)
             if pages.at(row).kind is kind and pages.at(row).status is ItemStatus.LIVE
         ]
-        assert rows == sorted(live, key=lambda row: -opened.popularity[row])[:MOST_HELD]
+        assert rows == sorted(live, key=lambda row: -opened.popularity[row])[:most]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -80,6 +81,13 @@ class FailingCache(MemorySlateCache):
 
     def __post_init__(self) -> None:
         super().__init__(monotonic=time.monotonic)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Meanwhile it fails."""
+        self.fails = True
+        yield
+        self.fails = False
 
     def _check(self) -> None:
         if self.fails:

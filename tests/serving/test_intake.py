@@ -68,9 +68,8 @@ def test_nothing_is_asked_for_without_waiting_while_an_epoch_is_owed(
 ) -> None:
     here, _ = workers
     here.shows()
-    redis.fails = True
-    here.intake.take([a_click("e1")])
-    redis.fails = False
+    with redis.away():
+        here.intake.take([a_click("e1")])
     assert here.hears() is None
     here.seconds += SETTLING_SECONDS
     assert here.hears() is None
@@ -133,9 +132,8 @@ def test_an_outdated_slate_is_not_served_when_redis_is_back(
 ) -> None:
     here, there = workers
     here.shows()
-    redis.fails = True
-    here.intake.take([a_click("e1")])
-    redis.fails = False
+    with redis.away():
+        here.intake.take([a_click("e1")])
     here.seconds = SETTLING_SECONDS
     # Nobody retried yet: this worker brings the cache up before it takes anything from it.
     assert here.shows() == (["e1"], CacheStatus.MISS)
@@ -164,9 +162,8 @@ def test_when_too_many_are_owed_everybody_is_outdated(
     here, there = workers
     there.shows()
     there.shows("c9")
-    redis.fails = True
-    here.intake.take([a_click("e1"), *(a_click(f"x{number}", f"c{number}") for number in range(2, 6))])
-    redis.fails = False
+    with redis.away():
+        here.intake.take([a_click("e1"), *(a_click(f"x{number}", f"c{number}") for number in range(2, 6))])
     assert here.shows("c9")[1] is CacheStatus.BYPASSED
     here.cache.retry()
     assert there.shows() == (["e1"], CacheStatus.MISS)
@@ -215,13 +212,11 @@ def test_what_is_owed_anew_while_a_retry_runs_stays_owed(
         # The retry's own move is through; then the other worker keeps a slate, and Redis fails an event.
         redis.meanwhile = None
         there.shows()
-        redis.fails = True
-        here.intake.take([a_click("e2")])
-        redis.fails = False
+        with redis.away():
+            here.intake.take([a_click("e2")])
 
-    redis.fails = True
-    here.intake.take([a_click("e1")])
-    redis.fails = False
+    with redis.away():
+        here.intake.take([a_click("e1")])
     redis.meanwhile = another_event
     here.cache.retry()
     here.seconds = SETTLING_SECONDS

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsvc.bundles.id_table import NO_ROW
 from recsvc.domain.items import Item, ItemKind, ItemStatus
+from recsvc.domain.rows import NO_ROW
 from recsvc.serving.known_items import KnownItems, LiveItems
 from tests.serving.made_bundles import bundle_of_items
 

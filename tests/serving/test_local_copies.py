@@ -182,9 +182,8 @@ def test_when_redis_fails_one_worker_its_neighbours_take_nothing_from_redis_unti
 ) -> None:
     here, there = workers
     here.shows()
-    redis.fails = True
-    here.intake.take([a_click("e1")])
-    redis.fails = False  # For the other worker Redis never failed, and holds the slate from before.
+    with redis.away():  # For the other worker Redis never failed, and holds the slate from before.
+        here.intake.take([a_click("e1")])
     assert there.shows() == (["e1"], CacheStatus.BYPASSED)
     here.cache.retry()
     for worker in workers:

@@ -11,12 +11,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 import numpy as np
 
 from recsvc.domain.items import Channel, Item
+from recsvc.domain.moments import to_micros
 from recsvc.policy_offers import OffersPolicy
 from recsvc.serving.offers.facts import Facts
 from recsvc.serving.offers.laws import bans_on_customer
 from recsvc.serving.offers.markets import is_in_market
 from recsvc.serving.offers.refusals import barred_until
-from recsvc.serving.offers.table import Bools, OfferTable, Rows, bit_of, micros_of
+from recsvc.serving.offers.table import Bools, OfferTable, Rows, bit_of
 from recsvc.serving.offers.texts import told_in
 
 NOBODY = None
@@ -70,7 +71,7 @@ def not_live(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | N
 
 
 def not_valid(table: OfferTable, facts: Facts, policy: OffersPolicy) -> Bools | None:
-    now, (begun, ended) = micros_of(facts.now), table.all_valid
+    now, (begun, ended) = to_micros(facts.now), table.all_valid
     return NOBODY if begun <= now < ended else (table.valid_from > now) | (table.valid_to <= now)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from recsvc.domain.conditions import Condition, FieldType
 from recsvc.domain.contacts import is_counted
 from recsvc.domain.items import Channel, Item, ItemKind, ItemStatus
+from recsvc.domain.moments import FIRST_MICROS, LAST_MICROS, window_in_micros
 from recsvc.domain.offer_terms import OfferTerms
 from recsvc.domain.slates import ShownDisclosure
 from recsvc.serving.offers.eligibility import rule_of
@@ -32,9 +32,6 @@ T = TypeVar("T")
 MAX_KEPT = 256
 """So many judgements on its offers a table remembers."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_ALWAYS = np.iinfo(np.int64)
 _BITS = {channel: 1 << number for number, channel in enumerate(Channel)}
 _ALL_CHANNELS = (1 << len(_BITS)) - 1
 
@@ -104,7 +101,7 @@ class OfferTable:
     @cached_property
     def all_valid(self) -> tuple[int, int]:
         """From when, and until before when, every offer is valid."""
-        return int(self.valid_from.max(initial=_ALWAYS.min)), int(self.valid_to.min(initial=_ALWAYS.max))
+        return int(self.valid_from.max(initial=FIRST_MICROS)), int(self.valid_to.min(initial=LAST_MICROS))
 
     def kept(self, judge: Callable[[OfferTable, T], Bools], value: T) -> Bools | None:
         """Which offers are judged so for a value; None where none is. Found once for each value."""
@@ -169,6 +166,8 @@ def make_table(items: Iterable[Item], fields: Mapping[str, FieldType]) -> OfferT
     eligibility = {
         row: rule_of(one, fields) for row, one in enumerate(offers) if one.offer_terms.eligibility is not None
     }
+    windows = [window_in_micros(one.valid_from, one.valid_to) for one in offers]
+    valid_from, valid_to = np.array(windows, dtype=np.int64).reshape(len(offers), 2).T.copy()
     return OfferTable(
         items=tuple(offers),
         ids=ids,
@@ -176,8 +175,8 @@ def make_table(items: Iterable[Item], fields: Mapping[str, FieldType]) -> OfferT
         keys=np.array([_key_of(offer_id) for offer_id in ids], dtype=np.uint64),
         risk_class=np.array([one.risk_class for one in terms], dtype=np.int64),
         is_live=np.array([one.status is ItemStatus.LIVE for one in offers], dtype=np.bool_),
-        valid_from=np.array([_micros(one.valid_from, _ALWAYS.min) for one in offers], dtype=np.int64),
-        valid_to=np.array([_micros(one.valid_to, _ALWAYS.max) for one in offers], dtype=np.int64),
+        valid_from=valid_from,
+        valid_to=valid_to,
         channels=np.array([_bits_of(one.channels) for one in offers], dtype=np.int64),
         value=np.array([float(one.value) for one in terms]),
         weights=np.array([one.priority + 100 * (one.weight - 1) for one in terms]),
@@ -199,18 +198,9 @@ def make_table(items: Iterable[Item], fields: Mapping[str, FieldType]) -> OfferT
     )
 
 
-def micros_of(moment: datetime) -> int:
-    """Microseconds since 1970."""
-    return (moment - _EPOCH) // _MICROSECOND
-
-
 def bit_of(channel: Channel) -> int:
     """The bit of a channel in `OfferTable.channels`."""
     return _BITS[channel]
-
-
-def _micros(moment: datetime | None, otherwise: int) -> int:
-    return otherwise if moment is None else micros_of(moment)
 
 
 def _bits_of(channels: Sequence[Channel]) -> int:
