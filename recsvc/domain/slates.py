@@ -43,8 +43,7 @@ ANONYMOUS = ""
 """Whoever is known by nothing but what they did in this session. No customer has this id."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlateRequest:
+class SlateRequest(msgspec.Struct, frozen=True, cache_hash=True):
     """What a front end asks for. `locale` None means the customer's own.
 
     `arm` is where an experiment put the customer; None for one whom no experiment decides on.
@@ -61,10 +60,6 @@ class SlateRequest:
     diversity: float = 0.0
     explain: bool = False
     arm: Arm | None = None
-
-    def __hash__(self) -> int:
-        # Looked up on every request: enumerations, which hash slowly and tell few apart, are left out.
-        return hash((self.customer_id, self.placement, self.limit, self.locale, self.exclude, self.diversity))
 
 
 class Reason(msgspec.Struct, frozen=True):

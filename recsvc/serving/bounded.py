@@ -12,9 +12,10 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import structlog
+from msgspec.structs import replace as with_changes
 
 from recsvc.domain.interactions import Interaction
 from recsvc.domain.items import ItemKind
@@ -97,7 +98,7 @@ class BoundedEngine:
             self._places.release()
 
     def _at_once(self, request: SlateRequest, left: _Allowance) -> Slate:
-        whoever = replace(request, customer_id=ANONYMOUS, arm=_model_alone(request.arm))
+        whoever = with_changes(request, customer_id=ANONYMOUS, arm=_model_alone(request.arm))
         slate = left.at_once.get(whoever)
         if slate is None:
             slate = left.at_once[whoever] = self._engine.recommend_at_once(whoever)

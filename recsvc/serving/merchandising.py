@@ -126,7 +126,7 @@ def pinned_below(
     own, *below = _from_here_on(request, policy.pages)
 
     def pinned_in(placement: PagePlacement) -> list[Candidate]:
-        asked = replace(request, placement=placement.name, limit=placement.items)
+        asked = with_changes(request, placement=placement.name, limit=placement.items)
         rules = view.rules.on(circumstances.now, request.channel, placement.name)
         there = replace(circumstances, request=asked, rules=rules)
         return [candidate for _, candidate in _standing(there, model, view, policy)]

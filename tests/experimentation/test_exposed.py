@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 import structlog
+from msgspec.structs import fields
+from msgspec.structs import replace as with_changes
 
 from recsvc.domain.experiments import ExperimentStatus
 from recsvc.domain.exposures import Exposure
@@ -207,7 +209,7 @@ def test_every_field_of_a_request_goes_along(registered: Registered, store: Stor
     )
     given = Worker(registered, store).engine.recommend(request).request
     assert given.arm is not None
-    assert replace(given, arm=None) == request
+    assert with_changes(given, arm=None) == request
     plain = SlateRequest(ItemKind.CONTENT, "x")
     alike = [one.name for one in fields(request) if getattr(request, one.name) == getattr(plain, one.name)]
     assert alike == ["arm"]  # Or else a field that is left out would not be noticed.

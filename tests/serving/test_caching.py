@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import fields, replace
 from datetime import timedelta
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import fields, replace
 
 from recsvc.domain.items import Channel, Item, ItemKind
 from recsvc.domain.slates import Arm, Fetched, SlateKey, SlateRequest
@@ -108,7 +107,7 @@ def test_a_second_identical_request_is_a_hit_with_identical_bytes(world: World) 
     first = ask(world)
     second = ask(world)
     assert (first.cache, second.cache) == (CacheStatus.MISS, CacheStatus.HIT)
-    assert msgspec.structs.replace(second, cache=first.cache) == first
+    assert replace(second, cache=first.cache) == first
     assert json.loads(first.body)["source"] == "personalised"
 
 

@@ -81,7 +81,7 @@ def _later(request: SlateRequest, policy: Policy) -> tuple[SlateRequest, ...]:
         names = [placement.name for placement in page.placements]
         if request.placement in names:
             return tuple(
-                replace(request, placement=one.name, limit=one.items)
+                with_changes(request, placement=one.name, limit=one.items)
                 for one in page.placements[names.index(request.placement) + 1 :]
                 if one.kind in (None, ItemKind.OFFER.value)
             )

@@ -11,7 +11,8 @@ policy keeps pairs apart.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace as with_changes
 
 from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.slates import SlateRequest
@@ -27,14 +28,14 @@ USUAL_LIMIT = 10
 def content_beside(request: SlateRequest, policy: Policy) -> SlateRequest | None:
     """The request whose answer, with what comes before it on its page, is all content beside the offers."""
     # What narrows a list of offers says nothing of the articles.
-    content = replace(request, kind=ItemKind.CONTENT, categories=(), exclude=(), explain=False)
+    content = with_changes(request, kind=ItemKind.CONTENT, categories=(), exclude=(), explain=False)
     page = _page_of(request, policy.pages)
     if page is not None:
         last = _last_of_content(page, policy)
-        return None if last is None else replace(content, placement=last.name, limit=last.items)
+        return None if last is None else with_changes(content, placement=last.name, limit=last.items)
     if not policy.offers.pairs:
         return None
-    return replace(content, limit=max(request.limit, USUAL_LIMIT))
+    return with_changes(content, limit=max(request.limit, USUAL_LIMIT))
 
 
 def categories_of(articles: Iterable[Item]) -> tuple[str, ...]:

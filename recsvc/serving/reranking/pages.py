@@ -9,7 +9,8 @@ diversity.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace as with_changes
 
 from recsvc.domain.slates import SlateRequest
 from recsvc.policy_lists import PagePlacement, PagePolicy
@@ -27,7 +28,7 @@ def requests_of_page(request: SlateRequest, pages: Sequence[PagePolicy]) -> tupl
             *earlier, own = page.placements[: names.index(request.placement) + 1]
             return (
                 *(_ask(request, placement) for placement in earlier if _shows(placement, request)),
-                replace(request, limit=min(request.limit, own.items)),
+                with_changes(request, limit=min(request.limit, own.items)),
             )
     return (request,)
 
@@ -36,7 +37,7 @@ def after(request: SlateRequest, shown: Sequence[Candidate]) -> SlateRequest:
     """The same request, without the items that were shown before."""
     if not shown:
         return request
-    return replace(request, exclude=(*request.exclude, *(candidate.item.item_id for candidate in shown)))
+    return with_changes(request, exclude=(*request.exclude, *(candidate.item.item_id for candidate in shown)))
 
 
 def _shows(placement: PagePlacement, request: SlateRequest) -> bool:
@@ -44,4 +45,4 @@ def _shows(placement: PagePlacement, request: SlateRequest) -> bool:
 
 
 def _ask(request: SlateRequest, placement: PagePlacement) -> SlateRequest:
-    return replace(request, placement=placement.name, limit=placement.items, explain=False)
+    return with_changes(request, placement=placement.name, limit=placement.items, explain=False)
