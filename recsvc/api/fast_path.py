@@ -127,27 +127,41 @@ class FastPath:
         start_response("200 OK" if status == 200 else "304 NOT MODIFIED", headers)
         return [body]
 
-    def answer_soon(self, environ: WSGIEnvironment, heard: Callable[[Reply | None], object]) -> bool:
-        """Have `heard` told the answer: at once where it stands ready in memory, else when Redis brings it.
+    def at_hand(self, environ: WSGIEnvironment) -> Reply | None:
+        """The answer that stands ready in memory; None without one, and where the whole way is to say.
 
-        Nobody waits meanwhile. Whether it will be told; where not, and where it is told None, that is for the
-        whole way to say. `environ` needs only what a request says of itself, headers after the body's stream.
+        `environ` needs only what a request says of itself, headers after the body's stream.
         """
         started = perf_counter()
-        call = self._known.get(_asked_in(environ))
-        if call is None or call.caller.until <= self._monotonic():
-            return False
-        if not has_no_body(environ) or not do_last_headers_fit(environ):
-            return False
-
+        call = self._call_that_passes(environ)
+        if call is None:
+            return None
         try:
             served = self._at_hand(call.wanted)
-            if served is None:
-                return self._ask(call.wanted, partial(self._tell, heard, call, environ, started))
+        except Exception:
+            return None
+        return None if served is None else self._answer(call, served, environ, started)
+
+    def ask(self, environ: WSGIEnvironment, heard: Callable[[Reply | None], object]) -> bool:
+        """Have `heard` told the answer when Redis brings it. Nobody waits meanwhile.
+
+        Whether it will be told; where not, and where it is told None, that is for the whole way to say.
+        """
+        started = perf_counter()
+        call = self._call_that_passes(environ)
+        if call is None:
+            return False
+        try:
+            return self._ask(call.wanted, partial(self._tell, heard, call, environ, started))
         except Exception:
             return False
-        heard(self._answer(call, served, environ, started))
-        return True
+
+    def _call_that_passes(self, environ: WSGIEnvironment) -> _Call | None:
+        """What a plain request asks for, where that is known and nobody has to be looked up."""
+        call = self._known.get(_asked_in(environ))
+        if call is None or call.caller.until <= self._monotonic():
+            return None
+        return call if has_no_body(environ) and do_last_headers_fit(environ) else None
 
     def _tell(
         self,

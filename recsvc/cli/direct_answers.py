@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 from wsgiref.types import WSGIApplication
 
@@ -28,8 +29,6 @@ WRAPPER = "_wsgi_call_wrap"
 
 Headers = list[tuple[str, str]]
 Reply = tuple[int, Headers, bytes]
-AnswerSoon = Callable[[dict[str, Any], Callable[[Reply | None], object]], bool]
-"""Tells a reply without anybody's waiting, or None where there is none so; whether it will, on any thread."""
 
 
 class Taker(Protocol):
@@ -37,6 +36,18 @@ class Taker(Protocol):
 
     def response_bytes(self, status: int, headers: Headers, body: bytes) -> None:
         """Send an answer."""
+        ...
+
+
+class Answering(Protocol):
+    """What answers without anybody's waiting, from what a request says of itself."""
+
+    def at_hand(self, scope: dict[str, Any], /) -> Reply | None:
+        """The reply that stands ready; None without one."""
+        ...
+
+    def ask(self, scope: dict[str, Any], heard: Callable[[Reply | None], object], /) -> bool:
+        """Have a reply told, or None where there is none after all; whether it will be, on any thread."""
         ...
 
 
@@ -106,7 +117,7 @@ def answers_directly() -> bool:
     return hasattr(granian_workers, WRAPPER)
 
 
-def answer_directly(answer_soon: AnswerSoon, n_threads: int) -> None:
+def answer_directly(answering: Answering, n_threads: int) -> None:
     """Have the application that this process is about to serve answered so.
 
     What Redis was asked for in vain goes the whole way on `n_threads` threads of its own.
@@ -115,25 +126,30 @@ def answer_directly(answer_soon: AnswerSoon, n_threads: int) -> None:
 
     def wrap_directly(application: WSGIApplication, *given: Any) -> _Answer:
         whole_way = ThreadPoolExecutor(n_threads, thread_name_prefix="whole way")
-        return _directly(answer_soon, wrap(application, *given), whole_way, Turns())
+        return _directly(answering, wrap(application, *given), whole_way, Turns())
 
     setattr(granian_workers, WRAPPER, wrap_directly)
 
 
-def _directly(answer_soon: AnswerSoon, answer: _Answer, whole_way: Executor, turns: Turns) -> _Answer:
-    def answer_directly(taker: Taker, scope: dict[str, Any]) -> None:
-        def heard(reply: Reply | None) -> None:
-            if reply is not None:
-                taker.response_bytes(*reply)
-            else:
-                whole_way.submit(answer, taker, scope)
+def _directly(answering: Answering, answer: _Answer, whole_way: Executor, turns: Turns) -> _Answer:
+    at_hand, come = answering.at_hand, turns.come
 
-        turns.come()
+    def answer_directly(taker: Taker, scope: dict[str, Any]) -> None:
+        come()
         # WSGI says that an answer is the last.
-        if LEAVING.is_on or not answer_soon(scope, heard):
+        reply = None if LEAVING.is_on else at_hand(scope)
+        if reply is not None:
+            taker.response_bytes(*reply)
+        elif LEAVING.is_on or not answering.ask(scope, partial(heard, taker, scope)):
             with turns.away():
                 answer(taker, scope)
         if turns.n_taking > 1:
             turns.rest()
+
+    def heard(taker: Taker, scope: dict[str, Any], reply: Reply | None) -> None:
+        if reply is not None:
+            taker.response_bytes(*reply)
+        else:
+            whole_way.submit(answer, taker, scope)
 
     return answer_directly

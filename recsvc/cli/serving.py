@@ -177,7 +177,7 @@ def create_worker() -> WSGIApplication:
         _end_with(server.pid)
     application, settings = create(), load_settings()
     if answers_directly():
-        answer_directly(application.answer_soon, settings.threads)
+        answer_directly(application, settings.threads)
     return application
 
 

@@ -190,13 +190,24 @@ class BothWays:
 
         def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
             plain = {name: environ[name] for name in environ if name not in NOT_OF_GRANIAN}
-            assert self.fast.answer_soon(plain, found.append) == was_fast
+            assert answer_soon(self.fast, plain, found.append) == was_fast
             start_response("200 OK", [])
             return []
 
         send(application, target, **how)
         assert len(found) == was_fast
         assert [told(Reply(*each)) for each in found if each] == [told(whole)] * was_fast
+
+
+def answer_soon(
+    fast: FastPath, environ: dict[str, Any], heard: Callable[[fast_path.Reply | None], object]
+) -> bool:
+    """What a thread that takes requests does before it goes the whole way; whether `heard` will be told."""
+    reply = fast.at_hand(environ)
+    if reply is None:
+        return fast.ask(environ, heard)
+    heard(reply)
+    return True
 
 
 def told(reply: Reply) -> tuple[int, list[tuple[str, str]], bytes]:
@@ -319,13 +330,13 @@ def test_a_revoked_key_passes_for_no_longer_than_a_second_more(
 
 
 def test_nobody_who_has_to_be_looked_up_is_answered_without_waiting(ways: BothWays) -> None:
-    seconds = iter((1_000.0, 1_000.9, 1_001.1))
+    seconds = iter((1_000.0, 1_000.9, 1_001.1, 1_001.1))
     fast = FastPath(ways.whole, ways.services, monotonic=lambda: next(seconds))
     found: list[list[object]] = []
 
     def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         found.append([])
-        assert fast.answer_soon(environ, found[-1].append) == bool(found[-1])
+        assert answer_soon(fast, environ, found[-1].append) == bool(found[-1])
         start_response("200 OK", [])
         return []
 
@@ -352,7 +363,7 @@ def test_what_only_the_whole_way_can_say_is_left_to_it(ways: BothWays) -> None:
     will_hear: list[bool] = []
 
     def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        will_hear.append(fast.answer_soon(environ, found.append))
+        will_hear.append(answer_soon(fast, environ, found.append))
         start_response("200 OK", [])
         return []
 

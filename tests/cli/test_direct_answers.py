@@ -33,25 +33,28 @@ class Taken:
         self.sent.put((status, headers, body))
 
 
-def answer_soon(environ: dict[str, Any], heard: Callable[[Sent | None], object]) -> bool:
+class Answering:
     """Some stands ready; some is told by another thread, if only that nothing can be told so."""
-    path = environ["PATH_INFO"]
-    if path == "/ready":
-        heard((200, [("X-From", "memory")], b"ready"))
-    elif path == "/later":
-        started(lambda: heard((200, [("X-From", "Redis")], b"later")))
-    elif path == "/in-vain":
-        started(lambda: heard(None))
-    else:
-        return False
-    return True
+
+    def at_hand(self, scope: dict[str, Any]) -> Sent | None:
+        return (200, [("X-From", "memory")], b"ready") if scope["PATH_INFO"] == "/ready" else None
+
+    def ask(self, scope: dict[str, Any], heard: Callable[[Sent | None], object]) -> bool:
+        path = scope["PATH_INFO"]
+        if path == "/later":
+            started(lambda: heard((200, [("X-From", "Redis")], b"later")))
+        elif path == "/in-vain":
+            started(lambda: heard(None))
+        else:
+            return False
+        return True
 
 
 @pytest.fixture
 def wrapped(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Any]:
     """Wraps an application, so that it is what granian calls for each request."""
     monkeypatch.setattr(mp, direct_answers.WRAPPER, granian.wsgi._callback_wrapper)
-    answer_directly(answer_soon, 1)
+    answer_directly(Answering(), 1)
     return lambda application: getattr(mp, direct_answers.WRAPPER)(application, {}, None)
 
 
