@@ -82,7 +82,7 @@ from recsvc.stores.rejects_folder import RejectsFolder
 from recsvc.stores.slate_cache import RedisSlateCache
 from recsvc.stores.tombstones import SqlTombstones
 from recsvc.stores.training_runs import SqlTrainingRuns
-from recsvc.telemetry import Telemetry
+from recsvc.telemetry import REST_SECONDS, Telemetry
 
 COUNT_SECONDS = 1.0
 """How often a worker writes what it has counted."""
@@ -222,7 +222,14 @@ def build_services(settings: Settings) -> Services:
     breakers = {"redis": redis.is_resting, "slates": cache.is_distrusted}
     health = WorkerHealth(bundles, live, slates, feed, live_reader, warming=warm_up.state, breakers=breakers)
     counters = {"mismatches": exposed.count_mismatches, "rests": redis.count_rests}
-    telemetry = Telemetry(settings.metrics_dir, health.state, pid=os.getpid(), clock=now, counters=counters)
+    telemetry = Telemetry(
+        settings.metrics_dir,
+        health.state,
+        pid=os.getpid(),
+        clock=now,
+        counters=counters,
+        rest=lambda: time.sleep(REST_SECONDS),
+    )
     counter = Refresher((telemetry.write,), COUNT_SECONDS)
     reports = reports_of(settings, database, policy, clock=now, monotonic=time.monotonic)
     previews = previews_of(settings, database, policy, checker, clock=now, monotonic=time.monotonic)

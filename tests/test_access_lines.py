@@ -72,6 +72,16 @@ def test_lines_are_written_whole_and_in_pieces_that_a_pipe_takes_whole() -> None
     assert [int(each.removeprefix("r-")) for each in told] == list(range(500))
 
 
+def test_whoever_writes_many_lines_holds_up_nobody_for_all_of_them() -> None:
+    lines, stream = AccessLines(), Pieces()
+    lines.write_to(stream)
+    lines._collects = True
+    for number in range(1_000):
+        tell(lines, a_record(f"r-{number}"))
+    lines._write_some()
+    assert 100 <= "".join(stream.pieces).count("\n") <= 200
+
+
 def test_no_line_is_lost_or_told_twice_when_many_threads_leave_them() -> None:
     lines, stream = AccessLines(), Pieces()
     lines.write_to(stream)

@@ -132,6 +132,20 @@ def test_breakers_stand_with_their_workers_and_what_was_counted_stays(tmp_path: 
     assert told[frozenset(("recsvc_model_mismatches_total",))] == 4
 
 
+def test_much_is_added_up_with_rests_in_which_others_may_go_on(tmp_path: Path) -> None:
+    left: list[int] = []
+    worker = Telemetry(
+        tmp_path, lambda: STATE, pid=1, clock=lambda: NOW, rest=lambda: left.append(len(tally.notes))
+    )
+    note = worker.note_of(a_request(0.003), 200)
+    (tally,) = worker._tallies.values()
+    for _ in range(1_700):
+        note((0.0, 0.1, None))
+    worker.write()
+    assert left == [1_200, 700, 200]
+    assert sum(tally.latencies.by_bucket) == 1_700
+
+
 def test_while_nobody_watches_nothing_is_kept() -> None:
     telemetry = a_worker(None, 1)
     telemetry.note(a_request(0.003), 200)
