@@ -21,6 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 _WAIT_SECONDS = 10.0
+_LEAST_SLEEP_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +205,9 @@ def _drive(
             n_sent, moment = n_sent + 1, math.nan
         if moment == math.inf and len(free) == n_connections:
             break
-        wait = moment - now if free else until - now
-        for key, _ in selector.select(max(0.0, min(wait, until - now))):
+        wait = min(moment - now if free else until - now, until - now)
+        # It sleeps in whole milliseconds, and what is due within one would all be sent at its end.
+        for key, _ in selector.select(max(0.0, wait - _LEAST_SLEEP_SECONDS)):
             one = key.data
             status = one.read()
             if status is None:
