@@ -61,7 +61,7 @@ class AccessLines:
     """Writes the lines, at once or some at a time."""
 
     def __init__(self) -> None:
-        self.is_on = False
+        self._is_on = False
         self._stream: TextIO = sys.stderr
         self._waiting: deque[_Facts] = deque()
         self._collects = False
@@ -72,7 +72,7 @@ class AccessLines:
     def write_to(self, stream: TextIO | None) -> None:
         """Write lines to the stream, each at once; None writes none."""
         self.flush()
-        self.is_on = stream is not None
+        self._is_on = stream is not None
         self._stream = stream or sys.stderr
 
     def collect(self) -> None:
@@ -88,6 +88,8 @@ class AccessLines:
 
     def tell(self, request_id: str, end: str, started: float, ended: float) -> None:
         """Leave one line. The id holds nothing that JSON would have to escape; times are perf_counter's."""
+        if not self._is_on:
+            return
         self._waiting.append((request_id, end, started, ended))
         if not self._collects or len(self._waiting) >= _MAX_WAITING:
             self.flush()

@@ -159,9 +159,9 @@ class FastPath:
     def _call_that_passes(self, environ: WSGIEnvironment) -> _Call | None:
         """What a plain request asks for, where that is known and nobody has to be looked up."""
         call = self._known.get(_asked_in(environ))
-        if call is None or call.caller.until <= self._monotonic():
+        if call is None or call.caller.until <= self._monotonic() or not has_no_body(environ):
             return None
-        return call if has_no_body(environ) and do_last_headers_fit(environ) else None
+        return call if do_last_headers_fit(environ) else None
 
     def _tell(
         self,
