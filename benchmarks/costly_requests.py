@@ -100,7 +100,7 @@ def asks(version: str, offer_id: str) -> Iterator[Ask]:
     yield from _of_refusals()
     yield Ask("experiment results", "GET", "/v1/experiments/most/results")
     yield Ask("experiment results, as a page", "GET", "/v1/experiments/most/results?view=page")
-    wish = {"primary_metric": "clicks", "relative_effect": 1e-6, "weights": [5] * 20, "lookback_days": 365}
+    wish = {"primary_metric": "clicks", "relative_effect": 1e-4, "weights": [5] * 20, "lookback_days": 365}
     yield Ask("experiment plan", "POST", "/v1/experiments/plan", wish, expected=(200, 409))
     yield Ask("satisfaction by variant", "GET", "/v1/cx?by=variant&experiment=most&since=2020-01-01")
     yield Ask("satisfaction by segment", "GET", "/v1/cx?by=segment&since=2020-01-01")
