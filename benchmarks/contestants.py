@@ -1,7 +1,7 @@
 """Servers to measure against one another, each in processes of its own. In: a folder. Out: ports, CPU time.
 
 All run at the same time on loopback with one worker, so that rounds can be interleaved and whatever else the
-machine does meets all alike.
+machine does meets all alike. They are sent the same requests, and send the same lists, which are ours.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from pathlib import Path
 import redis
 
 from benchmarks.bench import ROOT
-from benchmarks.load import get
-from benchmarks.naive_service import a_list
+from benchmarks.load import Answer, open_loop
 
 CUSTOMERS = tuple(f"c{n:04}" for n in range(1, 51))
 THREADS = "1"  # As many as ours lets granian have.
@@ -57,29 +56,31 @@ class Contestant:
 
 
 @contextmanager
-def bare_wsgi(folder: Path) -> Iterator[Contestant]:
-    """A constant body of about the same size on the same server."""
-    with _granian("benchmarks.naive_service:bare", folder, {}) as (port, pid):
-        yield Contestant("bare WSGI", port, pid, lambda n: _BARE)
+def bare_wsgi(folder: Path, model: Contestant) -> Iterator[Contestant]:
+    """One of the model's lists for whatever is asked, on the same server."""
+    list_file = folder / "list.json"
+    list_file.write_bytes(body_of(model, 0))
+    with _granian("benchmarks.naive_service:bare", folder, {"LIST_FILE": str(list_file)}) as (port, pid):
+        yield Contestant("bare WSGI", port, pid, model.request)
 
 
 @contextmanager
-def naive(folder: Path, redis_url: str) -> Iterator[Contestant]:
-    """Flask, redis-py and marshmallow on the same server, over lists that are ready in Redis."""
+def naive(folder: Path, redis_url: str, model: Contestant) -> Iterator[Contestant]:
+    """Flask, redis-py and marshmallow on the same server, over lists of the model in Redis."""
     client = redis.Redis.from_url(redis_url)
-    for customer_id in CUSTOMERS:
-        client.set(f"naive:{customer_id}", json.dumps(a_list(customer_id)))
+    for number, customer_id in enumerate(CUSTOMERS):
+        client.set(f"naive:{customer_id}", body_of(model, number))
     client.close()
     with _granian("benchmarks.naive_service:create", folder, {"REDIS_URL": redis_url}, "--factory") as (
         port,
         pid,
     ):
-        yield Contestant("naive", port, pid, lambda n: get(_content(CUSTOMERS[n % len(CUSTOMERS)])))
+        yield Contestant("naive", port, pid, model.request)
 
 
 @contextmanager
-def nginx_static(folder: Path) -> Iterator[Contestant | None]:
-    """nginx with a file of the same size; None where it is not installed."""
+def nginx_static(folder: Path, model: Contestant) -> Iterator[Contestant | None]:
+    """nginx with one of the model's lists in a file; None where it is not installed."""
     binary = shutil.which("nginx")
     if binary is None:
         yield None
@@ -87,12 +88,14 @@ def nginx_static(folder: Path) -> Iterator[Contestant | None]:
     place, port = folder / "nginx", free_port()
     (place / "static").mkdir(parents=True)
     place.chmod(0o755)
-    (place / "static" / "list.json").write_text(json.dumps(a_list("c0001"), separators=(",", ":")))
+    (place / "static" / "list.json").write_bytes(body_of(model, 0))
     conf = place / "nginx.conf"
     as_root = "user root;" if os.geteuid() == 0 else ""
     conf.write_text(as_root + _NGINX.format(folder=place, port=port))
     with _running([binary, "-p", str(place), "-c", str(conf)], place, {}, port) as pid:
-        yield Contestant("nginx static", port, pid, lambda n: get("/list.json"))
+        rest = model.request(0).partition(b" HTTP/1.1")[2]
+        asked = b"GET /list.json HTTP/1.1" + rest
+        yield Contestant("nginx static", port, pid, lambda n: asked)
 
 
 @contextmanager
@@ -110,6 +113,22 @@ def ours(
     command = [sys.executable, "-m", "recsvc", "serve", "--port", str(port), "--workers", "1"]
     with _running(command, folder, environment, port) as pid:
         yield Contestant(name, port, pid, lambda n: requests(key, n))
+
+
+def body_of(one: Contestant, number: int) -> bytes:
+    """What it answers the n-th request with. Raises RuntimeError where that is no list."""
+    told: list[Answer] = []
+    open_loop(
+        one.port,
+        lambda _: one.request(number),
+        n_connections=1,
+        seconds=1,
+        per_second=1,
+        heard=told.append,
+    )
+    if [each.status for each in told] != [200]:
+        raise RuntimeError(f"{one.name} answers {told!r}")
+    return told[0].raw.partition(b"\r\n\r\n")[2]
 
 
 def key_for(environment: Mapping[str, str], folder: Path, role: str = "frontend") -> str:
@@ -134,13 +153,6 @@ def environment_of(more: Mapping[str, str]) -> dict[str, str]:
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
-
-
-_BARE = get("/")
-
-
-def _content(customer_id: str) -> str:
-    return f"/v1/customers/{customer_id}/recommendations/content"
 
 
 @contextmanager

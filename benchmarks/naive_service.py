@@ -1,19 +1,25 @@
 """The service that anybody would write first: Flask, redis-py, marshmallow. For comparison only.
 
-Run by granian as `benchmarks.naive_service:create`; REDIS_URL names the Redis that holds the lists.
+Run by granian as `benchmarks.naive_service:create`; REDIS_URL names the Redis that holds the lists. They are
+lists of ours, so that all send the same bytes. `bare` sends the one that the file named in LIST_FILE holds.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import redis
 from flask import Flask, Response, jsonify
 from marshmallow import Schema, fields
 
-N_ITEMS = 20
+
+class _Reason(Schema):
+    code = fields.String(required=True)
+    text = fields.String(required=True)
+    because = fields.List(fields.String(), required=True)
 
 
 class _Item(Schema):
@@ -21,22 +27,29 @@ class _Item(Schema):
     position = fields.Integer(required=True)
     score = fields.Float(required=True)
     title = fields.String(required=True)
-    category = fields.String(required=True)
+    category = fields.String(allow_none=True)
+    url = fields.String(allow_none=True)
+    reason = fields.Nested(_Reason, allow_none=True)
+    propensity = fields.Float(allow_none=True)
+    explored = fields.Boolean(required=True)
+    rules = fields.List(fields.Dict(), required=True)
 
 
 class _Slate(Schema):
+    slate_id = fields.String(required=True)
     customer_id = fields.String(required=True)
-    source = fields.String(required=True)
+    kind = fields.String(required=True)
+    channel = fields.String(required=True)
+    placement = fields.String(required=True)
+    locale = fields.String(required=True)
     items = fields.List(fields.Nested(_Item), required=True)
-
-
-def a_list(customer_id: str) -> dict[str, Any]:
-    """A list of twenty items as it is kept in Redis: about 1.4 KB on the wire."""
-    items = [
-        {"item_id": f"a{n:04}", "position": n, "score": 1 - n / 50, "title": "", "category": "saving"}
-        for n in range(1, N_ITEMS + 1)
-    ]
-    return {"customer_id": customer_id, "source": "personalised", "items": items}
+    source = fields.String(required=True)
+    model_version = fields.String(allow_none=True)
+    policy_version = fields.String(required=True)
+    generated_at = fields.String(required=True)
+    expires_at = fields.String(required=True)
+    experiment = fields.Dict(allow_none=True)
+    degraded = fields.List(fields.String(), required=True)
 
 
 def create() -> Flask:
@@ -59,5 +72,5 @@ def bare(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     return [_BODY]
 
 
-_BODY = json.dumps(a_list("c0001"), separators=(",", ":")).encode()
+_BODY = Path(os.environ["LIST_FILE"]).read_bytes() if "LIST_FILE" in os.environ else b""
 _HEADERS = [("Content-Type", "application/json"), ("Content-Length", str(len(_BODY)))]

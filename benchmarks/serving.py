@@ -17,6 +17,7 @@ from statistics import median
 from benchmarks.bench import Finding
 from benchmarks.contestants import CUSTOMERS, Contestant, bare_wsgi, naive, nginx_static, ours
 from benchmarks.load import Loaded, closed_loop, get, open_loop, saturated
+from benchmarks.serving_costs import costs_in_process
 from recsvc.stores.redis_server import EmbeddedRedis, find_server_binary
 
 LOCAL, REDIS, ENGINE = "ours, in process", "ours, Redis", "ours, engine"
@@ -41,17 +42,20 @@ def serving(folder: Path, work: Path, *, rounds: int, seconds: float) -> Iterato
         # One for all, so that what it costs is in nobody's CPU.
         redis = stack.enter_context(EmbeddedRedis(find_server_binary(), max_memory_mb=64))
         there = {"REDIS_URL": redis.url}
+        local = stack.enter_context(ours(LOCAL, folder, there, _one_page))
         maybe = [
-            stack.enter_context(bare_wsgi(work)),
-            stack.enter_context(nginx_static(work)),
-            stack.enter_context(naive(work, redis.url)),
-            stack.enter_context(ours(LOCAL, folder, there, _one_page)),
+            stack.enter_context(bare_wsgi(work, local)),
+            stack.enter_context(nginx_static(work, local)),
+            stack.enter_context(naive(work, redis.url, local)),
+            local,
             stack.enter_context(ours(REDIS, folder, there | {"RECSVC_LOCAL_SLATES_MB": "0"}, _one_page)),
             stack.enter_context(ours(ENGINE, folder, there, _never_twice)),
         ]
         contestants = [one for one in maybe if one is not None]
         found = _rounds(contestants, rounds, seconds)
+        costs = [*costs_in_process(folder, redis.url)]
     yield from _figures(found)
+    yield from costs
     yield from _promises({name: measured for name, measured in found.items()})
 
 

@@ -1,150 +1,118 @@
-"""What one hit costs in process, tier by tier. In: nothing. Out: microseconds, each the best of several runs.
+"""What a hit costs in process, beside what a server takes. In: a demo's folder. Out: microseconds.
 
-Each function measures one thing over parts as the service builds them, in one thread, without a server; so
-what it says is the cost that comes on top of what the server takes for any request.
+The service runs in a process of its own, `python -m benchmarks.serving_costs TIER KEY`, as a worker builds
+it: keys, limits, headers, log lines and metrics are in the cost. Requests come as granian hands them over,
+each with texts of its own, and only the thread that answers is counted.
 """
 
 from __future__ import annotations
 
 import io
-import random
+import os
+import subprocess
+import sys
 import time
-import timeit
-from collections.abc import Callable
-from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from statistics import median
 from typing import Any
-from wsgiref.types import WSGIApplication
 
-from recsvc.api.app import create_app
-from recsvc.bundles.registry import Registry
-from recsvc.domain.items import Channel, ItemKind
-from recsvc.domain.slates import Slate, SlateItem, SlateRequest, Source
-from recsvc.observability import collect_access_lines, configure_logging
-from recsvc.serving.caching import CachedEngine
-from recsvc.serving.epochs import OutdatingCache
-from recsvc.serving.live_bundles import LiveBundles
-from recsvc.serving.live_catalogue import LiveCatalogue
-from recsvc.serving.local_copies import LocalCopies
-from recsvc.stores.epoch_table import EpochTable
-from recsvc.stores.memory import MemoryCatalogue
-from recsvc.stores.redis_client import RestingRedis
-from recsvc.stores.redis_server import EmbeddedRedis, find_server_binary
-from recsvc.stores.slate_cache import RedisSlateCache
+from benchmarks.bench import ROOT, Finding
+from benchmarks.contestants import CUSTOMERS, environment_of, key_for
+from recsvc.api.fast_path import FastPath
+from recsvc.api.wsgi import create
 
-TARGET = ("/v1/customers/c0001/recommendations/content", "limit=10")
-WANTED = SlateRequest(ItemKind.CONTENT, "c0001")
+MEMORY, REDIS = "memory", "redis"
+_SETTINGS = {MEMORY: {}, REDIS: {"RECSVC_LOCAL_SLATES_MB": "0"}}
+_MOST_US = {MEMORY: 2.0, REDIS: 30.0}
+_RUNS = 100
 
 
-class TwentyItems:
-    """An engine that answers with the same slate of about 1.4 KB for ten items, at no cost."""
-
-    def recommend(self, request: SlateRequest) -> Slate:
-        """The slate."""
-        now = datetime.now(UTC)
-        items = tuple(
-            SlateItem(f"a{n:04}", n, 1 / n, "Three months of reserves", "saving", None, None, 1.0)
-            for n in range(1, request.limit + 1)
+def costs_in_process(folder: Path, redis_url: str) -> Iterator[Finding]:
+    """CPU of a hit in the worker's memory, and of one in Redis."""
+    for tier, settings in _SETTINGS.items():
+        environment = {
+            "RECSVC_DATA_DIR": str(folder / "data"),
+            "RECSVC_MODELS_DIR": str(folder / "models"),
+            "REDIS_URL": redis_url,
+            **settings,
+        }
+        command = [sys.executable, "-m", "benchmarks.serving_costs", tier, key_for(environment, folder)]
+        told = subprocess.run(
+            command,
+            env=environment_of(environment),
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+            stderr=subprocess.DEVNULL,
         )
-        return Slate(
-            slate_id="s_1",
-            customer_id=request.customer_id,
-            kind=request.kind,
-            channel=Channel.WEB,
-            placement=request.placement,
-            locale="en",
-            items=items,
-            source=Source.PERSONALISED,
-            model_version=None,
-            policy_version="1",
-            generated_at=now,
-            expires_at=now + timedelta(hours=1),
+        yield Finding(
+            f"{tier}: CPU of a hit in process", float(told.stdout.splitlines()[-1]), "µs", most=_MOST_US[tier]
         )
 
 
-def microseconds(what: Callable[[], object], *, number: int = 500, repeat: int = 100) -> float:
-    """CPU time of one call, the best of several runs: all that disturbs a run makes it dearer."""
-    return min(timeit.repeat(what, timer=time.thread_time, number=number, repeat=repeat)) / number * 1e6
+def _cost(tier: str, key: str) -> float:
+    """Microseconds of CPU of the thread that answers: the median of runs over all customers."""
+    fast = create()
+    answer = _ANSWERING[tier](fast)
+    took = []
+    for _ in range(_RUNS):
+        for scope in _scopes(key):  # What counts for a while only is looked up anew.
+            fast(scope | _OF_WSGI, _start_response)
+        scopes = [*_scopes(key)]
+        began = time.thread_time()
+        answers = [answer(scope) for scope in scopes]
+        took.append((time.thread_time() - began) / len(scopes))
+        if None in answers:
+            raise RuntimeError(f"a list was not answered with from {tier}")
+    return median(took) * 1e6
 
 
-def an_environ(key: str = "") -> dict[str, Any]:
-    """A plain request as granian hands it over."""
-    path, query = TARGET
-    return {
-        **{f"VARIABLE_{number}": "of the process" for number in range(30)},
-        "SCRIPT_NAME": "",
-        "SERVER_SOFTWARE": "Granian",
-        "wsgi.errors": io.StringIO(),
-        "wsgi.version": (1, 0),
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "SERVER_NAME": "127.0.0.1",
-        "SERVER_PORT": "8000",
-        "REMOTE_ADDR": "127.0.0.1",
-        "REQUEST_METHOD": "GET",
-        "PATH_INFO": path,
-        "QUERY_STRING": query,
-        "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(),
-        "HTTP_HOST": "127.0.0.1:8000",
-        "HTTP_USER_AGENT": "a front end",
-        "HTTP_ACCEPT": "*/*",
-        "HTTP_AUTHORIZATION": f"Bearer {key}",
-    }
+def _from_memory(fast: FastPath) -> Callable[[dict[str, Any]], object]:
+    return fast.at_hand
 
 
-def measure(services: Any) -> dict[str, float]:
-    """What a hit costs in each tier and on each way, in microseconds. `services` are made of fakes."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory()))
-        server = stack.enter_context(EmbeddedRedis(find_server_binary()))
-        redis = RestingRedis(server.url, 1.0, monotonic=time.monotonic)
-        stack.callback(redis.close)
-        stamps = EpochTable(folder / "epochs", rng=random.SystemRandom())
-        stack.callback(stamps.close)
-        cache = OutdatingCache(
-            RedisSlateCache(redis, rng=random.SystemRandom()),
-            monotonic=time.monotonic,
-            settling_seconds=1.0,
-            stamps=stamps,
-        )
-        catalogue = LiveCatalogue(MemoryCatalogue(), LiveBundles(Registry(folder)))
-        return _measure(services, cache, stamps, catalogue)
+def _from_redis(fast: FastPath) -> Callable[[dict[str, Any]], object]:
+    def answer(scope: dict[str, Any]) -> object:
+        told: list[Mapping[str, str]] = []
+        fast(scope | _OF_WSGI, lambda status, headers: told.append(dict(headers)))
+        return told[0] if told[0]["Server-Timing"].startswith("cache;desc=hit") else None
+
+    return answer
 
 
-def _measure(
-    services: Any, cache: OutdatingCache, stamps: EpochTable, catalogue: LiveCatalogue
-) -> dict[str, float]:
-    def now() -> datetime:
-        return datetime.now(UTC)
-
-    copies = LocalCopies(stamps, 64_000_000, clock=time.time, monotonic=time.monotonic)
-    copies.refresh()
-    inner: Any = TwentyItems()
-    local = CachedEngine(inner, cache, catalogue, "1", clock=now, copies=copies)
-    shared = CachedEngine(inner, cache, catalogue, "1", clock=now)
-    for engine in (local, shared):
-        engine.recommend(WANTED)
-    configure_logging("info", io.StringIO())
-    collect_access_lines()
-    found = {
-        "engine: local copy": microseconds(lambda: local.recommend(WANTED)),
-        "engine: Redis": microseconds(lambda: shared.recommend(WANTED), number=200),
-    }
-    for name, engine in (("local copy", local), ("Redis", shared)):
-        app = create_app(services(engine))
-        number = 500 if engine is local else 200
-        found[f"fast path: {name}"] = microseconds(_asking(app.wsgi_app), number=number)
-        whole: Any = app.wsgi_app
-        found[f"Flask: {name}"] = microseconds(_asking(whole.application), number=50)
-    return found
+_ANSWERING = {MEMORY: _from_memory, REDIS: _from_redis}
+_OF_WSGI = {
+    "SCRIPT_NAME": "",
+    "SERVER_SOFTWARE": "Granian",
+    "wsgi.errors": sys.stderr,
+    "wsgi.version": (1, 0),
+}
 
 
-def _asking(app: WSGIApplication) -> Callable[[], object]:
-    environ = an_environ("rs_reader")
+def _scopes(key: str) -> Iterator[dict[str, Any]]:
+    for customer_id in CUSTOMERS:
+        yield {
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "SERVER_NAME": "127.0.0.1",
+            "SERVER_PORT": "8000",
+            "REMOTE_ADDR": "127.0.0.1:40000",
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": f"/v1/customers/{customer_id}/recommendations/content",
+            "QUERY_STRING": "",
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(),
+            "HTTP_HOST": "127.0.0.1:8000",
+            "HTTP_AUTHORIZATION": f"Bearer {key}",
+        }
 
-    def start_response(*given: object) -> Any:
-        return None
 
-    return lambda: app(environ, start_response)
+def _start_response(*given: object) -> Any:
+    return None
+
+
+if __name__ == "__main__":
+    print(_cost(*sys.argv[1:]))
+    sys.stdout.flush()
+    os._exit(0)
