@@ -76,7 +76,11 @@ def _from_memory(fast: FastPath) -> Callable[[dict[str, Any]], object]:
 def _from_redis(fast: FastPath) -> Callable[[dict[str, Any]], object]:
     def answer(scope: dict[str, Any]) -> object:
         told: list[Mapping[str, str]] = []
-        fast(scope | _OF_WSGI, lambda status, headers: told.append(dict(headers)))
+
+        def start_response(status: str, headers: list[tuple[str, str]], *given: object) -> Any:
+            told.append(dict(headers))
+
+        fast(scope | _OF_WSGI, start_response)
         return told[0] if told[0]["Server-Timing"].startswith("cache;desc=hit") else None
 
     return answer

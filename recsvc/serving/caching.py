@@ -103,11 +103,7 @@ class CachedEngine:
     def at_hand(self, request: SlateRequest) -> ServedSlate | None:
         """The slate that is kept in this worker's memory; None without one that counts."""
         copies = self._copies
-        if copies is None:
-            return None
-        # Each call more would be felt here.
-        view = self._catalogue.view if request.arm is None else self._view_for(request)
-        return copies.find(request, view.label)
+        return copies.find(request, self._view_for(request).label) if copies is not None else None
 
     def ask(self, request: SlateRequest, heard: Callable[[ServedSlate | None], object]) -> bool:
         """Ask Redis for the slate, without waiting; whether `heard` will be told it, on another thread.
