@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection
 
 from recsvc.domain.contacts import (
     Contact,
@@ -30,7 +30,7 @@ from recsvc.errors import StoreError
 from recsvc.policy_offers import OffersPolicy
 from recsvc.stores.contact_rows import IN_ALL, Held, ended_of, held_by, ids_of, shown_to, spent_on
 from recsvc.stores.database import Ask, Database
-from recsvc.stores.offer_tables import offer_spend, reservations
+from recsvc.stores.offer_tables import reservations
 from recsvc.stores.turns import writing_in_turn
 
 LINE = 0x7265_6373_766F
@@ -38,6 +38,12 @@ LINE = 0x7265_6373_766F
 
 _CLOCKS_DIFFER = timedelta(minutes=5)  # An impression may be dated so much before its slate was made.
 _DAY = 86_400_000_000
+_END = "DELETE FROM reservations WHERE slate_id = :slate AND offer_id = :offer"
+_FORGET_ENDED = "DELETE FROM reservations WHERE customer_id = :who AND until <= :now AND is_charged = 0"
+_CHARGE = (
+    "INSERT INTO offer_spend (offer_id, day, n) VALUES (:offer, :day, :n) "
+    "ON CONFLICT (offer_id, day) DO UPDATE SET n = offer_spend.n + excluded.n"
+)
 
 
 class SqlContacts:
@@ -52,10 +58,6 @@ class SqlContacts:
         self._database = database
         self._policy = policy
         self._is_content = is_content
-        charge = database.insert(offer_spend)
-        self._charges = charge.on_conflict_do_update(  # Made once: that takes longer than to execute it.
-            index_elements=["offer_id", "day"], set_={"n": offer_spend.c.n + charge.excluded.n}
-        )
 
     def shortages(
         self, customer_id: str, offers: Sequence[Item], *, channel: Channel, now: datetime
@@ -131,15 +133,14 @@ class SqlContacts:
                 self._end(connection, row, gives_back=(row.offer_id, row.slate_id) not in shown)
 
     def _end(self, connection: Connection, row: Held, *, gives_back: bool) -> None:
-        one = (reservations.c.slate_id == row.slate_id) & (reservations.c.offer_id == row.offer_id)
-        connection.execute(delete(reservations).where(one))
+        place = {"slate": row.slate_id, "offer": row.offer_id}
+        self._database.asking(connection)(_END, place)
         if row.is_charged and gives_back:
             self._charge(connection, [row.offer_id], row.made_at // _DAY, -1)
 
     def _forget_ended(self, connection: Connection, customer_id: str, now: datetime) -> None:
         """The customer's own reservations that took from nobody else end without a word."""
-        ended = (reservations.c.until <= to_micros(now)) & (reservations.c.is_charged == 0)
-        connection.execute(delete(reservations).where(reservations.c.customer_id == customer_id, ended))
+        self._database.asking(connection)(_FORGET_ENDED, {"who": customer_id, "now": to_micros(now)})
 
     def _keep(
         self, connection: Connection, decision: Decision, offers: Sequence[Item], until: datetime
@@ -163,9 +164,10 @@ class SqlContacts:
         self._charge(connection, charged, made_at // _DAY, 1)
 
     def _charge(self, connection: Connection, offer_ids: Sequence[str], day: int, n: int) -> None:
-        rows = [{"offer_id": one, "day": each, "n": n} for one in offer_ids for each in (IN_ALL, day)]
-        if rows:
-            connection.execute(self._charges, rows)
+        ask = self._database.asking(connection)
+        for offer_id in offer_ids:
+            for each in (IN_ALL, day):
+                ask(_CHARGE, {"offer": offer_id, "day": each, "n": n})
 
 
 def _micros(span: timedelta) -> int:

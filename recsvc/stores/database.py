@@ -23,7 +23,7 @@ from recsvc.stores.engines import WRITES, make_engine
 
 T = TypeVar("T")
 Ask = Callable[[str, Mapping[str, Any]], Sequence[Sequence[Any]]]
-"""Every row of a query in the driver's own words, with its parameters."""
+"""Every row of a statement in the driver's own words, with its parameters; of a mere change, none."""
 
 _PLACE = re.compile(r":(\w+)")
 
@@ -83,9 +83,16 @@ class Database:
         return found
 
     def asking(self, connection: Connection) -> Ask:
-        """What asks as `look_up_all` does, in a transaction that is open."""
-        words = str if self.dialect == "sqlite" else _postgresql
-        return lambda statement, values: connection.exec_driver_sql(words(statement), dict(values)).all()
+        """What asks as `look_up_all` does, and changes too, in a transaction that is open."""
+        if self.dialect == "sqlite":
+            driver = _driver_of(connection)
+            return lambda statement, values: driver.execute(statement, values).fetchall()
+
+        def ask(statement: str, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+            found = connection.exec_driver_sql(_postgresql(statement), dict(values))
+            return found.all() if found.returns_rows else ()
+
+        return ask
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that knows ON CONFLICT, in the database's own dialect."""
@@ -98,7 +105,8 @@ class Database:
         Goes straight to the driver: SQLAlchemy's handling of each row would cost as much as storing it.
         """
         if self.dialect == "sqlite":
-            return connection.exec_driver_sql(_insert_new_sqlite(table), list(rows)).rowcount
+            inserted: int = _driver_of(connection).executemany(_insert_new_sqlite(table), rows).rowcount
+            return inserted
         columns = tuple(map(list, zip(*rows, strict=True)))
         return connection.exec_driver_sql(_insert_new_postgresql(table), columns).rowcount
 
@@ -161,6 +169,11 @@ class Database:
         if password:
             said = said.replace(str(password), "***")
         return f"the store at {self.where} cannot answer: {said}; {_remedy(self.dialect)}"
+
+
+def _driver_of(connection: Connection) -> Any:
+    """The driver's own connection, within the transaction that SQLAlchemy began on it."""
+    return connection.connection.dbapi_connection
 
 
 def _close_all(idle: deque[Any]) -> None:

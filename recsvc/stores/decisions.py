@@ -17,13 +17,13 @@ from recsvc.domain.decision_chain import Break, ChainCheck, Entry, Head, erasure
 from recsvc.domain.decisions import Decision, Grounds, read_grounds
 from recsvc.errors import NotFoundError, StoreError
 from recsvc.stores.database import Database
-from recsvc.stores.offer_tables import decision_grounds, decisions, decisions_head
+from recsvc.stores.offer_tables import decision_grounds, decisions
 
 _PAGE = 500
 _DIGEST_BYTES = 32
 
-_HEAD = select(decisions_head.c.n, decisions_head.c.hash).where(decisions_head.c.id == 1)
-_NEW_HEAD = update(decisions_head).values(n=bindparam("last"), hash=bindparam("sealed"))
+_HEAD = "SELECT n, hash FROM decisions_head WHERE id = 1"
+_NEW_HEAD = "UPDATE decisions_head SET n = :last, hash = :sealed"
 _NEXT_PAGE = (
     select(decisions)
     .where(decisions.c.sequence > bindparam("after"))
@@ -138,7 +138,7 @@ class SqlDecisions:
 
     def _head(self) -> Head:
         with self._database.reading() as connection:
-            return read_head(connection)
+            return read_head(self._database, connection)
 
     def _entries(self, head: Head, *, after: int = -_END) -> Iterator[Entry]:
         """All entries up to a head; what stands below the first number is told too."""
@@ -161,7 +161,7 @@ def forget_customer(database: Database, connection: Connection, customer_id: str
     if numbers:
         personal = {"customer_id": None, "personal": None, "salt": None}
         connection.execute(update(decisions).where(decisions.c.customer_id == customer_id).values(personal))
-        add(database, connection, [erasure(numbers, read_head(connection))])
+        add(database, connection, [erasure(numbers, read_head(database, connection))])
     return len(numbers)
 
 
@@ -188,7 +188,7 @@ def add(database: Database, connection: Connection, entries: Sequence[Entry]) ->
         ids = ", ".join(entry.decision_id for entry in entries)
         raise StoreError(f"there is a decision {ids} already: none is kept twice")
     last = entries[-1]
-    connection.execute(_NEW_HEAD, {"last": last.sequence, "sealed": last.hash})
+    database.asking(connection)(_NEW_HEAD, {"last": last.sequence, "sealed": last.hash})
 
 
 def add_grounds(database: Database, connection: Connection, grounds: Grounds) -> None:
@@ -196,10 +196,11 @@ def add_grounds(database: Database, connection: Connection, grounds: Grounds) ->
     database.insert_new(connection, decision_grounds, [(grounds.digest, _pack(grounds))])
 
 
-def read_head(connection: Connection) -> Head:
-    """The head of the chain."""
-    row = connection.execute(_HEAD).one()
-    return Head(int(row.n), _bytes(row.hash))
+def read_head(database: Database, connection: Connection) -> Head:
+    """The head of the chain. Raises StoreError where somebody took it away."""
+    for n, sealed in database.asking(connection)(_HEAD, {}):
+        return Head(int(n), _bytes(sealed))
+    raise StoreError("the log of decisions has no head: it was taken away")
 
 
 def _row(entry: Entry) -> tuple[Any, ...]:

@@ -126,7 +126,7 @@ class SqlOfferLedger:
 
     def _keep(self, connection: Connection, taken: Sequence[_Wanted]) -> None:
         entries: list[Entry] = []
-        head = read_head(connection)
+        head = read_head(self._database, connection)
         for one in taken:
             entries.append(link(one.entry, head))
             head = head_after(entries[-1])

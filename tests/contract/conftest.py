@@ -117,7 +117,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
                 if table in (catalogue_revision, customers_revision, experiments_revision):
                     connection.execute(table.update().values(revision=0))
                 elif table is decisions_head:
-                    connection.execute(table.update().values(n=0, hash=bytes(32)))
+                    connection.execute(table.update().values(id=1, n=0, hash=bytes(32)))
                 elif table is identities_revision:
                     connection.execute(table.update().values(revision=0, removed_at=0))
                 else:

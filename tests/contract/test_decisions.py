@@ -183,6 +183,15 @@ def test_a_head_that_was_put_back_does_not_hide_an_end(store: Database, full: Sq
     assert found is not None and found.sequence == N
 
 
+def test_without_a_head_nothing_is_entered_nor_found_sound(store: Database, full: SqlDecisions) -> None:
+    with store.writing() as connection:
+        connection.execute(update(decisions_head).values(id=2))
+    with pytest.raises(StoreError, match="has no head"):
+        enter(store, a_decision(N + 1), GROUNDS)
+    with pytest.raises(StoreError, match="has no head"):
+        broken(full)
+
+
 def test_offers_that_were_changed_afterwards_are_found(store: Database, full: SqlDecisions) -> None:
     other = some_grounds(OffersPolicy(exploration=0.1))
     enter(store, a_decision(N + 1, grounds=other), other)
