@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from recsvc.bundles.bundle import Bundle
-from recsvc.domain.items import Item
+from recsvc.domain.items import Item, ItemKind
 from recsvc.domain.merchandising import NO_RULES, MerchandisingRule, RuleBook
 from recsvc.errors import StoreError
 from recsvc.serving.catalogue_view import CatalogueView, make_view, view_of
@@ -82,7 +82,8 @@ class LiveCatalogue:
 
     def is_content(self, item_id: str) -> bool:
         """Whether the item is an article, as far as is known."""
-        return self.readable_view().is_content(item_id)
+        stored = self.view.known.stored.get(item_id)  # In memory: no file of a model is asked after for it.
+        return self.readable_view().is_content(item_id) if stored is None else stored.kind is ItemKind.CONTENT
 
     def readable_view(self) -> CatalogueView:
         """The view beside the champion, or, where its files were touched, what can be known without them."""

@@ -150,3 +150,19 @@ def test_a_row_whose_item_was_withdrawn_leads_to_nothing_that_may_be_shown() -> 
     assert view.trained_rows[ItemKind.CONTENT].tolist() == [0, 2]
     assert view.fresh[ItemKind.CONTENT] == (Item("new"),)
     assert view.without_model.item_at(0) is None
+
+
+def test_of_a_stored_item_it_is_told_what_it_is_without_a_look_at_files() -> None:
+    looks = list[Bundle]()
+
+    def look(bundle: Bundle) -> bool:
+        looks.append(bundle)
+        return True
+
+    store = MemoryCatalogue([Item("a"), Item("b", ItemKind.OFFER)])
+    bundles = cast(LiveBundles, OneModel(bundle_of_items(TRAINED)))
+    live = LiveCatalogue(store, bundles, is_untouched=look)
+    live.refresh()
+    looks.clear()
+    assert live.is_content("a") and not live.is_content("b") and not looks
+    assert live.is_content("c") and looks
