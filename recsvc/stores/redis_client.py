@@ -112,6 +112,14 @@ class RestingRedis:
         """
         return self._ask(lambda: self._read((words,)))[0]
 
+    def put(self, *words: Word) -> None:
+        """Have one command done that may be sent twice to the same end, in the way of `read`.
+
+        Raises:
+            RedisError: Redis failed, refused, or rests after a failure.
+        """
+        self._ask(lambda: self._read((words,)))
+
     def read_each(self, *commands: tuple[Word, ...]) -> list[Any]:
         """The answers to commands that change nothing, in the way of `read`, in one round trip.
 

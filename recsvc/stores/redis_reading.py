@@ -1,8 +1,8 @@
 """Ask Redis for what is kept with less ado than redis-py. In: a connection of redis-py. Out: answers.
 
-A slate is read for every answer that is in no worker's memory, and redis-py takes twice the CPU for it that
-the system's calls take. What is read here are strings and lists of strings, as they come; whatever else Redis
-says is asked for again by redis-py, which knows what it means.
+A slate is read for every answer that is in no worker's memory, and kept once it is made; redis-py takes
+twice the CPU for it that the system's calls take. What is read here are words, strings and lists of strings,
+as they come; whatever else Redis says is asked for again by redis-py, which knows what it means.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 
-_STRING, _LIST = b"$*"  # How what Redis says begins, as numbers.
+_STRING, _LIST, _WORD = b"$*+"  # How what Redis says begins, as numbers.
 _PIECE_BYTES = 65_536
 _READ_MEANWHILE = 10  # Answers, while one may be waited for: a thread that computes holds up each piece.
 _Receive = Callable[[], bytes]
@@ -20,13 +20,13 @@ Answer = bytes | list[bytes | None] | None
 
 
 class UnusualAnswer(Exception):
-    """Neither a string nor a list of strings, or more of them than were asked for."""
+    """No word, no string nor a list of strings, or more of them than were asked for."""
 
 
 def read_each(
     connection: Any, commands: Sequence[Sequence[str | bytes | int]], *, monotonic: Callable[[], float]
 ) -> list[Any]:
-    """The answers to commands that change nothing, in one round trip.
+    """The answers to commands that may be sent twice to the same end, in one round trip.
 
     What breaks off on the way ends the connection, and so does more than was asked for: it must not answer
     what is asked next. An answer that comes bit by bit is waited for no longer than one that does not come,
@@ -87,13 +87,15 @@ def _read_answers(n_asked: int, receive: _Receive) -> list[Answer]:
 
 
 def read_answer(data: bytes, place: int, receive: _Receive) -> tuple[Answer, bytes, int]:
-    """The string or list that begins at the place, all that was received by then, and the place behind it.
+    """The answer that begins at the place, all that was received by then, and the place behind it.
 
     Raises UnusualAnswer and ValueError, and what `receive` raises.
     """
     if data[place] == _STRING:
         return _read_string(data, place, receive)
     data, end = _line_end(data, place, receive)
+    if data[place] == _WORD:
+        return data[place + 1 : end], data, end + 2
     n_strings = int(data[place + 1 : end])
     if data[place] != _LIST or n_strings < 0:
         raise UnusualAnswer

@@ -103,7 +103,7 @@ class RedisSlateCache:
         if ttl_ms < 1:
             return
         slate_key, slate = self._slate_key(key), epoch.to_bytes(_EPOCH_BYTES, "big") + value
-        self._redis.command("SET", slate_key, slate, "PX", ttl_ms)
+        self._redis.put("SET", slate_key, slate, "PX", ttl_ms)
 
     def claim(self, key: SlateKey, epoch: int, seconds: float) -> bool:
         """Whether the caller, and nobody else for so long, is to renew the slate. Raises RedisError."""

@@ -118,7 +118,7 @@ def test_an_answer_is_heard_in_whatever_pieces_it_comes(pieces: list[bytes]) -> 
 
 
 @pytest.mark.parametrize(
-    "said", [b"-LOADING\r\n", b"+OK\r\n", b":1\r\n", b"$x\r\n", b"*-1\r\n", b"*1\r\n:1\r\n"]
+    "said", [b"-LOADING\r\n", b"*1\r\n+OK\r\n", b":1\r\n", b"$x\r\n", b"*-1\r\n", b"*1\r\n:1\r\n"]
 )
 def test_what_is_no_string_is_not_heard_and_ends_the_connection(said: bytes) -> None:
     with talking(saying(said), saying(STRING)) as url, closing(a_client(url)) as client:

@@ -230,6 +230,17 @@ def test_a_connection_that_redis_closed_meanwhile_costs_a_read_nothing(
     assert reader.read("GET", "a") == b"1"
 
 
+def test_what_is_put_is_there_however_the_connection_was(reader: RestingRedis, clock: HandClock) -> None:
+    reader.put("SET", "a", b"1")
+    assert reader.read("GET", "a") == b"1"
+    reader.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    reader.put("SET", "a", b"\x00\r\n", "PX", 60_000)
+    assert reader.read("GET", "a") == b"\x00\r\n"
+    with pytest.raises(RedisError, match="refuses"):
+        reader.put("SET", "a")
+    assert reader.read("GET", "a") == b"\x00\r\n"
+
+
 def test_each_thread_reads_what_it_asked_for(reader: RestingRedis) -> None:
     for number in range(8):
         reader.command("SET", str(number), number)

@@ -13,6 +13,7 @@ from recsvc.stores.redis_reading import read_each
 
 LONG = bytes(range(256)) * 20
 ANSWERS: list[tuple[bytes, object]] = [
+    (b"+OK\r\n", b"OK"),
     (b"$-1\r\n", None),
     (b"$0\r\n\r\n", b""),
     (b"$4\r\n\r\n$3\r\n", b"\r\n$3"),
@@ -75,7 +76,7 @@ def test_an_answer_is_the_same_in_whatever_pieces_it_comes(raw: bytes, meant: ob
 
 
 @pytest.mark.parametrize(
-    "raw", [b"+OK\r\n", b":1\r\n", b"-ERR no\r\n", b"*1\r\n:1\r\n", b"*-1\r\n", b"$x\r\n"]
+    "raw", [b"*1\r\n+a\r\n", b":1\r\n", b"-ERR no\r\n", b"*1\r\n:1\r\n", b"*-1\r\n", b"$x\r\n"]
 )
 def test_what_is_no_string_is_asked_for_by_redis_py_again(raw: bytes) -> None:
     connection = Connection([raw])
