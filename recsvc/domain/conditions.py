@@ -176,8 +176,9 @@ class Condition:
 
 def known_values(fact: Fact, kind: FieldKind) -> tuple[Plain, ...]:
     """The values of a fact that are of the kind; empty where there is none."""
-    values = fact if isinstance(fact, tuple) else (fact,)
-    return tuple(value for value in values if value is not None and is_of_kind(value, kind))
+    if not isinstance(fact, tuple):
+        return () if fact is None or not is_of_kind(fact, kind) else (fact,)
+    return tuple(value for value in fact if is_of_kind(value, kind))
 
 
 def is_of_kind(value: object, kind: FieldKind) -> bool:
@@ -220,15 +221,15 @@ def _failures(node: Node, facts: Facts, *, wanted: bool) -> tuple[Failure, ...]:
 
 
 def _remedy(node: Node, facts: Facts, *, wanted: bool) -> str:
-    if _truth(node, facts) is wanted:
-        return ""
+    """What stands in the way; empty where nothing does, so that no part's truth is found twice."""
     if isinstance(node, Comparison):
-        return node.demand(facts, wanted=wanted)
+        return "" if node.truth(facts) is wanted else node.demand(facts, wanted=wanted)
     if isinstance(node, Not):
         return _remedy(node.of, facts, wanted=not wanted)
-    each = isinstance(node, All) is wanted
-    parts = [said for part in node.of if (said := _remedy(part, facts, wanted=wanted))]
-    return ("; and " if each else "; or ").join(parts)
+    parts = [_remedy(part, facts, wanted=wanted) for part in node.of]
+    if isinstance(node, All) is wanted:
+        return "; and ".join(filter(None, parts))
+    return "; or ".join(parts) if all(parts) else ""
 
 
 def _comparisons(node: Node) -> tuple[Comparison, ...]:

@@ -75,12 +75,14 @@ GATES: tuple[GateRule, ...] = (
         shutting.outside_market,
         lambda offer, table, facts, policy: market_words(offer, facts.customer),
         "an assessment puts the customer into the target market and outside the negative one",
+        alike=lambda table: table.market_numbers,
     ),
     GateRule(
         Gate.ELIGIBILITY,
         shutting.not_eligible,
         words.eligibility_words,
         "the customer's record fulfils the offer's rule",
+        alike=lambda table: table.rule_numbers,
     ),
     GateRule(
         Gate.STATUS,

@@ -99,6 +99,22 @@ class OfferTable:
         return frozenset().union(*(rule.fields() for rule in self.eligibility.values() if rule is not None))
 
     @cached_property
+    def rule_numbers(self) -> Rows:
+        """The number of each offer's rule among `rows_by_rule`, -1 for none."""
+        return self._numbered(rows for _, rows in self.rows_by_rule)
+
+    @cached_property
+    def market_numbers(self) -> Rows:
+        """The number of each offer's market among `rows_by_market`, -1 for none."""
+        return self._numbered(rows for _, rows in self.rows_by_market)
+
+    def _numbered(self, kinds: Iterable[Rows]) -> Rows:
+        numbers = np.full(len(self.items), -1)
+        for number, rows in enumerate(kinds):
+            numbers[rows] = number
+        return numbers
+
+    @cached_property
     def all_valid(self) -> tuple[int, int]:
         """From when, and until before when, every offer is valid."""
         return int(self.valid_from.max(initial=FIRST_MICROS)), int(self.valid_to.min(initial=LAST_MICROS))
