@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
-from functools import partial
 from itertools import chain, compress
 from operator import attrgetter
 
@@ -30,7 +29,7 @@ class KnownItems(Mapping[str, Item]):
         self.stored = stored
         self._pages = pages
         rows = pages.ids.rows_of(stored)
-        self._stored_by_row = dict(zip(rows.tolist(), stored.values(), strict=True))
+        self._stored_by_row = _OverPages(pages.at, zip(rows.tolist(), stored.values(), strict=True))
         self._stored_by_row.pop(NO_ROW, None)
         new = compress(stored.items(), (rows == NO_ROW).tolist())
         self.without_row: Mapping[str, Item] = {**pages.without_row, **dict(new)}
@@ -40,7 +39,7 @@ class KnownItems(Mapping[str, Item]):
         self._is_live_as_trained = self._columns[:, IS_LIVE] == 1
         self._is_live_as_trained[rows[rows != NO_ROW]] = False
         # Of nothing that leads back here: what is in a circle stays until the collector looks.
-        self.at: Callable[[int], Item] = partial(_at, self._stored_by_row, pages.at)
+        self.at: Callable[[int], Item] = self._stored_by_row.__getitem__
         """The item of a row, whatever its status."""
         self.row_of: Callable[[str], int | None] = pages.row_of
         """The row of an item; None of one that has none."""
@@ -124,5 +123,12 @@ class LiveItems(Mapping[str, Item]):
         return self._n
 
 
-def _at(over: Mapping[int, Item], of_bundle: Callable[[int], Item], row: int) -> Item:
-    return over.get(row) or of_bundle(row)
+class _OverPages(dict[int, Item]):
+    """Items by row, where those of the bundle show through: asked without a step of ours for each."""
+
+    def __init__(self, of_bundle: Callable[[int], Item], items: Iterable[tuple[int, Item]]) -> None:
+        super().__init__(items)
+        self._of_bundle = of_bundle
+
+    def __missing__(self, row: int) -> Item:
+        return self._of_bundle(row)

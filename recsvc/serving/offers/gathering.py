@@ -33,8 +33,9 @@ def propose(basis: Basis, table: OfferTable, rows: Rows) -> Mapping[str, Candida
         return found
     *_, whole = rankings(ItemKind.OFFER, basis.subject, basis.model, basis.view, basis.policy, basis.live)
     for candidate in whole:
-        if wanted.pop(candidate.item.item_id, None) is not None:
-            found[candidate.item.item_id] = candidate
+        item_id = candidate.item.item_id
+        if wanted.pop(item_id, None) is not None:
+            found[item_id] = candidate
             if not wanted:
                 break
     for offer_id, row in wanted.items():
