@@ -67,11 +67,18 @@ class ServedScore:
         past = self._subject.past
         return past.used.union(self.history_ids)
 
-    def lately_of(self, category: str | None) -> list[str]:
+    def lately_of(self, category: str | None) -> Sequence[str]:
         """The recent items of the category that may be named."""
-        if category is None:
-            return []
-        return [one for one, its in self.recent.items() if its == category and one in self.may_be_named]
+        return self._lately.get(category, ())
+
+    @cached_property
+    def _lately(self) -> Mapping[str | None, Sequence[str]]:
+        """By category the recent items that may be named."""
+        found: dict[str | None, list[str]] = {}
+        for item_id, category in self.recent.items():
+            if category is not None and item_id in self.may_be_named:
+                found.setdefault(category, []).append(item_id)
+        return found
 
     def is_placed(self, candidate: Candidate) -> bool:
         """Whether the model can say anything of the item."""
