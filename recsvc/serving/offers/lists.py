@@ -180,7 +180,10 @@ class OfferLists:
     def _page(self, asked: _Asked, slate_id: str) -> OfferPage:
         """The facts of every placement of the page, as far as gates ask for them before a contact counts."""
         request, basis, table = asked.request, asked.basis, asked.table
-        facts = gather(request, basis, table, decision_id=slate_id, champion=self._champion)
+        # Where no arm has a model of its own, the basis is the champion's: its files need no second look.
+        of_arm = request.arm is not None and request.arm.model_version is not None
+        champion = self._champion if of_arm else lambda: basis.model
+        facts = gather(request, basis, table, decision_id=slate_id, champion=champion)
         return page_of(request, self._beside_content(facts, asked), basis, table, self._policy)
 
     def _beside_content(self, facts: Facts, asked: _Asked) -> Facts:
