@@ -3,20 +3,23 @@
 A request that costs microseconds cannot pay for a chain of processors and a system call of its own. So it
 leaves four facts, one of them the end of its line, which is made once for all requests that went the same
 way; a worker makes and writes its lines some at a time: in pieces of whole lines that a pipe takes whole,
-since several workers write to the same one. A thread writes what there is five times a second, and where that
-is much, rests every hundred lines or so: who answers requests gets the interpreter back only when it rests,
-or much later. It is no daemon, so an interpreter that ends waits for its last piece. Only what a killed
-process had not written yet is lost.
+since several workers write to the same one.
+
+Whoever leaves the last line of a piece writes it, if the stream takes it at once: a thread that wrote the
+lines of thousands of requests would take the interpreter from those who answer for as long as that takes. A
+thread writes five times a second what is left, and whatever a slow reader held up; it is no daemon, so an
+interpreter that ends waits for its last piece. Only what a killed process had not written yet is lost.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import select
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,9 +29,9 @@ from typing import TextIO
 import structlog
 
 FLUSH_SECONDS = 0.2
-_REST_SECONDS = 0.002
-_AT_ONCE = 128  # Lines: a tenth of a millisecond's work, so that no answer waits for longer.
-_PIECE_BYTES = 4096  # What POSIX promises to write to a pipe without anybody in between, on Linux.
+_IN_A_PIECE = 10
+"""So many lines, the longest too, are less than the 4,096 bytes that a pipe takes on Linux without anybody in
+between, and without waiting where it says that it takes more."""
 _MAX_WAITING = 20_000  # More than a worker can answer between two looks; whoever leaves one more writes them.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _DIGITS = tuple(f"{number:03}" for number in range(1_000))  # Half the price of having them formatted.
@@ -63,6 +66,7 @@ class AccessLines:
     def __init__(self) -> None:
         self._is_on = False
         self._stream: TextIO = sys.stderr
+        self._takes_more: Callable[[], bool] = lambda: True
         self._waiting: deque[_Facts] = deque()
         self._collects = False
         self._lock = threading.Lock()
@@ -74,6 +78,7 @@ class AccessLines:
         self.flush()
         self._is_on = stream is not None
         self._stream = stream or sys.stderr
+        self._takes_more = _takes_more(self._stream)
 
     def collect(self) -> None:
         """From now on write lines some at a time."""
@@ -91,27 +96,24 @@ class AccessLines:
         if not self._is_on:
             return
         self._waiting.append((request_id, end, started, ended))
-        if not self._collects or len(self._waiting) >= _MAX_WAITING:
+        n_waiting = len(self._waiting)
+        if not self._collects or n_waiting >= _MAX_WAITING:
             self.flush()
+        elif n_waiting % _IN_A_PIECE == 0 and self._lock.acquire(blocking=False):
+            try:
+                self._write_while(self._takes_more)
+            finally:
+                self._lock.release()
 
     def flush(self) -> None:
         """Write what waits."""
-        while self._waiting:
-            self._write_some()
-
-    def _write_some(self) -> None:
         with self._lock:
-            take = self._waiting.popleft
-            piece: list[str] = []
-            n_chars = 0
-            for line in self._lines([take() for _ in range(min(len(self._waiting), _AT_ONCE))]):
-                n_chars += len(line)
-                if n_chars > _PIECE_BYTES:
-                    self._write("".join(piece))
-                    piece, n_chars = [], len(line)
-                piece.append(line)
-            if piece:
-                self._write("".join(piece))
+            self._write_while(lambda: True)
+
+    def _write_while(self, goes_on: Callable[[], bool]) -> None:
+        while self._waiting and goes_on():
+            n_lines = min(len(self._waiting), _IN_A_PIECE)
+            self._write("".join(self._lines([self._waiting.popleft() for _ in range(n_lines)])))
 
     def _lines(self, taken: Sequence[_Facts]) -> Iterator[str]:
         for request_id, end, started, ended in taken:
@@ -150,9 +152,8 @@ class AccessLines:
     def _write_on(self) -> None:
         main = threading.main_thread()
         while main.is_alive():
-            main.join(_REST_SECONDS if self._waiting else FLUSH_SECONDS)
-            self._write_some()
-        self.flush()
+            main.join(FLUSH_SECONDS)
+            self.flush()
 
     def _begin_second(self, moment: float) -> float:
         """Find the second of the clock that a moment of the machine's own seconds falls in, and how far."""
@@ -162,3 +163,13 @@ class AccessLines:
         self._second_began = moment - into
         self._second_text = datetime.fromtimestamp(int(time), UTC).strftime("%Y-%m-%dT%H:%M:%S.")
         return into
+
+
+def _takes_more(stream: TextIO) -> Callable[[], bool]:
+    """Tells whether the stream takes a piece without waiting. One that is no file always does."""
+    try:
+        outlet = select.poll()
+        outlet.register(stream.fileno(), select.POLLOUT)
+    except (OSError, ValueError):
+        return lambda: True
+    return lambda: bool(outlet.poll(0))

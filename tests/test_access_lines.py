@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -64,7 +65,10 @@ def test_lines_are_written_whole_and_in_pieces_that_a_pipe_takes_whole() -> None
     lines.write_to(stream)
     lines._collects = True
     for number in range(500):
-        tell(lines, a_record(f"r-{number:0{30 + number % 7}d}"))
+        record = a_record(f"r-{number:0{62 - number % 7}d}", "DELETE")
+        record.route = "/v1/customers/<customer_id>/offers/<offer_id>/explanation"
+        record.source, record.cache = "segment_popular", "bypassed"
+        lines.tell(record.request_id, lines.end_of(record, 200), record.started, record.started + 12.345678)
     lines.flush()
     assert len(stream.pieces) > 10
     assert all(len(piece) <= 4_096 and piece.endswith("\n") for piece in stream.pieces)
@@ -72,14 +76,32 @@ def test_lines_are_written_whole_and_in_pieces_that_a_pipe_takes_whole() -> None
     assert [int(each.removeprefix("r-")) for each in told] == list(range(500))
 
 
-def test_whoever_writes_many_lines_holds_up_nobody_for_all_of_them() -> None:
+def test_whoever_leaves_the_last_line_of_a_piece_writes_it() -> None:
     lines, stream = AccessLines(), Pieces()
     lines.write_to(stream)
     lines._collects = True
-    for number in range(1_000):
+    for number in range(1, 101):
         tell(lines, a_record(f"r-{number}"))
-    lines._write_some()
-    assert 100 <= "".join(stream.pieces).count("\n") <= 200
+        n_written = "".join(stream.pieces).count("\n")
+        assert number - n_written < 10
+
+
+def test_a_reader_who_is_slow_holds_up_no_request_and_misses_nothing() -> None:
+    reader, writer = os.pipe()
+    lines = AccessLines()
+    with open(reader, encoding="utf-8") as told, open(writer, "w", encoding="utf-8") as stream:
+        lines.write_to(stream)
+        lines._collects = True
+        for number in range(2_000):  # Several times what a pipe holds.
+            tell(lines, a_record(f"r-{number}"))
+        assert lines._waiting
+        flushing = threading.Thread(target=lambda: (lines.flush(), stream.close()))
+        flushing.start()
+        for number in range(2_000, 2_100):
+            tell(lines, a_record(f"r-{number}"))
+        ids = [json.loads(line)["request_id"] for line in told]
+        flushing.join()
+    assert ids == [f"r-{number}" for number in range(2_100)]
 
 
 def test_no_line_is_lost_or_told_twice_when_many_threads_leave_them() -> None:
