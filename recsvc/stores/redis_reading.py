@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 
-_STRING, _LIST, _WORD = b"$*+"  # How what Redis says begins, as numbers.
+_STRING, _LIST, _WORD, _REFUSAL = b"$*+-"  # How what Redis says begins, as numbers.
 _PIECE_BYTES = 65_536
 _READ_MEANWHILE = 10  # Answers, while one may be waited for: a thread that computes holds up each piece.
 _Receive = Callable[[], bytes]
@@ -21,6 +21,10 @@ Answer = bytes | list[bytes | None] | None
 
 class UnusualAnswer(Exception):
     """No word, no string nor a list of strings, or more of them than were asked for."""
+
+
+class RefusedAnswer(UnusualAnswer):
+    """Redis refuses, and says nothing after that: its connection is as good as before."""
 
 
 def read_each(
@@ -58,6 +62,8 @@ def read_each(
         raise redis.TimeoutError("Redis did not answer in time") from error
     except OSError as error:
         raise redis.ConnectionError("the connection to Redis broke") from error
+    except RefusedAnswer:
+        is_whole = len(commands) == 1  # A full Redis refuses each list: none shall cost a new connection.
     except (UnusualAnswer, ValueError):
         pass
     finally:
@@ -96,6 +102,8 @@ def read_answer(data: bytes, place: int, receive: _Receive) -> tuple[Answer, byt
     data, end = _line_end(data, place, receive)
     if data[place] == _WORD:
         return data[place + 1 : end], data, end + 2
+    if data[place] == _REFUSAL and end + 2 == len(data):
+        raise RefusedAnswer
     n_strings = int(data[place + 1 : end])
     if data[place] != _LIST or n_strings < 0:
         raise UnusualAnswer

@@ -241,6 +241,22 @@ def test_what_is_put_is_there_however_the_connection_was(reader: RestingRedis, c
     assert reader.read("GET", "a") == b"\x00\r\n"
 
 
+def test_a_redis_that_takes_nothing_is_put_nothing_on_the_same_connection(reader: RestingRedis) -> None:
+    def connections_so_far() -> object:
+        return reader.command("INFO", "stats")["total_connections_received"]
+
+    reader.command("SET", "a", "1")
+    reader.command("CONFIG", "SET", "maxmemory", 1)
+    assert reader.read("GET", "a") == b"1"
+    before = connections_so_far()
+    for _ in range(5):
+        with pytest.raises(RedisError, match="refuses"):
+            reader.put("SET", "a", b"2")
+    assert reader.read("GET", "a") == b"1"
+    assert connections_so_far() == before
+    assert not reader.is_resting()
+
+
 def test_each_thread_reads_what_it_asked_for(reader: RestingRedis) -> None:
     for number in range(8):
         reader.command("SET", str(number), number)

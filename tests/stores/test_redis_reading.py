@@ -84,6 +84,17 @@ def test_what_is_no_string_is_asked_for_by_redis_py_again(raw: bytes) -> None:
     assert connection.sent[1:] == [b"by redis-py"]
 
 
+def test_a_refusal_costs_the_connection_only_where_more_may_come_after_it() -> None:
+    refused, overfull, first_of_two = (
+        Connection([b"-OOM ", b"no room\r\n"]),
+        Connection([b"-OOM no room\r\n+OK\r\n"]),
+        Connection([b"-OOM no room\r\n"]),
+    )
+    assert ask(refused, "SET", "a", "1") == ask(overfull, "SET", "a", "1") == "by redis-py"
+    assert ask_all(first_of_two, ("GET", "a"), ("GET", "b")) == ["by redis-py"] * 2
+    assert [one.is_connected for one in (refused, overfull, first_of_two)] == [True, False, False]
+
+
 @pytest.mark.parametrize("raw", [b"", b"*2\r\n$1\r\na\r\n", b"$5\r\nab", b"$"])
 def test_what_breaks_off_ends_the_connection(raw: bytes) -> None:
     connection = Connection([raw])
