@@ -5,19 +5,23 @@ leaves four facts, one of them the end of its line, which is made once for all r
 way; a worker makes and writes its lines some at a time: in pieces of whole lines that a pipe takes whole,
 since several workers write to the same one.
 
-Whoever leaves the last line of a piece writes it, if the stream takes it at once: a thread that wrote the
-lines of thousands of requests would take the interpreter from those who answer for as long as that takes. A
-thread writes five times a second what is left, and whatever a slow reader held up; it is no daemon, so an
-interpreter that ends waits for its last piece. Only what a killed process had not written yet is lost.
+Whoever leaves the last line of a piece writes it, if the stream takes it at once, and little of what others
+left before: a thread that wrote the lines of thousands of requests would take the interpreter from those who
+answer for as long as that takes. A thread writes five times a second what is left, and whatever a slow reader
+held up; it is no daemon, so an interpreter that ends waits for its last piece. Only what a killed process had
+not written yet is lost.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import select
+import stat
 import sys
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -30,14 +34,16 @@ import structlog
 
 FLUSH_SECONDS = 0.2
 _IN_A_PIECE = 10
-"""So many lines, the longest too, are less than the 4,096 bytes that a pipe takes on Linux without anybody in
-between, and without waiting where it says that it takes more."""
+"""So many lines, the longest too, are less than the 4,096 bytes that a pipe takes on Linux whole or not at
+all, without anybody in between."""
+_PIECES_AT_ONCE = 2  # Enough to catch up, and no more than a request can bear.
 _MAX_WAITING = 20_000  # More than a worker can answer between two looks; whoever leaves one more writes them.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _DIGITS = tuple(f"{number:03}" for number in range(1_000))  # Half the price of having them formatted.
 _PARTS_OF_ONE = tuple(f"0.{digits}" for digits in _DIGITS)
 
 _Kind = tuple[str, str, int, str | None, str | None]
+_Takes = Callable[[str], bool]  # Writes a piece where that takes no waiting; whether it did.
 _Facts = tuple[str, str, float, float]  # A request's id, the end of its line, when it began and ended.
 
 
@@ -66,7 +72,7 @@ class AccessLines:
     def __init__(self) -> None:
         self._is_on = False
         self._stream: TextIO = sys.stderr
-        self._takes_more: Callable[[], bool] = lambda: True
+        self._takes: _Takes = self._write
         self._waiting: deque[_Facts] = deque()
         self._collects = False
         self._lock = threading.Lock()
@@ -78,7 +84,7 @@ class AccessLines:
         self.flush()
         self._is_on = stream is not None
         self._stream = stream or sys.stderr
-        self._takes_more = _takes_more(self._stream)
+        self._takes = self._taker()
 
     def collect(self) -> None:
         """From now on write lines some at a time."""
@@ -101,19 +107,27 @@ class AccessLines:
             self.flush()
         elif n_waiting % _IN_A_PIECE == 0 and self._lock.acquire(blocking=False):
             try:
-                self._write_while(self._takes_more)
+                self._write_at_once()
             finally:
                 self._lock.release()
 
     def flush(self) -> None:
         """Write what waits."""
         with self._lock:
-            self._write_while(lambda: True)
+            while self._waiting:
+                self._write("".join(self._lines(self._take())))
 
-    def _write_while(self, goes_on: Callable[[], bool]) -> None:
-        while self._waiting and goes_on():
-            n_lines = min(len(self._waiting), _IN_A_PIECE)
-            self._write("".join(self._lines([self._waiting.popleft() for _ in range(n_lines)])))
+    def _write_at_once(self) -> None:
+        for _ in range(_PIECES_AT_ONCE):
+            if len(self._waiting) < _IN_A_PIECE:
+                return
+            taken = self._take()
+            if not self._takes("".join(self._lines(taken))):
+                self._waiting.extendleft(reversed(taken))
+                return
+
+    def _take(self) -> Sequence[_Facts]:
+        return [self._waiting.popleft() for _ in range(min(len(self._waiting), _IN_A_PIECE))]
 
     def _lines(self, taken: Sequence[_Facts]) -> Iterator[str]:
         for request_id, end, started, ended in taken:
@@ -143,11 +157,25 @@ class AccessLines:
             self._ends[kind] = end
         return end
 
-    def _write(self, piece: str) -> None:
+    def _write(self, piece: str) -> bool:
         # A log that nobody reads any more is no reason to answer nobody.
         with suppress(OSError, ValueError):
             self._stream.write(piece)
             self._stream.flush()
+        return True
+
+    def _taker(self) -> _Takes:
+        """What writes to the stream without waiting. One that is no file never lets wait."""
+        try:
+            outlet = self._stream.fileno()
+        except (OSError, ValueError):
+            return self._write
+        with suppress(OSError):
+            if stat.S_ISFIFO(os.fstat(outlet).st_mode):
+                return _Pipe(outlet).takes
+        ready = select.poll()
+        ready.register(outlet, select.POLLOUT)
+        return lambda piece: bool(ready.poll(0)) and self._write(piece)
 
     def _write_on(self) -> None:
         main = threading.main_thread()
@@ -165,11 +193,23 @@ class AccessLines:
         return into
 
 
-def _takes_more(stream: TextIO) -> Callable[[], bool]:
-    """Tells whether the stream takes a piece without waiting. One that is no file always does."""
-    try:
-        outlet = select.poll()
-        outlet.register(stream.fileno(), select.POLLOUT)
-    except (OSError, ValueError):
-        return lambda: True
-    return lambda: bool(outlet.poll(0))
+class _Pipe:
+    """A pipe that several processes write to, so that to ask it first tells nothing: another may be quicker.
+
+    It is opened anew: else whoever else writes to it would not wait any more either.
+    """
+
+    def __init__(self, outlet: int) -> None:
+        """Raises OSError where the system has no such way, or the pipe belongs to somebody else."""
+        self._own = os.open(f"/proc/self/fd/{outlet}", os.O_WRONLY | os.O_NONBLOCK)
+        weakref.finalize(self, os.close, self._own).atexit = False  # Lines may still come then.
+
+    def takes(self, piece: str) -> bool:
+        """Write the piece whole or not at all."""
+        try:
+            os.write(self._own, piece.encode())
+        except BlockingIOError:
+            return False
+        except OSError:  # Nobody reads any more.
+            pass
+        return True

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 
@@ -95,13 +97,80 @@ def test_a_reader_who_is_slow_holds_up_no_request_and_misses_nothing() -> None:
         for number in range(2_000):  # Several times what a pipe holds.
             tell(lines, a_record(f"r-{number}"))
         assert lines._waiting
-        flushing = threading.Thread(target=lambda: (lines.flush(), stream.close()))
+        flushing = threading.Thread(target=lambda: (lines.write_to(None), stream.close()))
         flushing.start()
         for number in range(2_000, 2_100):
             tell(lines, a_record(f"r-{number}"))
         ids = [json.loads(line)["request_id"] for line in told]
         flushing.join()
     assert ids == [f"r-{number}" for number in range(2_100)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a pipe cannot be opened anew")
+def test_another_process_that_is_quicker_holds_up_no_request() -> None:
+    reader, writer = os.pipe()
+
+    class Meanwhile(str):
+        """The end of a line; while it is put into a piece another process fills the pipe."""
+
+        def __format__(self, _: str) -> str:
+            os.set_blocking(writer, False)
+            with suppress(BlockingIOError):
+                while os.write(writer, b"\n" * 4_096):
+                    pass
+            os.set_blocking(writer, True)
+            return str(self)
+
+    lines = AccessLines()
+    with open(reader, "rb", buffering=0) as told, open(writer, "w", encoding="utf-8") as stream:
+        lines.write_to(stream)
+        lines._collects = True
+
+        def leave() -> None:
+            for number in range(25):
+                lines.tell(f"r-{number}", Meanwhile('"x":1}\n'), 0.0, 0.001)
+
+        leaving = threading.Thread(target=leave, daemon=True)
+        leaving.start()
+        leaving.join(10)
+        was_held_up = leaving.is_alive()
+        text = told.read(1_000_000)
+        flushing = threading.Thread(target=lambda: (lines.write_to(None), stream.close()))
+        flushing.start()
+        while piece := told.read(1_000_000):
+            text += piece
+        flushing.join()
+    assert not was_held_up
+    told_ids = [json.loads(line)["request_id"] for line in text.split()]
+    assert told_ids == [f"r-{number}" for number in range(25)]
+
+
+def test_what_a_slow_reader_held_up_is_not_written_by_one_request() -> None:
+    reader, writer = os.pipe()
+    lines = AccessLines()
+    with open(reader, "rb", buffering=0) as told, open(writer, "w", encoding="utf-8") as stream:
+        lines.write_to(stream)
+        lines._collects = True
+        for _ in range(2_000):
+            tell(lines, a_record())
+        while told.read(65_536).count(b"\n") and select.select([told], [], [], 0)[0]:
+            pass
+        n_before = len(lines._waiting)
+        for _ in range(10):
+            tell(lines, a_record())
+        assert n_before > 100 and n_before + 10 - len(lines._waiting) == 20
+        lines._waiting.clear()
+
+
+def test_a_pipe_is_left_as_it_was_for_whoever_else_writes_to_it() -> None:
+    reader, writer = os.pipe()
+    lines = AccessLines()
+    with open(reader, "rb") as told, open(writer, "w", encoding="utf-8") as stream:
+        lines.write_to(stream)
+        assert os.get_blocking(writer)
+        lines.write_to(None)
+        stream.close()
+        assert told.read() == b""  # Nobody holds its other end any more.
 
 
 def test_no_line_is_lost_or_told_twice_when_many_threads_leave_them() -> None:
