@@ -110,7 +110,7 @@ def test_what_is_told_later_holds_up_nobody_and_what_cannot_be_told_goes_the_who
     assert (later.sent.empty(), in_vain.sent.empty()) == (True, True)
 
 
-def test_a_worker_that_leaves_says_of_what_stands_ready_too_that_it_is_the_last(
+def test_a_worker_that_leaves_says_of_every_answer_that_it_is_the_last(
     wrapped: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -119,8 +119,9 @@ def test_a_worker_that_leaves_says_of_what_stands_ready_too_that_it_is_the_last(
 
     answer, taken = wrapped(Farewell(application)), Taken()
     monkeypatch.setattr(LEAVING, "is_on", True)
-    answer(taken, dict(READY))
-    assert taken.sent.get_nowait()[1] == [("X-From", "application"), ("Connection", "close")]
+    for scope in (READY, LATER):
+        answer(taken, dict(scope))
+        assert taken.sent.get_nowait()[1] == [("X-From", "application"), ("Connection", "close")]
 
 
 def test_a_thread_whose_application_failed_takes_requests_again(wrapped: Callable[[Any], Any]) -> None:

@@ -277,6 +277,28 @@ def test_what_was_reserved_and_not_shown_can_be_spent_again(
     assert short(contacts, offer, at=NOW + DAY, customer_id="c3") == {"cashback": "budget"}
 
 
+def test_each_offer_of_a_slate_that_was_not_shown_is_given_back_by_itself(contacts: Book) -> None:
+    both = [an_offer(one, inventory=1) for one in ("one", "two")]
+    assert reserve(contacts, "s1", *both) == {}
+    for offer in both:
+        assert short(contacts, offer, at=NOW + HELD, customer_id="c2") == {}
+        assert reserve(contacts, f"s-{offer.item_id}", offer, at=NOW + HELD, customer_id="c2") == {}
+
+
+def test_what_ended_and_took_from_nobody_else_is_forgotten_and_what_took_is_given_back(
+    contacts: Book, database: Database | None
+) -> None:
+    paid = an_offer("one", inventory=1)
+    assert reserve(contacts, "s1", paid, TWICE) == {}
+    assert reserve(contacts, "s2", TWICE, customer_id="c2") == {}
+    assert reserve(contacts, "s3", TWICE, at=NOW + HELD) == {}
+    if database is not None:
+        with database.reading() as connection:
+            rows = connection.exec_driver_sql("SELECT slate_id, offer_id FROM reservations").all()
+        assert {tuple(row) for row in rows} == {("s1", "one"), ("s2", "loan"), ("s3", "loan")}
+    assert short(contacts, paid, at=NOW + HELD, customer_id="c3") == {}
+
+
 def test_a_day_has_a_budget_of_its_own(contacts: Book, events: MemoryEvents | SqlEvents) -> None:
     offer = a_budget("250", daily=Decimal(5))
     for who in ("c1", "c2"):

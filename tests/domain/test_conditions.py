@@ -128,6 +128,9 @@ def test_findings_name_what_stands_in_the_way_and_the_remedy_what_would_have_to_
         "attributes.age must be at least 18, and is 16; and attributes.country must be IE, and is not known; "
         "and segment must not be rfm:lost, and is rfm:lost"
     )
+    assert condition.remedy({**facts, "attributes.age": 18, "attributes.country": "IE"}) == (
+        "segment must not be rfm:lost, and is rfm:lost"
+    )
 
 
 def test_one_way_out_of_several_is_enough_and_the_remedy_says_so() -> None:
