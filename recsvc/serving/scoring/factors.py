@@ -34,7 +34,7 @@ class ItemFactors:
         self._factors = factors  # (n_items, n_factors)
         mean = factors.mean(axis=0, dtype=np.float64)
         self._mean: FloatArray = mean.astype(np.float32)
-        self._variance = QuadraticForm((gram / len(factors) - np.outer(mean, mean)).astype(np.float32))
+        self._squares = QuadraticForm(gram)
 
     def of(self, item_rows: RowArray) -> FloatArray:
         """(n_item_rows, n_factors)."""
@@ -73,7 +73,8 @@ class ItemFactors:
 
     def spread(self, customer: FloatArray) -> Spread:
         """Over the scores of all items."""
-        return Spread.of_moments(float(self._mean @ customer), self._variance(customer))
+        mean = float(self._mean @ customer)
+        return Spread.of_moments(mean, self._squares(customer) / len(self) - mean * mean)
 
     @property
     def mean(self) -> FloatArray:

@@ -9,7 +9,7 @@ from recsvc.serving.scoring.parts import FloatArray, RowArray
 _PIECE = 32_768
 """So many numbers, 128 KB, are still in the processor's own cache when they are multiplied."""
 _BLOCK = 128
-"""Rows of a symmetric matrix that are kept together, less what stands below its diagonal."""
+"""Rows of a symmetric matrix that are multiplied at once, less what stands below its diagonal."""
 
 
 def product_of_rows(factors: FloatArray, rows: RowArray, vector: FloatArray) -> FloatArray:
@@ -25,18 +25,16 @@ def product_of_rows(factors: FloatArray, rows: RowArray, vector: FloatArray) -> 
 
 
 class QuadraticForm:
-    """vᵀMv for a symmetric M, by little more than half of it, which is all that is kept."""
+    """vᵀMv for a symmetric M, by little more than half of it. The matrix is not copied: it may be mapped."""
 
     def __init__(self, matrix: FloatArray) -> None:
-        self._blocks = [
-            matrix[start : start + _BLOCK, start:].copy() for start in range(0, len(matrix), _BLOCK)
-        ]
-        for block in self._blocks:
-            block[:, : len(block)] /= 2  # All that is kept counts twice, and what is on the diagonal once.
+        self._blocks = [matrix[start : start + _BLOCK, start:] for start in range(0, len(matrix), _BLOCK)]
 
     def __call__(self, vector: FloatArray) -> float:
-        half = 0.0
+        whole = 0.0
         for number, block in enumerate(self._blocks):
             rest = vector[number * _BLOCK :]
-            half += float(rest[: len(block)] @ (block @ rest))
-        return 2 * half
+            own = rest[: len(block)]
+            on_diagonal = block[:, : len(block)]
+            whole += 2 * float(own @ (block @ rest)) - float(own @ (on_diagonal @ own))
+        return whole
