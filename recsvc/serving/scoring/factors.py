@@ -32,8 +32,7 @@ class ItemFactors:
 
     def __init__(self, factors: FloatArray, gram: NDArray[Any]) -> None:
         self._factors = factors  # (n_items, n_factors)
-        mean = factors.mean(axis=0, dtype=np.float64)
-        self._mean: FloatArray = mean.astype(np.float32)
+        self._mean: FloatArray = factors.mean(axis=0, dtype=np.float64).astype(np.float32)
         self._squares = QuadraticForm(gram)
 
     def of(self, item_rows: RowArray) -> FloatArray:
