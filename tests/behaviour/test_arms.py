@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from recsvc.bundles.registry import Registry
+from recsvc.domain.customers import Customer
+from recsvc.domain.decisions import Gate
 from recsvc.domain.experiments import Experiment, ExperimentStatus, ExperimentVariant
-from recsvc.domain.items import Channel
+from recsvc.domain.items import Channel, Item
+from recsvc.domain.offer_terms import OfferTerms
 from recsvc.domain.slates import Arm, Slate, SlateRequest, Source
 from recsvc.experimentation.allocations import allocation_of
 from recsvc.experimentation.exposed import ExposedEngine
@@ -24,7 +27,20 @@ from recsvc.stores.memory_experiments import MemoryExperiments
 from recsvc.stores.memory_exposures import MemoryExposures
 from recsvc.stores.memory_identities import MemoryIdentities
 
-from ..small_bank import CONTENT, END, POLICY, DownCache, World, flip, ids, who
+from ..small_bank import (
+    CONTENT,
+    END,
+    OFFER,
+    POLICY,
+    Arrays,
+    DownCache,
+    World,
+    flip,
+    ids,
+    publish_changed,
+    who,
+)
+from .test_explanations import WILLING
 
 LEVERS = {"calibration": 0.95, "most_of_a_category": 0.3}
 
@@ -227,3 +243,35 @@ def test_a_list_in_an_arm_knows_what_is_live(trial: Trial, customers: list[str])
     after = trial.ask(in_b)
     assert after.model_version == trial.new
     assert top not in list_of(after)
+
+
+def test_what_offers_ask_of_a_portrait_is_asked_of_the_champions_in_every_arm(
+    bank_in_small: SampleBank, shelf: tuple[Path, Path]
+) -> None:
+    def met_more(arrays: Arrays) -> None:
+        arrays["profile_frequency"] = arrays["profile_frequency"] + 1_000
+
+    other = publish_changed(shelf[0], met_more).name
+    Registry(shelf[0].parent).promote(shelf[0].name)
+    seldom = {"field": "profile.frequency", "op": "at_most", "value": 999}
+    offer = Item("o", OFFER, terms=OfferTerms(eligibility=seldom))
+    world = World(
+        shelf[0].parent, items=[*bank_in_small.items, offer], customers=[Customer("c0001", consents=WILLING)]
+    )
+    world.wanted = {other}
+    world.refresh()
+
+    def is_eligible(arm: Arm | None) -> bool:
+        found = world.engine.explain_offer(SlateRequest(OFFER, "c0001", arm=arm), "o").findings
+        return next(one.passed for one in found if one.gate is Gate.ELIGIBILITY)
+
+    arms = [
+        None,
+        Arm("reading", 1, "a"),
+        Arm("reading", 1, "b", shelf[0].name),
+        Arm("reading", 1, "c", other),
+    ]
+    assert [is_eligible(arm) for arm in arms] == [True] * 4
+    Registry(shelf[0].parent).promote(other)
+    world.refresh()
+    assert [is_eligible(arm) for arm in (arms[0], arms[1], arms[3])] == [False] * 3
