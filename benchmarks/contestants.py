@@ -103,11 +103,7 @@ def ours(
     name: str, folder: Path, settings: Mapping[str, str], requests: Callable[[str, int], bytes]
 ) -> Iterator[Contestant]:
     """`recsvc serve` over the models and the store of a demo's folder. `requests` gets a key and n."""
-    environment = {
-        "RECSVC_DATA_DIR": str(folder / "data"),
-        "RECSVC_MODELS_DIR": str(folder / "models"),
-        **settings,
-    }
+    environment = {**of_demo(folder), **settings}
     key = key_for(environment, folder)
     port = free_port()
     command = [sys.executable, "-m", "recsvc", "serve", "--port", str(port), "--workers", "1"]
@@ -142,6 +138,11 @@ def key_for(environment: Mapping[str, str], folder: Path, role: str = "frontend"
         check=True,
     )
     return str(json.loads(made.stdout)["key"])
+
+
+def of_demo(folder: Path) -> dict[str, str]:
+    """Settings of a service over the models and the store of a demo's folder."""
+    return {"RECSVC_DATA_DIR": str(folder / "data"), "RECSVC_MODELS_DIR": str(folder / "models")}
 
 
 def environment_of(more: Mapping[str, str]) -> dict[str, str]:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench import Finding
-from benchmarks.contestants import key_for, ours
+from benchmarks.contestants import key_for, of_demo, ours
 from benchmarks.costly_requests import ARMS, HEAVY, Ask, asks, content_of, preparation
 from benchmarks.many_events import fill
 from benchmarks.memory import with_children
@@ -53,7 +53,7 @@ def costliest(folder: Path, only: str = "", *, n_events: int = 0) -> Iterator[Fi
     text = built_in.read_text(encoding="utf-8")
     policy.write_text(text.replace("\n[training]\n", f"\n{_PAGE}[training]\n", 1), encoding="utf-8")
     settings = {"RECSVC_POLICY_FILE": str(policy)}
-    data = {"RECSVC_DATA_DIR": str(folder / "data"), "RECSVC_MODELS_DIR": str(folder / "models")}
+    data = of_demo(folder)
     key = key_for(data, folder, role="admin")
     with _served(folder, settings, key) as served:
         version = served.send(Ask("", "GET", "/v1/models"))["champion"]

@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.bench import ROOT, Finding
-from benchmarks.contestants import CUSTOMERS, environment_of, key_for
+from benchmarks.contestants import CUSTOMERS, environment_of, key_for, of_demo
 from recsvc.api.fast_path import FastPath
 from recsvc.api.wsgi import create
 
@@ -31,12 +31,7 @@ _RUNS = 100
 def costs_in_process(folder: Path, redis_url: str) -> Iterator[Finding]:
     """CPU of a hit in the worker's memory, and of one in Redis."""
     for tier, settings in _SETTINGS.items():
-        environment = {
-            "RECSVC_DATA_DIR": str(folder / "data"),
-            "RECSVC_MODELS_DIR": str(folder / "models"),
-            "REDIS_URL": redis_url,
-            **settings,
-        }
+        environment = of_demo(folder) | {"REDIS_URL": redis_url} | settings
         command = [sys.executable, "-m", "benchmarks.serving_costs", tier, key_for(environment, folder)]
         told = subprocess.run(
             command,
@@ -59,7 +54,7 @@ def _cost(tier: str, key: str) -> float:
     took = []
     for _ in range(_RUNS):
         for scope in _scopes(key):  # What counts for a while only is looked up anew.
-            fast(scope | _OF_WSGI, _start_response)
+            fast(_OF_WSGI | scope, _start_response)
         scopes = [*_scopes(key)]
         began = time.thread_time()
         answers = [answer(scope) for scope in scopes]
@@ -80,7 +75,7 @@ def _from_redis(fast: FastPath) -> Callable[[dict[str, Any]], object]:
         def start_response(status: str, headers: list[tuple[str, str]], *given: object) -> Any:
             told.append(dict(headers))
 
-        fast(scope | _OF_WSGI, start_response)
+        fast(_OF_WSGI | scope, start_response)
         return told[0] if told[0]["Server-Timing"].startswith("cache;desc=hit") else None
 
     return answer

@@ -43,7 +43,7 @@ _DIGITS = tuple(f"{number:03}" for number in range(1_000))  # Half the price of 
 _PARTS_OF_ONE = tuple(f"0.{digits}" for digits in _DIGITS)
 
 _Kind = tuple[str, str, int, str | None, str | None]
-_Takes = Callable[[str], bool]  # Writes a piece where that takes no waiting; whether it did.
+_TryWrite = Callable[[str], bool]  # Writes a piece where nobody has to wait for that; whether it did.
 _Facts = tuple[str, str, float, float]  # A request's id, the end of its line, when it began and ended.
 
 
@@ -72,7 +72,7 @@ class AccessLines:
     def __init__(self) -> None:
         self._is_on = False
         self._stream: TextIO = sys.stderr
-        self._takes: _Takes = self._write
+        self._try_write: _TryWrite = self._write
         self._waiting: deque[_Facts] = deque()
         self._collects = False
         self._lock = threading.Lock()
@@ -84,7 +84,7 @@ class AccessLines:
         self.flush()
         self._is_on = stream is not None
         self._stream = stream or sys.stderr
-        self._takes = self._taker()
+        self._try_write = self._way_to_try()
 
     def collect(self) -> None:
         """From now on write lines some at a time."""
@@ -122,7 +122,7 @@ class AccessLines:
             if len(self._waiting) < _IN_A_PIECE:
                 return
             taken = self._take()
-            if not self._takes("".join(self._lines(taken))):
+            if not self._try_write("".join(self._lines(taken))):
                 self._waiting.extendleft(reversed(taken))
                 return
 
@@ -158,13 +158,14 @@ class AccessLines:
         return end
 
     def _write(self, piece: str) -> bool:
+        """Write a piece, however long that takes; true, for it never stays to be written."""
         # A log that nobody reads any more is no reason to answer nobody.
         with suppress(OSError, ValueError):
             self._stream.write(piece)
             self._stream.flush()
         return True
 
-    def _taker(self) -> _Takes:
+    def _way_to_try(self) -> _TryWrite:
         """What writes to the stream without waiting. One that is no file never lets wait."""
         try:
             outlet = self._stream.fileno()
@@ -172,7 +173,7 @@ class AccessLines:
             return self._write
         with suppress(OSError):
             if stat.S_ISFIFO(os.fstat(outlet).st_mode):
-                return _Pipe(outlet).takes
+                return _Pipe(outlet).try_write
         ready = select.poll()
         ready.register(outlet, select.POLLOUT)
         return lambda piece: bool(ready.poll(0)) and self._write(piece)
@@ -204,7 +205,7 @@ class _Pipe:
         self._own = os.open(f"/proc/self/fd/{outlet}", os.O_WRONLY | os.O_NONBLOCK)
         weakref.finalize(self, os.close, self._own).atexit = False  # Lines may still come then.
 
-    def takes(self, piece: str) -> bool:
+    def try_write(self, piece: str) -> bool:
         """Write the piece whole or not at all."""
         try:
             os.write(self._own, piece.encode())

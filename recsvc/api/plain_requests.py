@@ -8,9 +8,6 @@ from werkzeug.exceptions import HTTPException
 
 from recsvc.api.limits import MAX_HEADER_BYTES, MAX_HEADER_FIELDS, check_limits
 
-_STREAM = "wsgi.input"
-_USUAL_PLACE = 9  # Of the first header, where granian has said nothing of a body.
-
 
 def is_plain(environ: WSGIEnvironment) -> bool:
     """Whether it is a GET without a body, within the limits, and was not mounted below another path."""
@@ -40,8 +37,8 @@ def do_last_headers_fit(environ: WSGIEnvironment) -> bool:
     """
     names = [*environ]
     try:
-        place = _USUAL_PLACE if names[_USUAL_PLACE - 1] == _STREAM else names.index(_STREAM) + 1
+        place = names.index("wsgi.input") + 1
         n_bytes = len("".join(names[place:])) + len("".join([*environ.values()][place:]))
-    except (IndexError, ValueError, TypeError):
+    except (ValueError, TypeError):
         return False
     return n_bytes <= MAX_HEADER_BYTES and len(names) - place <= MAX_HEADER_FIELDS

@@ -132,19 +132,21 @@ def answer_directly(answering: Answering, n_threads: int) -> None:
 
 
 def _directly(answering: Answering, answer: _Answer, whole_way: Executor, turns: Turns) -> _Answer:
-    at_hand, come = answering.at_hand, turns.come
-
     def answer_directly(taker: Taker, scope: dict[str, Any]) -> None:
-        come()
+        turns.come()
         # WSGI says that an answer is the last.
-        reply = None if LEAVING.is_on else at_hand(scope)
-        if reply is not None:
-            taker.response_bytes(*reply)
-        elif LEAVING.is_on or not answering.ask(scope, partial(heard, taker, scope)):
+        if LEAVING.is_on or not answers_soon(taker, scope):
             with turns.away():
                 answer(taker, scope)
         if turns.n_taking > 1:
             turns.rest()
+
+    def answers_soon(taker: Taker, scope: dict[str, Any]) -> bool:
+        reply = answering.at_hand(scope)
+        if reply is None:
+            return answering.ask(scope, partial(heard, taker, scope))
+        taker.response_bytes(*reply)
+        return True
 
     def heard(taker: Taker, scope: dict[str, Any], reply: Reply | None) -> None:
         if reply is not None:
